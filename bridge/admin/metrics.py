@@ -1,0 +1,180 @@
+"""From a snapshot to Prometheus families, at every scrape.
+
+The rooms keep plain counters and know nothing of Prometheus. As all numbers of a scrape come
+from one snapshot, received = delivered + dead_lettered + discarded + pending holds in it for
+every sink and table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import get_args
+
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from bridge import __version__
+from bridge.codec import IMPLEMENTATION
+from bridge.events import GapReason
+from bridge.monitor.states import State
+from bridge.supervisor import Snapshot
+
+_PREFIX = "kinetica_bridge_"
+_RECEIVED_TYPES = ("insert", "update", "delete")
+
+
+class BridgeCollector(Collector):
+    """Collects everything the bridge counts."""
+
+    def __init__(self, snapshot: Callable[[], Snapshot]) -> None:
+        self._snapshot = snapshot
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the families of one snapshot."""
+        snapshot = self._snapshot()
+        yield from _of_bridge(snapshot)
+        yield from _of_tables(snapshot)
+        yield from _of_sinks(snapshot)
+        yield from _of_journal(snapshot)
+
+    def describe(self) -> Iterable[Metric]:
+        """Say nothing ahead of the first scrape."""
+        return ()
+
+
+def _counter(name: str, text: str, *labels: str) -> CounterMetricFamily:
+    return CounterMetricFamily(_PREFIX + name, text, labels=labels)
+
+
+def _gauge(name: str, text: str, *labels: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(_PREFIX + name, text, labels=labels)
+
+
+def _of_bridge(snapshot: Snapshot) -> Iterator[Metric]:
+    info = InfoMetricFamily(_PREFIX + "build", "Version of the bridge and the codec it runs.")
+    info.add_metric((), {"version": __version__, "codec": IMPLEMENTATION})
+    yield info
+
+    failovers = _counter("failovers", "Moves from cluster to cluster.", "from", "to")
+    moves = {(a, b): 0 for a in snapshot.ring for b in snapshot.ring if a != b}
+    for (left, to), count in (moves | dict(snapshot.failovers)).items():
+        failovers.add_metric((left, to), count)
+    yield failovers
+
+    queued = _gauge("intake_queued_bytes", "Received and not yet in the journal.")
+    queued.add_metric((), snapshot.queued_bytes)
+    yield queued
+
+    dropped = _counter(
+        "intake_dropped_notifications",
+        "Notifications that found the intake full.",
+    )
+    dropped.add_metric((), snapshot.dropped_notifications)
+    yield dropped
+
+    unknown = _counter("unknown_topic_messages", "Messages on topics that are none of ours.")
+    unknown.add_metric((), snapshot.unknown_messages)
+    yield unknown
+
+
+def _of_tables(snapshot: Snapshot) -> Iterator[Metric]:
+    states = _gauge("table_state", "1 for the state a table is in.", "table", "state")
+    received = _counter("received_events", "Events received from Kinetica.", "table", "type")
+    size = _counter("received_bytes", "Bytes of notifications received.", "table")
+    errors = _counter("decode_errors", "Frames that were no record of their table.", "table")
+    gaps = _counter("gaps", "Gaps declared.", "table", "reason")
+    gaps_open = _gauge("gaps_open", "Gaps not closed.", "table")
+    last = _gauge("last_event_timestamp_seconds", "When the last event was received.", "table")
+    probe = _gauge("last_probe_timestamp_seconds", "When a probe last found all well.", "table")
+    for name, table in snapshot.tables.items():
+        counts = table.counts
+        for state in State:
+            states.add_metric((name, state), float(table.state is state))
+        for type_ in _RECEIVED_TYPES:
+            received.add_metric((name, type_), counts.received[type_])
+        size.add_metric((name,), counts.bytes)
+        errors.add_metric((name,), counts.decode_errors)
+        for reason in get_args(GapReason):
+            gaps.add_metric((name, reason), counts.gaps[reason])
+        gaps_open.add_metric((name,), counts.gaps_open)
+        last.add_metric((name,), counts.last_event)
+        probe.add_metric((name,), counts.last_probe)
+    yield from (states, received, size, errors, gaps, gaps_open, last, probe)
+
+
+def _of_sinks(snapshot: Snapshot) -> Iterator[Metric]:
+    labels = ("sink", "table")
+    families: tuple[CounterMetricFamily | GaugeMetricFamily, ...] = (
+        _counter("sink_received_events", "Events of the table for the sink.", *labels),
+        _counter("sink_delivered_events", "Events the sink's destination confirmed.", *labels),
+        _counter("sink_dead_lettered_events", "Events set aside with a reason.", *labels),
+        _counter("sink_discarded_events", "Events dropped by a stated policy.", *labels),
+        _gauge("sink_pending_events", "Events in the journal, not settled yet.", *labels),
+    )
+    for account in snapshot.accounts:
+        values = (
+            account.received,
+            account.delivered,
+            account.dead_lettered,
+            account.discarded,
+            account.pending,
+        )
+        for family, value in zip(families, values, strict=True):
+            family.add_metric((account.sink, account.table), value)
+    yield from families
+
+    lag = _gauge("sink_lag_seconds", "Age of the oldest event not yet acknowledged.", "sink")
+    failing = _gauge("sink_failing", "1 while the sink's destination does not accept.", "sink")
+    attempts = _counter("sink_attempts", "Batches handed to the sink, retries included.", "sink")
+    retries = _counter("sink_retries", "Attempts that came to nothing.", "sink")
+    busy = _counter("sink_busy_seconds", "Time spent waiting for the destination.", "sink")
+    for name, stats in snapshot.sinks.items():
+        lag.add_metric((name,), snapshot.lags[name])
+        failing.add_metric((name,), float(stats.error is not None))
+        attempts.add_metric((name,), stats.attempts)
+        retries.add_metric((name,), stats.retries)
+        busy.add_metric((name,), stats.busy_seconds)
+    yield from (lag, failing, attempts, retries, busy)
+
+
+def _of_journal(snapshot: Snapshot) -> Iterator[Metric]:
+    stats = snapshot.journal
+    for name, text, value in (
+        ("journal_bytes", "Size of the journal on disk.", stats.bytes),
+        ("journal_max_bytes", "Size at which journal.on_full applies.", stats.max_bytes),
+        ("journal_segments", "Files the journal consists of.", stats.segments),
+        ("journal_head_offset", "Offset that the next event gets.", stats.head),
+        ("journal_oldest_offset", "Offset of the oldest event kept.", stats.oldest),
+        (
+            "journal_oldest_timestamp_seconds",
+            "When the oldest event kept was received; 0 if there is none.",
+            (stats.oldest_time or 0) / 1e6,
+        ),
+    ):
+        gauge = _gauge(name, text)
+        gauge.add_metric((), value)
+        yield gauge
+    for name, text, value in (
+        ("journal_appended_events", "Events written to the journal.", stats.appended_events),
+        ("journal_appended_bytes", "Record bytes written to the journal.", stats.appended_bytes),
+        ("journal_discarded_events", "Events no sink got, by policy or damage.", stats.discarded),
+        ("journal_damaged_spans", "Spans found unreadable.", stats.damaged),
+    ):
+        counter = _counter(name, text)
+        counter.add_metric((), value)
+        yield counter
+    commits = HistogramMetricFamily(
+        _PREFIX + "journal_commit_seconds", "Time of a commit, fsync included: the loss window."
+    )
+    total, buckets = 0, []
+    for bound, count in zip((*stats.commits.bounds, "+Inf"), stats.commits.counts, strict=True):
+        total += count
+        buckets.append((str(bound), float(total)))
+    commits.add_metric((), buckets, stats.commits.seconds)
+    yield commits

@@ -1,0 +1,142 @@
+"""`check`: is the configuration right, and is everything it names there.
+
+One line per thing tried, on stdout: `ok` or `FAILED`, what, and what was found.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator
+from concurrent.futures import CancelledError
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from pathlib import Path
+from typing import NamedTuple
+
+from bridge.cli import logs
+from bridge.cli.main import ENVIRONMENT, OK
+from bridge.config import Config, Table, find_file, load
+from bridge.errors import BridgeError
+from bridge.journal import filesystem_problem
+from bridge.monitor.subscriber import Subscriber
+from bridge.sinks.registry import find
+from bridge.supervisor import make_ring
+from bridge.wire.calls import DEFAULT_MONITOR_PORT, Cluster, TableInfo, qualified
+
+
+class Finding(NamedTuple):
+    """What one try came to; `problem` is None where all is well."""
+
+    what: str
+    found: str
+    problem: str | None = None
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Validate, then try every connection; 3 if one of them is not as it should be."""
+    path = find_file(arguments.config)
+    config = load(path)
+    print(f"ok      {path}: {len(config.tables)} tables, {len(config.sinks)} sinks")
+    if arguments.offline:
+        return OK
+    logs.configure("error", config.log.format)
+    failed = 0
+    for finding in _findings(config):
+        failed += finding.problem is not None
+        mark = "FAILED" if finding.problem else "ok"
+        print(f"{mark:<7} {finding.what}: {finding.problem or finding.found}", flush=True)
+    if failed:
+        print(f"\n{failed} of the things above need a hand")
+        return ENVIRONMENT
+    return OK
+
+
+def _findings(config: Config) -> Iterator[Finding]:
+    yield _journal(config.journal.path)
+    ring = make_ring(config)
+    tables_of: Cluster | None = None
+    for cluster in ring.clusters:
+        finding = _cluster(cluster, config)
+        yield finding
+        if finding.problem is None:
+            tables_of = tables_of or cluster
+            yield _monitor_port(cluster, config)
+    for table in config.tables:
+        yield _table(table, tables_of)
+    ring.close()
+    for name, settings in config.sinks.items():
+        sink = find(settings.type)(settings)
+        what = f"sink {name} ({settings.type})"
+        try:
+            sink.check()
+        except Exception as error:  # noqa: BLE001 (whatever a plug-in raises is the finding)
+            yield Finding(what, "", str(error) or type(error).__name__)
+        else:
+            yield Finding(what, "can be reached")
+        finally:
+            sink.close()
+
+
+def _journal(path: Path) -> Finding:
+    what = f"journal {path}"
+    existing = next(p for p in (path, *path.absolute().parents) if p.exists())
+    if not os.access(existing, os.W_OK | os.X_OK):
+        return Finding(what, "", f"{existing} cannot be written by this user")
+    problem = filesystem_problem(existing)
+    if problem is not None:
+        return Finding(what, "", problem)
+    free = os.statvfs(existing)
+    return Finding(what, f"can be written, {free.f_bavail * free.f_frsize // 2**20} MiB free")
+
+
+def _cluster(cluster: Cluster, config: Config) -> Finding:
+    what = f"cluster {cluster.url}"
+    try:
+        status = cluster.status(config.kinetica.timeout)
+        version = cluster.properties().version
+    except BridgeError as error:
+        return Finding(what, "", str(error))
+    if status != "running":
+        return Finding(what, "", f"it says it is {status}")
+    return Finding(what, f"running, version {version or 'unknown'}")
+
+
+def _monitor_port(cluster: Cluster, config: Config) -> Finding:
+    port = config.kinetica.monitor_port or cluster.properties().monitor_port
+    if port == -1:
+        return Finding(f"monitors of {cluster.url}", "", "switched off on the server")
+    endpoint = f"tcp://{cluster.http.host}:{port or DEFAULT_MONITOR_PORT}"
+    subscriber: Subscriber[None] = Subscriber(lambda _: None, lambda: None)
+    subscriber.start()
+    try:
+        subscriber.subscribe(endpoint, {b"kbridge_check": None}).result(config.kinetica.timeout)
+    except (FutureTimeoutError, CancelledError):
+        return Finding(f"monitor port {endpoint}", "", "no ZeroMQ peer answers there")
+    finally:
+        subscriber.stop()
+    return Finding(f"monitor port {endpoint}", "answers")
+
+
+def _table(table: Table, cluster: Cluster | None) -> Finding:
+    name = qualified(table.name)
+    if cluster is None:
+        return Finding(f"table {name}", "", "no cluster to ask")
+    try:
+        info = cluster.table(name)
+    except BridgeError as error:
+        return Finding(f"table {name}", "", str(error))
+    if info is None:
+        return Finding(f"table {name}", "", f"does not exist on {cluster.url}")
+    missing = sorted(_named(table) - {column.name for column in info.schema.columns})
+    if missing:
+        return Finding(f"table {name}", "", f"has no column {', '.join(missing)}")
+    return Finding(f"table {name}", _described(info))
+
+
+def _named(table: Table) -> set[str]:
+    return {*(table.key or ()), *([table.catch_up.column] if table.catch_up else ())}
+
+
+def _described(info: TableInfo) -> str:
+    key = ", ".join(info.schema.primary_key) or "no primary key"
+    return f"{len(info.schema.columns)} columns, {key}"

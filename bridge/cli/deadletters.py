@@ -1,0 +1,39 @@
+"""`deadletters`: what was set aside and why, read beside a running service."""
+
+from __future__ import annotations
+
+import argparse
+
+import orjson
+
+from bridge.cli.main import OK
+from bridge.config import find_file, load
+from bridge.events import rfc3339
+from bridge.journal import DeadLetter, JournalReader
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print a JSON object a line for each dead letter, oldest first."""
+    config = load(find_file(arguments.config))
+    with JournalReader(config.journal.path) as reader:
+        for letter in reader.dead_letters(arguments.sink):
+            print(orjson.dumps(_shown(letter)).decode())
+    return OK
+
+
+def _shown(letter: DeadLetter) -> dict[str, object]:
+    shown: dict[str, object] = {
+        "number": letter.number,
+        "sink": letter.sink,
+        "table": letter.table,
+        "offset": letter.offset,
+        "id": letter.id,
+        "time": rfc3339(letter.time),
+        "set_aside": rfc3339(letter.set_aside),
+        "reason": letter.reason,
+    }
+    if letter.value is not None:
+        shown["event"] = orjson.Fragment(letter.value)
+    if letter.raw is not None:
+        shown["bytes"] = letter.raw.hex()
+    return shown

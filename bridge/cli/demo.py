@@ -1,0 +1,85 @@
+"""`demo`: an emulated Kinetica, a weather feed into it, and the bridge reading from it.
+
+All in one process, on free ports, in a folder of its own. Events go to a file and to this
+terminal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+import yaml
+
+from bridge.admin.server import AdminServer
+from bridge.cli import logs
+from bridge.cli.main import OK
+from bridge.cli.signals import Shutdown
+from bridge.cli.weather import TABLE, WeatherFeed
+from bridge.config import load
+from bridge.emulator import Emulator
+from bridge.supervisor import Supervisor
+
+_GRACE = 5.0
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run until Ctrl-C, or for `--seconds`."""
+    logs.configure("warning", None)
+    shutdown = Shutdown()
+    shutdown.install()
+    folder = Path(tempfile.mkdtemp(prefix="kinetica-bridge-demo-"))
+    with Emulator() as emulator, WeatherFeed(emulator.url) as feed:
+        config_file = _write_config(folder, emulator)
+        supervisor = Supervisor(load(config_file))
+        admin = AdminServer(supervisor, "127.0.0.1", 0)
+        supervisor.start()
+        admin.start()
+        _say(f"""
+            kinetica-bridge demo: rows inserted into {TABLE} arrive here
+
+              Kinetica (emulated)  {emulator.url}
+              configuration        {config_file}
+              events, a line each  {folder / "out" / f"{TABLE}.jsonl"}
+              metrics              {admin.url}/metrics
+              health               {admin.url}/readyz
+
+            {_ending(arguments.seconds)}
+        """)
+        feed.start()
+        shutdown.wait(arguments.seconds)
+        feed.stop()
+        drained = supervisor.stop(_GRACE)
+        admin.stop()
+    _say(f"""
+            {feed.rows} rows inserted, {feed.updates} updates, {feed.deletes} deletes;
+            {"all of it was delivered" if drained else "not all of it could be delivered"}.
+            The events are in {folder / "out" / f"{TABLE}.jsonl"}
+    """)
+    return OK
+
+
+def _write_config(folder: Path, emulator: Emulator) -> Path:
+    path = folder / "bridge.yaml"
+    config = {
+        "kinetica": {"urls": [emulator.url], "probe_interval": "1s"},
+        "journal": {"path": str(folder / "journal"), "max_size": "256MiB"},
+        "tables": [{"name": TABLE}],
+        "sinks": {
+            "terminal": {"type": "stdout"},
+            "file": {"type": "file", "path": str(folder / "out" / "{table}.jsonl")},
+        },
+    }
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    return path
+
+
+def _ending(seconds: float | None) -> str:
+    return "Ctrl-C ends it." if seconds is None else f"It ends by itself after {seconds:g} s."
+
+
+def _say(text: str) -> None:
+    lines = [line.removeprefix(" " * 12) for line in text.strip("\n").splitlines()]
+    print("\n".join(lines).rstrip() + "\n", file=sys.stderr, flush=True)

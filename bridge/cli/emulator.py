@@ -1,0 +1,35 @@
+"""`emulator`: a stand-in Kinetica in a process of its own, until a signal ends it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from contextlib import ExitStack
+
+from bridge.cli import logs
+from bridge.cli.main import OK
+from bridge.cli.signals import Shutdown
+from bridge.cli.weather import WeatherFeed
+from bridge.emulator import Emulator
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Start it, print one line of JSON that says where it listens, and wait."""
+    logs.configure("info", None)
+    shutdown = Shutdown()
+    shutdown.install()
+    emulator = Emulator(
+        host=arguments.host,
+        port=arguments.port,
+        monitor_port=arguments.monitor_port,
+        username=arguments.user,
+        password=arguments.password,
+    )
+    with ExitStack() as running:
+        running.enter_context(emulator)
+        if arguments.weather:
+            running.enter_context(WeatherFeed(emulator.url)).start()
+        place = {"url": emulator.url, "monitor_port": emulator.monitor_port}
+        print(json.dumps(place), flush=True)
+        shutdown.wait()
+    return OK

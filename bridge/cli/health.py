@@ -1,0 +1,33 @@
+"""`health`: is the service on this machine alive; made for container health checks."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from http.client import HTTPConnection, HTTPException
+
+from bridge.cli.main import OK, RUNTIME
+from bridge.config import find_file, load
+
+_TIMEOUT = 3.0
+_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (looked up, not listened on)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Ask `/livez`; 0 if it answers 200, else 1."""
+    admin = load(find_file(arguments.config)).admin
+    host = _ANY.get(admin.host, admin.host)
+    connection = HTTPConnection(host, admin.port, timeout=_TIMEOUT)
+    try:
+        connection.request("GET", "/livez")
+        status = connection.getresponse().status
+    except (OSError, HTTPException) as error:
+        print(f"no service at {host}:{admin.port}: {error}", file=sys.stderr)
+        return RUNTIME
+    finally:
+        connection.close()
+    if status != 200:
+        print(f"the service at {host}:{admin.port} answers {status}", file=sys.stderr)
+        return RUNTIME
+    print("alive")
+    return OK

@@ -1,0 +1,127 @@
+"""The subcommands and their arguments; each is carried out in a module of its own name."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from bridge import __version__
+from bridge.errors import BridgeError, ConfigurationError
+
+OK, RUNTIME, USAGE, ENVIRONMENT = 0, 1, 2, 3
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Carry out a command line and return its exit code."""
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    try:
+        # Imported when asked for: `health` runs every few seconds and needs nearly nothing.
+        code: int = import_module(f"bridge.cli.{arguments.module}").run(arguments)
+    except ConfigurationError as error:
+        print(error, file=sys.stderr)
+        return USAGE
+    except BridgeError as error:
+        print(f"kinetica-bridge: {error}", file=sys.stderr)
+        return RUNTIME
+    except BrokenPipeError:
+        # The reader of a pipe has left; nothing is owed to it, nor to the interpreter's flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="kinetica-bridge",
+        description="Streams the rows that land in Kinetica tables to Kafka, webhooks and files.",
+    )
+    parser.add_argument("--version", action="version", version=f"kinetica-bridge {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    _add(commands, "run", "the service", config=True)
+
+    check = _add(
+        commands, "check", "validate the configuration, then try every connection", config=True
+    )
+    check.add_argument("--offline", action="store_true", help="validate only")
+
+    demo = _add(commands, "demo", "everything on one machine, no Kinetica needed")
+    demo.add_argument("--seconds", type=_seconds, metavar="N", help="end by itself after N seconds")
+
+    tail = _add(commands, "tail", "print a table's events, from new ones on", config=True)
+    tail.add_argument("table", metavar="TABLE")
+    tail.add_argument("--from", dest="start", type=_natural, metavar="OFFSET", help="start here")
+    tail.add_argument("--count", type=_natural, metavar="N", help="end after N events")
+
+    _add(commands, "health", "exit 0 if the service on admin.listen is alive", config=True)
+
+    journal = _add(commands, "journal", "what is stored, and where each sink stands")
+    inner = journal.add_subparsers(required=True, metavar="COMMAND", dest="action")
+    _add(inner, "ls", "segments, sinks and their cursors", config=True, module="journal")
+
+    letters = _add(commands, "deadletters", "events set aside, with the reason")
+    inner = letters.add_subparsers(required=True, metavar="COMMAND", dest="action")
+    listing = _add(inner, "ls", "one line each", config=True, module="deadletters")
+    listing.add_argument("--sink", metavar="ID", help="of this sink only")
+
+    emulator = _add(commands, "emulator", "a stand-in Kinetica")
+    emulator.add_argument("--host", default="127.0.0.1", metavar="H")
+    emulator.add_argument("--port", type=_port, default=9191, metavar="N", help="0 is a free one")
+    emulator.add_argument("--monitor-port", type=_port, default=9002, metavar="N", help="likewise")
+    # The feed brings no credentials, so it cannot feed an emulator that demands them.
+    either = emulator.add_mutually_exclusive_group()
+    either.add_argument("--user", metavar="NAME", help="demand this user name")
+    emulator.add_argument("--password", metavar="TEXT", help="and this password")
+    either.add_argument("--weather", action="store_true", help="feed it the demo's table")
+
+    _add(commands, "schema", "print the JSON Schema of the configuration")
+    return parser
+
+
+def _add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    text: str,
+    *,
+    config: bool = False,
+    module: str | None = None,
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    parser.set_defaults(module=module or name)
+    if config:
+        parser.add_argument(
+            "-c",
+            "--config",
+            metavar="FILE",
+            help="default: $KINETICA_BRIDGE_CONFIG, else ./bridge.yaml",
+        )
+    return parser
+
+
+def _natural(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    number = _natural(text)
+    if number > 65535:
+        raise argparse.ArgumentTypeError(f"{number} is above 65535")
+    return number
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return seconds

@@ -1,0 +1,41 @@
+"""Configuration: one YAML file in, one frozen `Config` or every reason why not out.
+
+Here live the settings (`models`), reading (`loading` and the passes it calls), the JSON Schema
+(`schema`) and a form fit for logs (`redaction`). What a setting does lives in the room that
+obeys it; the settings of a sink live with the sink. May import: errors, events, units, and of
+sinks the contract and the registry. The only room that imports the YAML library.
+"""
+
+from bridge.config.loading import DEFAULT_FILE, VARIABLE, find_file, load, parse
+from bridge.config.models import (
+    Admin,
+    CatchUp,
+    Config,
+    Journal,
+    Kinetica,
+    Log,
+    Shutdown,
+    Table,
+    Tls,
+)
+from bridge.config.redaction import redacted
+from bridge.config.schema import json_schema
+
+__all__ = [
+    "DEFAULT_FILE",
+    "VARIABLE",
+    "Admin",
+    "CatchUp",
+    "Config",
+    "Journal",
+    "Kinetica",
+    "Log",
+    "Shutdown",
+    "Table",
+    "Tls",
+    "find_file",
+    "json_schema",
+    "load",
+    "parse",
+    "redacted",
+]

@@ -1,0 +1,118 @@
+"""What only several settings together can tell is wrong.
+
+The checks look at plain data, not at models, so that they also run, each as far as it can,
+on a file that has other problems; those are reported in one go. A value of the wrong type is
+passed over here: its model has spoken.
+"""
+
+from __future__ import annotations
+
+import os.path
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from bridge.config.nearest import suggestion
+from bridge.config.problems import KeyPath, Problems
+from bridge.sinks.file import expand
+
+
+def check(data: Mapping[str, Any], unset: frozenset[KeyPath], problems: Problems) -> None:
+    """Report what is wrong between settings.
+
+    Args:
+        data: the configuration, secrets put in.
+        unset: paths of settings whose value is an empty substitution.
+        problems: where to report.
+    """
+    _credentials(data.get("kinetica"), unset, problems)
+    tables = list(_tables(data))
+    sinks = data.get("sinks")
+    sinks = sinks if isinstance(sinks, Mapping) else {}
+    _one_table_each(tables, problems)
+    for path, table in tables:
+        _filter_needs_insert(path, table, problems)
+        _known_sinks(path, table, sinks, problems)
+    _one_writer_per_file(tables, sinks, problems)
+
+
+def _tables(data: Mapping[str, Any]) -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:
+    tables = data.get("tables")
+    for index, table in enumerate(tables if isinstance(tables, list) else ()):
+        if isinstance(table, Mapping):
+            yield ("tables", index), table
+
+
+def _credentials(kinetica: Any, unset: frozenset[KeyPath], problems: Problems) -> None:
+    if not isinstance(kinetica, Mapping):
+        return
+    given = {key for key in ("username", "password", "token") if kinetica.get(key)}
+    if {"token", "username"} <= given:
+        problems.add(("kinetica", "token"), "a token and a username are given; keep one")
+    # `username: ${USER:-}` beside a password file is how one file serves with and without.
+    elif "password" in given and not {"username", "token"} & {
+        *kinetica,
+        *(path[1] for path in unset if path[:1] == ("kinetica",) and len(path) == 2),
+    }:
+        problems.add(("kinetica", "password"), "needs kinetica.username beside it")
+
+
+def _one_table_each(tables: list[tuple[KeyPath, Mapping[str, Any]]], problems: Problems) -> None:
+    first: dict[str, KeyPath] = {}
+    for path, table in tables:
+        name = table.get("name")
+        if not isinstance(name, str):
+            continue
+        if name in first:
+            line = problems.line((*first[name], "name"))
+            problems.add((*path, "name"), f"{name} is given twice, first on line {line}")
+        first.setdefault(name, path)
+
+
+def _filter_needs_insert(path: KeyPath, table: Mapping[str, Any], problems: Problems) -> None:
+    events = table.get("events")
+    if table.get("filter") and isinstance(events, list) and events and "insert" not in events:
+        problems.add(
+            (*path, "filter"), "inserts alone obey a filter, and events has no insert; drop one"
+        )
+
+
+def _known_sinks(
+    path: KeyPath, table: Mapping[str, Any], sinks: Mapping[str, Any], problems: Problems
+) -> None:
+    named = table.get("sinks")
+    for index, name in enumerate(named if isinstance(named, list) else ()):
+        if isinstance(name, str) and name not in sinks:
+            meant = suggestion(name, sinks, otherwise="sinks are")
+            problems.add((*path, "sinks", index), f'no sink has the id "{name}"; {meant}')
+
+
+def _one_writer_per_file(
+    tables: list[tuple[KeyPath, Mapping[str, Any]]], sinks: Mapping[str, Any], problems: Problems
+) -> None:
+    owner: dict[str, str] = {}
+    for sink, settings in sinks.items():
+        if not isinstance(settings, Mapping) or settings.get("type") != "file":
+            continue
+        path = settings.get("path")
+        if not isinstance(path, str):
+            continue
+        files = {
+            os.path.normpath(path),
+            *(_file_of(path, table) for _, table in tables if _goes_to(table, sink)),
+        }
+        for file in sorted(files):
+            other = owner.setdefault(file, sink)
+            if other != sink:
+                problems.add(
+                    ("sinks", sink, "path"),
+                    f"the sink {other} writes {file} too; each needs its own",
+                )
+
+
+def _goes_to(table: Mapping[str, Any], sink: str) -> bool:
+    named = table.get("sinks")
+    return sink in named if isinstance(named, list) else True
+
+
+def _file_of(path: str, table: Mapping[str, Any]) -> str:
+    return os.path.normpath(expand(path, str(table.get("name"))))

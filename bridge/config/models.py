@@ -1,0 +1,269 @@
+"""Every setting of the bridge: its type, default, unit and meaning.
+
+The descriptions are what `kinetica-bridge schema` prints and editors show. What one setting
+alone can tell is checked here; what takes several, in `checks`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    SerializeAsAny,
+    StringConstraints,
+    model_validator,
+)
+
+from bridge.config.addresses import cluster_urls, listen_address
+from bridge.sinks.base import SinkSettings
+from bridge.units import Duration, Size
+
+SINK_ID = re.compile(r"[a-z0-9-]+")
+
+Operation = Literal["insert", "update", "delete"]
+
+
+def _unique(values: tuple[str, ...]) -> tuple[str, ...]:
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            raise ValueError(f'"{value}" is given twice')
+    return values
+
+
+def _unset_when_empty(value: Any) -> Any:
+    return None if value == "" else value
+
+
+def _not_empty(value: Any) -> Any:
+    if value == "":
+        raise ValueError("must not be empty")
+    return value
+
+
+Text = Annotated[str, StringConstraints(min_length=1, pattern=r"\S")]
+SomePath = Annotated[Path, BeforeValidator(_not_empty)]  # "" would be the folder we run in
+PositiveDuration = Annotated[Duration, Field(gt=0)]
+PositiveSize = Annotated[Size, Field(gt=0)]
+Names = Annotated[tuple[Text, ...], AfterValidator(_unique)]
+ClusterUrls = Annotated[
+    tuple[str, ...],
+    BeforeValidator(cluster_urls, json_schema_input_type=str | list[str]),
+]
+ListenAddress = Annotated[
+    str,
+    BeforeValidator(listen_address, json_schema_input_type=str),
+]
+
+
+class Section(BaseModel):
+    """A part of the configuration: unknown keys are refused, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Tls(Section):
+    """How an https cluster proves who it is."""
+
+    ca_file: SomePath | None = Field(
+        default=None,
+        description="Certificates (PEM) to trust instead of those that come with the system.",
+    )
+    verify: bool = Field(
+        default=True,
+        description="Whether the cluster's certificate must be valid. Leave it true outside tests.",
+    )
+
+
+class Kinetica(Section):
+    """Where Kinetica is and who we are there."""
+
+    urls: ClusterUrls = Field(
+        description=(
+            "The clusters of the ring, primary first: a list, or one text with commas. Without "
+            "a scheme http is meant, and with http, no port and no path port 9191."
+        ),
+    )
+    username: Annotated[str | None, BeforeValidator(_unset_when_empty)] = Field(
+        default=None, description="User name; without one, no credentials are sent."
+    )
+    password: SecretStr | None = Field(default=None, description="The user's password.")
+    token: SecretStr | None = Field(
+        default=None, description="A bearer token, in place of user name and password."
+    )
+    monitor_port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65535,
+        description="ZeroMQ port of table monitors; default: what the server says, else 9002.",
+    )
+    timeout: PositiveDuration = Field(
+        default=30.0, description="How long a call to Kinetica may take."
+    )
+    probe_interval: PositiveDuration = Field(
+        default=5.0, description="Time between two probes of the cluster, tables and monitors."
+    )
+    probe_timeout: PositiveDuration = Field(
+        default=2.0, description="How long a probe may take before the cluster counts as down."
+    )
+    tls: Tls = Field(default=Tls(), description="Certificates for https.")
+
+
+class Journal(Section):
+    """The durable log between Kinetica and the sinks."""
+
+    path: SomePath = Field(
+        default=Path("/var/lib/kinetica-bridge"),
+        description="The folder it is kept in; on a local disk, for one bridge alone.",
+    )
+    max_size: PositiveSize = Field(default=10 * 2**30, description="Most disk it may take.")
+    max_age: PositiveDuration = Field(
+        default=7 * 86400.0,
+        description="How long events are kept that every sink has acknowledged.",
+    )
+    on_full: Literal["stop_capture", "drop_oldest"] = Field(
+        default="stop_capture",
+        description=(
+            "What gives way at max_size: stop_capture takes no new events until there is room, "
+            "drop_oldest deletes the oldest, acknowledged or not. Both are reported as gaps."
+        ),
+    )
+
+
+class CatchUp(Section):
+    """How missed rows are read back."""
+
+    column: Text = Field(
+        description="A column whose values grow with every insert, such as a sequence or a time."
+    )
+
+
+class Table(Section):
+    """One table to watch."""
+
+    name: Text = Field(description="The table, with its schema: ki_home.orders.")
+    events: Annotated[tuple[Operation, ...], AfterValidator(_unique)] = Field(
+        default=("insert", "update", "delete"),
+        min_length=1,
+        description="Which operations to watch; alter and drop always are.",
+    )
+    key: Names | None = Field(
+        default=None,
+        min_length=1,
+        description="Columns of the message key in Kafka; default: the table's primary key.",
+    )
+    filter: Text | None = Field(
+        default=None,
+        description="An expression on columns, evaluated by Kinetica; inserts alone obey it.",
+    )
+    values: Literal["declared", "kinetica"] = Field(
+        default="declared",
+        description=(
+            "Form of the values in a record: by the column's declared type, or as Kinetica "
+            "sends them."
+        ),
+    )
+    inactivity_timeout: PositiveDuration = Field(
+        default=20 * 60.0,
+        description="Silence after which the table is checked and counts as idle.",
+    )
+    on_decode_failure: Literal["dead_letter", "skip", "abort"] = Field(
+        default="dead_letter",
+        description=(
+            "What becomes of bytes that are no record of the table: kept as a dead letter, "
+            "counted and skipped, or the table stops in the state failed."
+        ),
+    )
+    on_drop: Literal["wait", "stop"] = Field(
+        default="wait", description="After a drop: wait for the table to come back, or stop."
+    )
+    catch_up: CatchUp | None = Field(
+        default=None, description="How gaps are closed; default: by the primary key, if any."
+    )
+    snapshot: Literal["never", "initial"] = Field(
+        default="never",
+        description="Whether the rows that are there already are read before the live stream.",
+    )
+    sinks: Names = Field(
+        default_factory=tuple,
+        description="Ids of the sinks that get its events; default: all of them, [] for none.",
+    )
+
+
+class Admin(Section):
+    """Health and metrics."""
+
+    listen: ListenAddress = Field(
+        default="127.0.0.1:9464",
+        description="HOST:PORT of the health and metrics pages; port 0 takes a free one.",
+    )
+
+    @property
+    def host(self) -> str:
+        """The address to listen on, an IPv6 one without its brackets."""
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        """The port to listen on, 0 for a free one."""
+        return int(self.listen.rpartition(":")[2])
+
+
+class Log(Section):
+    """What is logged, and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least severe messages that are logged."
+    )
+    format: Literal["json", "console"] | None = Field(
+        default=None, description="Form of a line; default: console on a terminal, else json."
+    )
+
+
+class Shutdown(Section):
+    """How the bridge ends."""
+
+    grace: Duration = Field(
+        default=8.0, description="How long it may go on delivering after SIGTERM."
+    )
+
+
+class Config(Section):
+    """The whole configuration, valid; `tables[i].sinks` always names its sinks.
+
+    Build it with `bridge.config.load` or `parse`, which also do the checks that take more
+    than one setting.
+    """
+
+    kinetica: Kinetica = Field(description="Where Kinetica is and who we are there.")
+    journal: Journal = Field(
+        default=Journal(), description="The durable log between Kinetica and the sinks."
+    )
+    tables: tuple[Table, ...] = Field(min_length=1, description="The tables to watch.")
+    sinks: Mapping[str, SerializeAsAny[SinkSettings]] = Field(
+        default={}, description="Where events go: id to settings; ids are [a-z0-9-]+."
+    )
+    admin: Admin = Field(default=Admin(), description="Health and metrics.")
+    log: Log = Field(default=Log(), description="What is logged, and how.")
+    shutdown: Shutdown = Field(default=Shutdown(), description="How the bridge ends.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _all_sinks_by_default(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or not isinstance(data.get("tables"), list | tuple):
+            return data
+        sinks = data.get("sinks")
+        ids = tuple(sinks) if isinstance(sinks, Mapping) else ()
+        tables = [
+            {"sinks": ids, **table} if isinstance(table, Mapping) else table
+            for table in data["tables"]
+        ]
+        return {**data, "tables": tables}

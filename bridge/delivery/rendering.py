@@ -1,0 +1,94 @@
+"""From entries to events, in bulk and once for all sinks that want the same.
+
+Sinks that keep pace with each other ask for the same entries at about the same time: the
+last rendered ones are kept, and who asks for one that another thread is rendering waits for
+it instead of doing the work twice.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from bridge.codec import Codec, Values, compile_schema
+from bridge.events import Event, Schema, Undecodable
+from bridge.formats.json import row_events, single_event
+from bridge.journal import Records, Stored
+
+_KEPT_BYTES = 16 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class TableForm:
+    """How a table's rows are written.
+
+    Attributes:
+        key: columns of the message key, None for the primary key.
+        values: `declared` or `kinetica`.
+    """
+
+    key: tuple[str, ...] | None = None
+    values: Values = "declared"
+
+
+class Renderer:
+    """Turn stored entries into events. Any thread may call.
+
+    Args:
+        journal_id: 16 hexadecimal digits, the first part of every event's id.
+        forms: by table; a table that is not in it is written in the default form.
+    """
+
+    def __init__(self, journal_id: str, forms: Mapping[str, TableForm]) -> None:
+        self.journal_id = journal_id
+        self._forms = forms
+        self._codecs: dict[Schema, Codec] = {}
+        self._lock = threading.Lock()  # guards all below
+        self._kept: OrderedDict[int, tuple[Future[Sequence[Event]], int]] = OrderedDict()
+        self._kept_bytes = 0
+
+    def events(self, stored: Stored) -> Sequence[Event]:
+        """Return the events of an entry.
+
+        Raises:
+            DecodeError: its bytes are no records of its schema.
+        """
+        with self._lock:
+            kept = self._kept.get(stored.offset)
+            if kept is None:
+                future: Future[Sequence[Event]] = Future()
+                size = len(stored.entry.payload) * 4 if isinstance(stored.entry, Records) else 500
+                self._keep(stored.offset, future, size)
+        if kept is not None:
+            return kept[0].result()
+        try:
+            events = self._render(stored)
+        except BaseException as error:
+            future.set_exception(error)
+            raise
+        future.set_result(events)
+        return events
+
+    def _keep(self, offset: int, future: Future[Sequence[Event]], size: int) -> None:
+        self._kept[offset] = future, size
+        self._kept_bytes += size
+        while self._kept_bytes > _KEPT_BYTES and len(self._kept) > 1:
+            _, (_, freed) = self._kept.popitem(last=False)
+            self._kept_bytes -= freed
+
+    def _render(self, stored: Stored) -> Sequence[Event]:
+        entry = stored.entry
+        if isinstance(entry, Undecodable):
+            return ()
+        if not isinstance(entry, Records):
+            return (single_event(self.journal_id, stored.offset, entry),)
+        codec = self._codecs.get(entry.schema)
+        if codec is None:
+            codec = self._codecs[entry.schema] = compile_schema(entry.schema)
+        form = self._forms.get(entry.table, TableForm())
+        return row_events(
+            self.journal_id, stored.offset, entry, codec, key=form.key, values=form.values
+        )

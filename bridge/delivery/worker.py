@@ -1,0 +1,372 @@
+"""The thread of one sink: it takes batches from its backlog and brings them there.
+
+A batch that fails is tried again with backoff, for as long as the destination cannot be
+reached. Where the destination answers, and answers with an error, one event may be the
+cause: the batch is halved until that event stands alone. It is poison, and goes to the dead
+letters, only once the destination has accepted another event since: a destination that
+refuses everything is broken, and its events wait.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import structlog
+
+from bridge.delivery.attempts import Outcome, attempt
+from bridge.delivery.backlog import Backlog
+from bridge.delivery.ledger import Ledger
+from bridge.delivery.rendering import Renderer
+from bridge.errors import BridgeError, JournalError, Reject, Retry
+from bridge.events import Event
+from bridge.journal import Journal
+from bridge.sinks.base import NotConnected, Sink, SinkSettings
+
+log = structlog.get_logger()
+
+_POLL_SECONDS = 0.2
+# A destination that stays away is said again after this many seconds.
+_REMIND_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class SinkStats:
+    """A snapshot of a worker.
+
+    Attributes:
+        state: connecting, delivering or retrying.
+        error: the first cause of the present trouble, None where there is none.
+        oldest: reception time of the oldest event in hand, microseconds, None without any.
+        attempts: calls to the sink.
+        retries: calls that came to nothing.
+        busy_seconds: time spent in the sink.
+    """
+
+    state: str
+    error: str | None
+    oldest: int | None
+    attempts: int
+    retries: int
+    busy_seconds: float
+
+
+@dataclass(slots=True)
+class _Piece:
+    """Some events of a batch that are tried together.
+
+    Attributes:
+        isolating: cut from a piece that was tried often enough: halve at once.
+        accepted_before: successes of the worker when this piece first failed, -1 before.
+        parents_before: the same of the piece it was first cut from.
+    """
+
+    events: list[Event]
+    attempts: int = 0
+    isolating: bool = False
+    accepted_before: int = -1
+    parents_before: int = -1
+
+
+class _Stopped(Exception):
+    """The worker is to end."""
+
+
+class Worker:
+    """Deliver one sink's events.
+
+    Owns the sink; waits for the journal and for backoffs; `stop` lets it deliver what is
+    there, and end at the first failure.
+
+    Args:
+        name: the sink's id.
+        tables: the tables routed to it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        sink: Sink,
+        settings: SinkSettings,
+        tables: Collection[str],
+        journal: Journal,
+        renderer: Renderer,
+    ) -> None:
+        self.name = name
+        self._sink = sink
+        self._batch = settings.batch
+        self._retry = settings.retry
+        self._tables = frozenset(tables)
+        self._journal = journal
+        self._renderer = renderer
+        self._ledger = Ledger(name)
+        self._pieces: deque[_Piece] = deque()
+        self._backlog: Backlog
+        self._open = False
+        self._accepted = 0
+        self._stopping = threading.Event()
+        self._state = "connecting"
+        self._error: str | None = None
+        self._said_at = 0.0
+        self._attempts = self._retries = 0
+        self._busy = 0.0
+        self._thread = threading.Thread(target=self._run, name=f"sink-{name}", daemon=True)
+
+    def start(self) -> None:
+        """Start delivering from the sink's cursor."""
+        self._journal.register(self.name, self._tables)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask the worker to deliver what is in the journal and end."""
+        self._stopping.set()
+
+    def join(self, timeout: float) -> bool:
+        """Wait for the end; False if it did not come within `timeout` seconds."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def stats(self) -> SinkStats:
+        """Return a snapshot."""
+        first = self._ledger.first
+        return SinkStats(
+            self._state,
+            self._error,
+            first.time if first is not None else None,
+            self._attempts,
+            self._retries,
+            self._busy,
+        )
+
+    # The rest runs in the worker's thread.
+
+    def _run(self) -> None:
+        with self._journal.reader() as reader:
+            self._backlog = Backlog(
+                self.name,
+                self._tables,
+                self._journal.cursor(self.name),
+                reader,
+                self._renderer,
+            )
+            try:
+                while self._fill():
+                    while self._pieces:
+                        self._try_first()
+            except _Stopped:
+                pass
+            except Exception as error:
+                # A fault of ours must show: this sink stands still, the others go on.
+                log.exception("sink_failed", sink=self.name)
+                self._state, self._error = "retrying", f"{type(error).__name__}: {error}"
+            finally:
+                self._close()
+
+    def _fill(self) -> bool:
+        """Take the next batch in hand; False once stopping and all is delivered."""
+        backlog, batch = self._backlog, self._batch
+        deadline: float | None = None
+        while True:
+            unsendable = backlog.next_unsendable()
+            if unsendable is not None:
+                self._journal.advance(
+                    self.name, unsendable.end, unsendable.settled, unsendable.dead_letters
+                )
+                continue
+            if not self._open and not self._stopping.is_set():
+                self._connect()
+            full = backlog.holds(batch.max_events, batch.max_bytes)
+            moved = not full and self._read()
+            if full or (len(backlog) and not moved and _passed(deadline)):
+                break
+            if moved:
+                if deadline is None and len(backlog):
+                    deadline = time.monotonic() + batch.max_wait
+                continue
+            if self._stopping.is_set():
+                if not len(backlog):
+                    return False
+                break
+            wait = _POLL_SECONDS if deadline is None else deadline - time.monotonic()
+            self._journal.wait(backlog.read_to, max(0.0, min(wait, _POLL_SECONDS)))
+        events = backlog.take(batch.max_events, batch.max_bytes)
+        if events:
+            self._ledger.add(events)
+            self._pieces.append(_Piece(events))
+        return True
+
+    def _read(self) -> bool:
+        moved = self._backlog.read()
+        if moved and not len(self._backlog):
+            # Only other sinks' events: the cursor follows, so that they can be pruned.
+            self._journal.advance(self.name, self._backlog.read_to, ())
+        return moved
+
+    def _try_first(self) -> None:
+        """Try the first piece once, and put it back as far as it has to go out again."""
+        if not self._open:
+            self._connect()
+        piece = self._pieces[0]
+        outcome = self._attempt(piece.events)
+        self._settle(outcome)
+        if not outcome.again:
+            self._pieces.popleft()
+            return
+        error = outcome.error
+        if isinstance(error, Reject):
+            self._halve(piece)
+            return
+        if error is None:
+            raise AssertionError("events to send again, without a reason")
+        if len(outcome.again) < len(piece.events):
+            piece.attempts = 0
+        piece.events = outcome.again
+        piece.attempts += 1
+        if piece.accepted_before < 0:
+            piece.accepted_before = self._accepted
+        self._note_failure(error)
+        if isinstance(error, NotConnected):
+            self._close()
+        if error.answered and (piece.isolating or piece.attempts >= self._retry.max_attempts):
+            if len(piece.events) > 1:
+                self._halve(piece)
+            elif self._is_poison(piece):
+                reason = f"after {self._retry.max_attempts} tries: {error}"
+                self._ledger.set_aside(piece.events[0], reason)
+                self._pieces.popleft()
+                self._write_down()
+                return
+        self._pause(piece.attempts, error)
+
+    def _attempt(self, events: list[Event]) -> Outcome:
+        started = time.monotonic()
+        outcome = attempt(self._sink, events)
+        self._busy += time.monotonic() - started
+        self._attempts += 1
+        if outcome.delivered:
+            self._accepted += 1
+        if outcome.error is None:
+            self._note_success()
+        return outcome
+
+    def _settle(self, outcome: Outcome) -> None:
+        self._ledger.deliver(outcome.delivered)
+        for event, reason in outcome.rejected:
+            log.warning("event_rejected", sink=self.name, event=event.id, cause=reason)
+            self._ledger.set_aside(event, reason)
+        self._write_down()
+
+    def _write_down(self) -> None:
+        prefix = self._ledger.pop_prefix()
+        if prefix is None:
+            return
+        nothing_left = not len(self._ledger) and not len(self._backlog)
+        to = self._backlog.read_to if nothing_left else prefix.to
+        while True:
+            try:
+                self._journal.advance(self.name, to, prefix.settled, prefix.dead_letters)
+            except JournalError as error:
+                # Delivered, and not written down: a crash now means a duplicate, no loss.
+                log.error("cursor_not_written", sink=self.name, cause=str(error))
+                if self._stopping.wait(1.0):
+                    raise _Stopped from error
+            else:
+                return
+
+    def _halve(self, piece: _Piece) -> None:
+        self._pieces.popleft()
+        middle = len(piece.events) // 2
+        parents = piece.parents_before if piece.isolating else piece.accepted_before
+        for half in (piece.events[middle:], piece.events[:middle]):
+            self._pieces.appendleft(_Piece(half, isolating=True, parents_before=parents))
+
+    def _is_poison(self, piece: _Piece) -> bool:
+        """Whether the destination has accepted another event since this one first failed.
+
+        If none was tried since, the next one is. That keeps the order: it only counts if the
+        one before it is set aside.
+        """
+        if self._accepted > piece.accepted_before:
+            return True
+        if len(self._pieces) > 1:
+            following = self._pieces[1]
+        else:
+            self._backlog.read()
+            events = self._backlog.take(1, 1)
+            if not events:
+                enough = piece.attempts >= self._retry.max_attempts
+                return enough and 0 <= piece.parents_before < self._accepted
+            self._ledger.add(events)
+            following = _Piece(events)
+            self._pieces.append(following)
+        outcome = self._attempt(following.events[:1])
+        self._settle(outcome)
+        if not outcome.again:
+            del following.events[0]
+            if not following.events:
+                self._pieces.remove(following)
+        return bool(outcome.delivered)
+
+    # The connection, and what is said of it.
+
+    def _connect(self) -> None:
+        attempts = 0
+        while not self._open:
+            if self._error is None:
+                self._state = "connecting"
+            try:
+                self._sink.open()
+            except Exception as error:  # noqa: BLE001 (whatever a sink raises, it is not open)
+                attempts += 1
+                cause = error if isinstance(error, Retry) else Retry(_text(error))
+                self._note_failure(cause)
+                self._pause(attempts, cause)
+            else:
+                self._open = True
+                if self._error is None:
+                    self._state = "delivering"
+
+    def _close(self) -> None:
+        self._open = False
+        try:
+            self._sink.close()
+        except Exception as error:  # noqa: BLE001 (closing is a courtesy)
+            log.warning("sink_close_failed", sink=self.name, cause=_text(error))
+
+    def _note_failure(self, error: Retry) -> None:
+        self._retries += 1
+        self._state = "retrying"
+        self._error = self._error or str(error)
+        now = time.monotonic()
+        if now - self._said_at > _REMIND_SECONDS or self._said_at == 0.0:
+            self._said_at = now
+            log.warning("sink_retrying", sink=self.name, cause=str(error), first=self._error)
+
+    def _note_success(self) -> None:
+        if self._error is not None:
+            log.info("sink_recovered", sink=self.name, was=self._error)
+        self._state, self._error, self._said_at = "delivering", None, 0.0
+
+    def _pause(self, attempts: int, error: Retry) -> None:
+        if self._stopping.is_set():
+            raise _Stopped
+        longest = min(
+            self._retry.max_backoff, self._retry.initial_backoff * 2 ** min(attempts - 1, 20)
+        )
+        seconds = longest * random.uniform(0.5, 1.0)  # noqa: S311 (jitter is no secret)
+        if error.after is not None:
+            seconds = max(seconds, error.after)
+        if self._stopping.wait(seconds):
+            raise _Stopped
+
+
+def _passed(deadline: float | None) -> bool:
+    return deadline is None or time.monotonic() >= deadline
+
+
+def _text(error: Exception) -> str:
+    return str(error) if isinstance(error, BridgeError) else f"{type(error).__name__}: {error}"

@@ -1,0 +1,130 @@
+"""Table monitors: making, clearing, showing and changing them.
+
+Notifications leave over ZeroMQ only, when rows change: monitors that write to a sink, join
+other tables or run on a clock are refused. Source: protocol, sections 2.2 and 4.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from bridge.emulator import sqltext
+from bridge.emulator.database import DEFAULT_SCHEMA
+from bridge.emulator.errors import RequestError
+from bridge.emulator.handlers.call import Call
+from bridge.emulator.monitors import EVENTS, Monitor, random_topic, schema_of
+
+_NOT_HERE = (
+    "datasink_name",
+    "destination",
+    "kafka_topic_name",
+    "failed_notifications_table_name",
+    "join_table_names",
+    "join_column_names",
+    "join_expressions",
+    "refresh_period",
+    "refresh_start_time",
+)
+
+
+def create_tablemonitor(call: Call) -> Mapping[str, Any]:
+    """Make a monitor of one event of a table, under the id asked for or a random one."""
+    database = call.database
+    table = database.table(call.request["table_name"])
+    event = call.option("event", "insert")
+    if event not in EVENTS:
+        raise RequestError(f"Invalid table monitor event '{event}'")
+    for name in _NOT_HERE:
+        if call.option(name):
+            raise RequestError(f"Table monitor option '{name}' is not emulated")
+    if call.option("refresh_method") not in ("", "on_change"):
+        raise RequestError("Table monitors refreshed otherwise than on_change are not emulated")
+    increasing = call.option("increasing_column")
+    if increasing:
+        table.kind.column(increasing)
+    expression = call.option("expression")
+    condition = ""
+    if expression.strip():
+        if event != "insert":
+            raise RequestError("Only insert monitors can have an expression")
+        condition = sqltext.expression(expression)
+        database.rows.count(table.name, f"FALSE AND ({condition})")
+    monitor = Monitor(
+        call.option("monitor_id") or random_topic(DEFAULT_SCHEMA),
+        table.name,
+        event,
+        dict(call.request["options"]),
+        schema_of(event, table.kind),
+        condition,
+    )
+    database.monitors.add(monitor)
+    return {
+        "topic_id": monitor.topic_id,
+        "table_name": call.request["table_name"],
+        "type_schema": monitor.type_schema,
+    }
+
+
+def clear_tablemonitor(call: Call) -> Mapping[str, Any]:
+    """Clear a monitor."""
+    topic_id = call.request["topic_id"]
+    call.database.monitors.remove(topic_id)
+    return {"topic_id": topic_id}
+
+
+def show_tablemonitors(call: Call) -> Mapping[str, Any]:
+    """Describe monitors by id, or all of them."""
+    ids = call.request["monitor_ids"]
+    monitors = call.database.monitors
+    everything = not ids or list(ids) in ([""], ["*"])
+    shown = monitors.all() if everything else [monitors.get(topic_id) for topic_id in ids]
+
+    def column(option: str, default: str = "") -> list[str]:
+        return [monitor.options.get(option) or default for monitor in shown]
+
+    return {
+        "monitor_ids": [monitor.topic_id for monitor in shown],
+        "table_names": [monitor.table for monitor in shown],
+        "events": [monitor.event for monitor in shown],
+        "increasing_columns": column("increasing_column"),
+        "filter_expressions": column("expression"),
+        "join_table_names": column("join_table_names"),
+        "join_column_names": column("join_column_names"),
+        "join_expressions": column("join_expressions"),
+        "refresh_method": column("refresh_method", "on_change"),
+        "refresh_period": column("refresh_period"),
+        "refresh_start_time": column("refresh_start_time"),
+        "datasink_names": column("datasink_name"),
+        "max_consecutive_failures": [_failures(monitor) for monitor in shown],
+        "failed_notifications_table_names": column("failed_notifications_table_name"),
+        "statuses": ["suspended" if monitor.suspended else "running" for monitor in shown],
+        "additional_info": [
+            {
+                "monitor_type": monitor.event,
+                "type_schema": monitor.type_schema,
+                "references": "1",
+                "datasink_json": json.dumps({}),
+            }
+            for monitor in shown
+        ],
+    }
+
+
+def _failures(monitor: Monitor) -> int:
+    return int(monitor.options.get("max_consecutive_failures") or -1)
+
+
+def alter_tablemonitor(call: Call) -> Mapping[str, Any]:
+    """Suspend or resume a monitor's notifications, or change how many failures it bears."""
+    topic_id = call.request["topic_id"]
+    monitor = call.database.monitors.get(topic_id)
+    for name, value in call.request["monitor_updates_map"].items():
+        if name == "notifications" and value in ("suspend", "resume"):
+            monitor.suspended = value == "suspend"
+        elif name == "max_consecutive_failures" and value.lstrip("-").isdecimal():
+            monitor.options[name] = value
+        else:
+            raise RequestError(f"Table monitor update '{name}' = '{value}' is not emulated")
+    return {"topic_id": topic_id}

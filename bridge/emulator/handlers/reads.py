@@ -1,0 +1,104 @@
+"""Reading records: whole rows, or some columns of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bridge.emulator import sqltext
+from bridge.emulator.database import Table
+from bridge.emulator.dynamic import dynamic_reply
+from bridge.emulator.errors import RequestError
+from bridge.emulator.handlers.call import Call
+from bridge.emulator.identity import MAX_GET_RECORDS_SIZE
+from bridge.emulator.records import Row, encode_rows, format_rows, wire_rows
+from bridge.emulator.sqltext import quote
+from bridge.events import Column
+
+_ORDERS = {"": "", "ascending": "ASC", "descending": "DESC"}
+
+
+def get_records(call: Call) -> Mapping[str, Any]:
+    """Read whole rows, in their wire form or as JSON texts."""
+    table = call.database.table(call.request["table_name"])
+    kind = table.kind
+    selected = ", ".join(quote(column.name) for column in kind.columns)
+    rows, total, more = _read(call, table, selected)
+    encoding = call.request["encoding"]
+    return {
+        "table_name": call.request["table_name"],
+        "type_name": kind.type_id,
+        "type_schema": kind.type_schema,
+        "records_binary": [] if encoding == "json" else encode_rows(kind, wire_rows(kind, rows)),
+        "records_json": format_rows(kind, rows) if encoding == "json" else [],
+        "total_number_of_records": total,
+        "has_more_records": more,
+    }
+
+
+def get_records_bycolumn(call: Call) -> Mapping[str, Any]:
+    """Read columns, or expressions over them, column by column."""
+    table = call.database.table(call.request["table_name"])
+    columns, selected = _selection(table, call.request["column_names"])
+    rows, total, more = _read(call, table, selected)
+    return {
+        "table_name": call.request["table_name"],
+        **dynamic_reply(columns, rows, call.request["encoding"]),
+        "total_number_of_records": total,
+        "has_more_records": more,
+    }
+
+
+def _selection(table: Table, names: Sequence[str]) -> tuple[list[Column], str]:
+    known = {column.name: column for column in table.kind.columns}
+    columns: list[Column] = []
+    for name in names:
+        if name == "*":
+            columns += table.kind.columns
+        elif name in known:
+            columns.append(known[name])
+        else:
+            raise RequestError(f"Column '{name}' does not exist in '{table.name}'")
+    if not columns:
+        raise RequestError("No column names given")
+    return columns, ", ".join(quote(column.name) for column in columns)
+
+
+def _read(call: Call, table: Table, selected: str) -> tuple[list[Row], int, bool]:
+    """Return the rows of one page, how many there are in all, whether there are more."""
+    expression = call.option("expression")
+    where = sqltext.expression(expression) if expression.strip() else "TRUE"
+    offset, limit = page(call.request["offset"], call.request["limit"])
+    statement = f"SELECT {selected} FROM {quote(table.name)} WHERE {where} {_order(call, table)}"  # noqa: S608 (quoted names, the client's own condition)
+    found = call.database.rows.run(f"{statement} LIMIT ? OFFSET ?", (limit, offset))
+    rows: list[Row] = found.fetchall()
+    total = call.database.rows.count(table.name, where)
+    return rows, total, offset + len(rows) < total
+
+
+def page(offset: int, limit: int) -> tuple[int, int]:
+    """Return offset and limit as the server applies them.
+
+    Raises:
+        RequestError: a negative offset, or a limit that is neither -9999 nor positive.
+    """
+    if offset < 0 or (limit < 0 and limit != -9999):
+        raise RequestError(f"Invalid offset {offset} or limit {limit}")
+    return offset, MAX_GET_RECORDS_SIZE if limit < 0 else min(limit, MAX_GET_RECORDS_SIZE)
+
+
+def _order(call: Call, table: Table) -> str:
+    """Return the ORDER BY clause; in the order of insertion if none was asked for."""
+    direction = call.option("sort_order")
+    if direction not in _ORDERS:
+        raise RequestError(f"Invalid sort_order '{direction}'")
+    by = call.option("sort_by")
+    if by:
+        return f"ORDER BY {quote(table.kind.column(by).name)} {_ORDERS[direction]}, _rowid_"
+    terms = []
+    for term in filter(str.strip, call.option("order_by").split(",")):
+        name, _, way = term.strip().partition(" ")
+        if way.strip().lower() not in ("", "asc", "desc"):
+            raise RequestError(f"Invalid order_by '{term}'")
+        terms.append(f"{quote(table.kind.column(name).name)} {way}")
+    return f"ORDER BY {', '.join([*terms, '_rowid_'])}"

@@ -1,0 +1,30 @@
+"""What the cluster is: properties, status, permissions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bridge.emulator.handlers.call import Call
+
+
+def show_system_properties(call: Call) -> Mapping[str, Any]:
+    """Return the properties, all or those named."""
+    properties = call.identity.properties(call.host_header)
+    wanted = [name.strip() for name in call.option("properties").split(",") if name.strip()]
+    if wanted:
+        properties = {name: properties[name] for name in wanted if name in properties}
+    return {"property_map": properties}
+
+
+def show_system_status(call: Call) -> Mapping[str, Any]:
+    """Return whether it runs, and whether it drains."""
+    return {"status_map": call.identity.status()}
+
+
+def has_permission(call: Call) -> Mapping[str, Any]:
+    """Grant: whoever could log in may do everything here."""
+    echoed = {
+        name: call.request[name] for name in ("principal", "object", "object_type", "permission")
+    }
+    return {**echoed, "has_permission": True}

@@ -1,0 +1,122 @@
+"""Table monitors: who watches which table for what. Source: protocol, section 4."""
+
+from __future__ import annotations
+
+import base64
+import json
+import uuid
+from dataclasses import dataclass, field
+
+from bridge.emulator.columns import RecordType
+from bridge.emulator.errors import RequestError
+
+EVENTS = ("insert", "update", "delete")
+
+# What update and delete monitors publish: how many rows one operation touched.
+COUNT_SCHEMA = json.dumps(
+    {"type": "record", "name": "type_name", "fields": [{"name": "count", "type": "long"}]},
+    separators=(",", ":"),
+)
+
+
+@dataclass(slots=True)
+class Monitor:
+    """One table monitor.
+
+    Attributes:
+        topic_id: its id, and the topic of its notifications.
+        table: qualified name of the table it watches.
+        event: insert, update or delete.
+        options: what it was created with.
+        type_schema: the Avro schema of its records.
+        condition: its filter as SQL, empty for none.
+        suspended: whether its notifications were switched off.
+    """
+
+    topic_id: str
+    table: str
+    event: str
+    options: dict[str, str]
+    type_schema: str
+    condition: str = ""
+    suspended: bool = False
+    topic: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.topic = self.topic_id.encode()
+
+
+class MonitorSet:
+    """All monitors of a cluster, in the order of their creation; under the database's lock."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, Monitor] = {}
+
+    def add(self, monitor: Monitor) -> None:
+        """Take a monitor in.
+
+        Raises:
+            RequestError: its id is in use.
+        """
+        if monitor.topic_id in self._by_id:
+            raise RequestError(f"Table monitor '{monitor.topic_id}' already exists")
+        self._by_id[monitor.topic_id] = monitor
+
+    def get(self, topic_id: str) -> Monitor:
+        """Return the monitor of that id.
+
+        Raises:
+            RequestError: there is none.
+        """
+        try:
+            return self._by_id[topic_id]
+        except KeyError:
+            raise RequestError(f"Table monitor '{topic_id}' does not exist") from None
+
+    def remove(self, topic_id: str) -> None:
+        """Drop one monitor; like `get` if there is none."""
+        del self._by_id[self.get(topic_id).topic_id]
+
+    def remove_table(self, table: str) -> None:
+        """Drop every monitor of a table, silently, as Kinetica does when it is altered."""
+        self._by_id = {id_: kept for id_, kept in self._by_id.items() if kept.table != table}
+
+    def clear(self) -> None:
+        """Drop every monitor."""
+        self._by_id.clear()
+
+    def all(self) -> list[Monitor]:
+        """Return every monitor."""
+        return list(self._by_id.values())
+
+    def active(self, table: str, event: str) -> list[Monitor]:
+        """Return the monitors that publish an event of a table."""
+        return [
+            monitor
+            for monitor in self._by_id.values()
+            if monitor.table == table and monitor.event == event and not monitor.suspended
+        ]
+
+    def described(self, table: str) -> str:
+        """Return what `/show/table` says: JSON of event to topic id, empty if there is none.
+
+        Several monitors of one event are joined by commas, in the order of their creation.
+        """
+        topics: dict[str, str] = {}
+        for monitor in self._by_id.values():
+            if monitor.table == table:
+                before = topics.get(monitor.event)
+                topics[monitor.event] = (
+                    f"{before},{monitor.topic_id}" if before else monitor.topic_id
+                )
+        return json.dumps(topics) if topics else ""
+
+
+def random_topic(schema: str) -> str:
+    """Return the topic of a monitor that nobody named."""
+    return f"{schema}.{base64.b64encode(uuid.uuid4().bytes).decode()}"
+
+
+def schema_of(event: str, kind: RecordType) -> str:
+    """Return the Avro schema of a monitor's records."""
+    return kind.type_schema if event == "insert" else COUNT_SCHEMA

@@ -1,0 +1,261 @@
+"""The HTTP side: a thread per connection, keep-alive, one request after another.
+
+It checks credentials, reads and writes bodies, and leaves what a call does to its handler, which
+runs under the database's lock. Faults asked for are carried out here. Source: protocol, section 1.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hmac
+import http.server
+import logging
+import socket
+import socketserver
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from bridge.emulator.database import Database
+from bridge.emulator.endpoints import ENDPOINTS, Endpoint, Kind, effective_kind
+from bridge.emulator.envelope import BINARY, JSON, decode_request, encode_error, encode_reply
+from bridge.emulator.errors import EmulatorError, RequestError
+from bridge.emulator.faults import Faults
+from bridge.emulator.handlers import HANDLERS, Call
+from bridge.emulator.identity import Identity
+
+_log = logging.getLogger(__name__)
+
+# Calls that a draining cluster still answers.
+_WHILE_DRAINING = frozenset({"/show/system/status", "/show/system/properties"})
+_MAX_BODY = 2**31
+
+# Told of every call that changed rows or tables, with the override of its replication.
+Observer = Callable[[Kind, Endpoint, Mapping[str, Any], str], None]
+
+
+class Service:
+    """What all connections of a server share.
+
+    Args:
+        database: the cluster's state.
+        identity: what it says of itself.
+        faults: how it misbehaves.
+        credentials: user and password to ask for, None to let everybody in.
+        observer: told of each call after it was carried out.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        identity: Identity,
+        faults: Faults,
+        credentials: tuple[str, str] | None,
+        observer: Observer,
+    ) -> None:
+        self.database = database
+        self.identity = identity
+        self.faults = faults
+        self._observer = observer
+        self._authorization = ""
+        if credentials is not None:
+            token = base64.b64encode(":".join(credentials).encode()).decode()
+            self._authorization = f"Basic {token}"
+
+    def lets_in(self, authorization: str | None) -> bool:
+        """Say whether these credentials are right, in constant time."""
+        given = (authorization or "").encode()
+        return not self._authorization or hmac.compare_digest(given, self._authorization.encode())
+
+    def carry_out(
+        self, endpoint: Endpoint, request: Mapping[str, Any], host_header: str | None = None
+    ) -> Mapping[str, Any]:
+        """Run one call under the lock; the reply's fields.
+
+        Raises:
+            RequestError: the cluster refuses it.
+        """
+        with self.database.lock:
+            call = Call(self.database, self.identity, request, host_header)
+            return HANDLERS[endpoint.path](call)
+
+    def _endpoint(self, path: str) -> Endpoint:
+        endpoint = ENDPOINTS.get(path)
+        if endpoint is None:
+            raise RequestError(f"Endpoint '{path}' is not emulated")
+        if self.identity.draining and path not in _WHILE_DRAINING:
+            raise RequestError("Unavailable: Draining HA queue")
+        return endpoint
+
+    def answer(
+        self, path: str, content_type: str, accept: str, headers: Mapping[str, str], body: bytes
+    ) -> tuple[int, bytes]:
+        """Answer one POST: HTTP status and body."""
+        try:
+            endpoint = self._endpoint(path)
+            request = decode_request(endpoint, content_type, body)
+            kind = effective_kind(endpoint, request)
+            group = headers.get("X-Kinetica-Group", "")
+            with self.database.lock:
+                reply = self.carry_out(endpoint, request, headers.get("Host"))
+                if kind is Kind.DML:
+                    # Inside the lock: queued in the order in which it happened here.
+                    self._observer(kind, endpoint, request, group)
+            if kind is Kind.DDL:
+                # Outside: it takes the locks of other clusters.
+                self._observer(kind, endpoint, request, group)
+            return 200, encode_reply(endpoint, accept, reply)
+        except RequestError as error:
+            return error.status, encode_error(accept, str(error))
+        except Exception as error:  # noqa: BLE001 (a bug here must not look like a dead cluster)
+            _log.exception("emulator failed to answer %s", path)
+            return 500, encode_error(accept, f"Internal error: {error}")
+
+
+class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
+    """The listening socket, and every open connection."""
+
+    daemon_threads = True
+    block_on_close = False
+    allow_reuse_address = True
+    request_queue_size = 128
+
+    def __init__(self, host: str, port: int, service: Service) -> None:
+        self.service = service
+        # Guards `_connections`.
+        self._connections_lock = threading.Lock()
+        self._connections: set[socket.socket] = set()
+        self._serving: threading.Thread | None = None
+        try:
+            super().__init__((host, port), _Connection)
+        except OSError as error:
+            raise EmulatorError(
+                f"cannot listen on {host}:{port}: {error.strerror}",
+                hint="choose another port, or 0 for a free one",
+            ) from error
+
+    def server_bind(self) -> None:
+        """Bind; unlike the base, without asking the resolver for our name."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]
+
+    def start(self) -> None:
+        """Serve on a thread of its own."""
+        self._serving = threading.Thread(
+            target=self.serve_forever, args=(0.02,), name="emulator-http", daemon=True
+        )
+        self._serving.start()
+
+    def stop(self) -> None:
+        """Stop listening and cut every connection."""
+        if self._serving is not None:
+            self.shutdown()
+            self._serving.join()
+        self.server_close()
+        self.drop_connections()
+
+    def drop_connections(self) -> None:
+        """Cut every open connection."""
+        for connection in self.connections():
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def connections(self) -> list[socket.socket]:
+        """Return the open connections."""
+        with self._connections_lock:
+            return list(self._connections)
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Accept a connection and remember it."""
+        connection, address = super().get_request()
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with self._connections_lock:
+            self._connections.add(connection)
+        return connection, address
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection and forget it."""
+        with self._connections_lock:
+            self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 (the base names it)
+        """Log what a connection's thread died of; a client that left is nothing to log."""
+        _log.debug("connection from %s ended", client_address, exc_info=True)
+
+
+class _Connection(http.server.BaseHTTPRequestHandler):
+    """One connection."""
+
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1
+    server: Server
+
+    def do_GET(self) -> None:
+        """Answer a ping: the text says that the cluster is up."""
+        if self.server.service.faults.concern("/") and self._misbehave():
+            return
+        if self.path.rstrip("/") == "":
+            self._reply(200, "text/plain", b"Kinetica is running!")
+        else:
+            self._reply(404, "text/plain", b"Not found")
+
+    def do_POST(self) -> None:
+        """Answer a call."""
+        service = self.server.service
+        started = time.perf_counter()
+        length = int(self.headers.get("Content-Length") or 0)
+        if not 0 <= length <= _MAX_BODY:
+            self._reply(413, "text/plain", b"Body too large")
+            return
+        body = self.rfile.read(length)
+        if not service.lets_in(self.headers.get("Authorization")):
+            self._reply(401, "text/plain", b"Unauthorized")
+            return
+        path = "/" + self.path.partition("?")[0].strip("/")
+        content_type = (self.headers.get("Content-Type") or BINARY).partition(";")[0].strip()
+        accept = (self.headers.get("Accept") or content_type).partition(",")[0].strip()
+        if accept not in (BINARY, JSON):
+            accept = JSON if content_type == JSON else BINARY
+        faulty = service.faults.concern(path)
+        if faulty and not service.faults.after and self._misbehave():
+            return
+        status, reply = service.answer(path, content_type, accept, self._headers(), body)
+        if faulty and service.faults.after and self._misbehave():
+            return
+        self._reply(status, accept, reply, time.perf_counter() - started)
+
+    def _headers(self) -> Mapping[str, str]:
+        return {
+            name: self.headers[name]
+            for name in ("Host", "X-Kinetica-Group")
+            if name in self.headers
+        }
+
+    def _misbehave(self) -> bool:
+        """Carry out the fault in force; whether the request is done with."""
+        faults = self.server.service.faults
+        if faults.hanging:
+            faults.wait()
+            return False
+        if faults.dropping:
+            self.close_connection = True
+            return True
+        if faults.status is not None:
+            self._reply(faults.status, "text/plain", b"")
+            return True
+        return False
+
+    def _reply(self, status: int, content_type: str, body: bytes, seconds: float = 0.0) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        # The vendor's client fails after an insert without it. Source: protocol, section 1.1.
+        self.send_header("x-request-time-secs", f"{seconds:.6f}")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base names it)
+        """Keep requests out of stderr."""

@@ -1,0 +1,103 @@
+"""Connections to SQLite, and what its errors mean here.
+
+One connection writes and checkpoints each database. Readers open read-only and never
+checkpoint; what is sealed and has no write-ahead log is opened as immutable, which takes no
+lock, leaves no file behind and needs no right to write in the folder.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from bridge.journal.layout import has_wal
+
+PAGE_SIZE = 4096
+_READER_PATIENCE = 5.0
+_WRITER_PATIENCE = 1.0
+
+# SQLite's result codes (the low byte). All that is neither passing nor about room means that
+# what the file holds is not what was written.
+_PASSING = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_INTERRUPT,
+    }
+)
+_NOT_DAMAGE = _PASSING | {sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
+
+
+def connect_writer(path: Path, *, synchronous: str) -> sqlite3.Connection:
+    """Open the one connection that writes a database; the caller guards it with a lock."""
+    connection = sqlite3.connect(
+        path, timeout=_WRITER_PATIENCE, isolation_level=None, check_same_thread=False
+    )
+    try:
+        connection.execute(f"PRAGMA synchronous={synchronous}")
+        connection.execute("PRAGMA trusted_schema=OFF")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def connect_reader(path: Path, *, sealed: bool = False) -> sqlite3.Connection:
+    """Open a database to read it; it must exist.
+
+    Args:
+        path: the file.
+        sealed: whether it is known that nobody writes it any more.
+    """
+    uri = path.absolute().as_uri()
+    if sealed and not has_wal(path):
+        return _connect_uri(f"{uri}?immutable=1")
+    try:
+        return _connect_uri(f"{uri}?mode=ro")
+    except sqlite3.OperationalError as error:
+        # Without a log, and without the right to create its index, only this way is left.
+        if code(error) in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY} and not has_wal(path):
+            return _connect_uri(f"{uri}?immutable=1")
+        raise
+
+
+def _connect_uri(uri: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        uri, uri=True, timeout=_READER_PATIENCE, isolation_level=None, check_same_thread=False
+    )
+    try:
+        connection.execute("PRAGMA wal_autocheckpoint=0")
+        connection.execute("PRAGMA query_only=ON")
+        # Lets a file that was cut short be opened, so that what is left of it can be read.
+        connection.execute("PRAGMA writable_schema=ON")
+        connection.execute("PRAGMA user_version").fetchone()  # the first touch of the file
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def code(error: sqlite3.Error) -> int:
+    """Return SQLite's primary result code, 0 where the error came from Python's side."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Return whether an error means that the file is damaged, rather than busy or full."""
+    return code(error) not in _NOT_DAMAGE
+
+
+def is_full(error: sqlite3.Error) -> bool:
+    """Return whether an error means that the disk has no room."""
+    return code(error) == sqlite3.SQLITE_FULL
+
+
+def roll_back(connection: sqlite3.Connection) -> None:
+    """End a transaction that failed, if SQLite has not ended it already."""
+    if connection.in_transaction:
+        try:
+            connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            connection.close()

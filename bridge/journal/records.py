@@ -1,0 +1,235 @@
+"""The values of the journal: what is read from it, what is settled in it, what it counts.
+
+Everything here is immutable and knows no SQL. Times are microseconds since the epoch, UTC;
+offsets count events, and an entry stands at the offset of its first event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from bridge.events import Alter, Count, Drop, Gap, Schema, Undecodable
+
+Verdict = Literal["delivered", "dead_lettered", "discarded"]
+VERDICTS: tuple[Verdict, ...] = ("delivered", "dead_lettered", "discarded")
+
+
+# Records and Stored are named tuples: they are made by the hundred thousand a second, and a
+# frozen dataclass costs three times as much to make.
+class Records(NamedTuple):
+    """Rows as read back.
+
+    Attributes:
+        table: the qualified name of the table.
+        cluster: the URL they came from.
+        time: when they were received.
+        type: insert or read.
+        schema: their layout; equal schemas are one and the same object.
+        payload: the records' Avro bytes one after the other; the schema tells them apart.
+        count: how many records.
+    """
+
+    table: str
+    cluster: str
+    time: int
+    type: Literal["insert", "read"]
+    schema: Schema
+    payload: bytes
+    count: int  # type: ignore[assignment]  # a tuple's own count is not wanted here
+
+
+StoredEntry = Records | Count | Alter | Drop | Gap | Undecodable
+
+
+class Stored(NamedTuple):
+    """An entry at its place: it holds the offsets `offset` to `offset + count - 1`."""
+
+    offset: int
+    count: int  # type: ignore[assignment]  # a tuple's own count is not wanted here
+    entry: StoredEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Offsets that cannot be read any more, first and last included, and why."""
+
+    first: int
+    last: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What one read gave.
+
+    Attributes:
+        entries: in order of their offsets.
+        next: where to go on, also where every entry was filtered out.
+        damaged: spans between the start and `next` that could not be read.
+    """
+
+    entries: Sequence[Stored]
+    next: int
+    damaged: Sequence[Damage] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A run of `count` events of one table, from `offset` on, that shared one fate."""
+
+    table: str
+    offset: int
+    count: int
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An event set aside.
+
+    Attributes:
+        sink: which sink did not take it.
+        table: the table it belongs to.
+        offset: its offset in the journal.
+        id: the id of the event.
+        time: when it was received.
+        reason: why it was set aside.
+        value: the event as JSON, None where its bytes could not be read.
+        raw: the bytes that could not be read, else None.
+        number: its number among the dead letters, given when it is stored.
+        set_aside: when it was set aside, given when it is stored.
+    """
+
+    sink: str
+    table: str
+    offset: int
+    id: str
+    time: int
+    reason: str
+    value: bytes | None = None
+    raw: bytes | None = None
+    number: int = 0
+    set_aside: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Events of one table for one sink; received is the sum of the other four, always."""
+
+    sink: str
+    table: str
+    received: int
+    delivered: int
+    dead_lettered: int
+    discarded: int
+    pending: int
+
+
+@dataclass(frozen=True, slots=True)
+class CommitTimes:
+    """How long commits took, fsync included.
+
+    Attributes:
+        bounds: upper bounds of the buckets in seconds.
+        counts: commits in each bucket, one more than there are bounds (the last is the rest).
+        seconds: the sum.
+    """
+
+    bounds: tuple[float, ...]
+    counts: tuple[int, ...]
+    seconds: float
+
+    @property
+    def count(self) -> int:
+        """Return how many commits there were."""
+        return sum(self.counts)
+
+
+@dataclass(frozen=True, slots=True)
+class JournalStats:
+    """A snapshot of the journal's own numbers.
+
+    Attributes:
+        bytes: size of all segments on disk.
+        max_bytes: size at which `on_full` applies.
+        segments: how many there are.
+        oldest: offset of the oldest event still stored.
+        oldest_time: when that event was received, None in an empty journal.
+        head: offset that the next event gets.
+        appended_events: events appended since the journal was opened.
+        appended_bytes: payload bytes appended since then.
+        commits: how long the commits took.
+        discarded: events discarded for all sinks, over the journal's whole life.
+        damaged: spans found damaged since the journal was opened.
+    """
+
+    bytes: int
+    max_bytes: int
+    segments: int
+    oldest: int
+    oldest_time: int | None
+    head: int
+    appended_events: int
+    appended_bytes: int
+    commits: CommitTimes
+    discarded: int
+    damaged: int
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentSummary:
+    """One segment as `journal ls` shows it.
+
+    `events` is None and `problem` says why where the file cannot tell.
+    """
+
+    first: int
+    events: int | None
+    bytes: int
+    oldest_time: int | None
+    newest_time: int | None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SinkSummary:
+    """One sink as `journal ls` shows it."""
+
+    sink: str
+    cursor: int
+    accounts: Sequence[Account]
+    dead_letters: int
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The whole journal as `journal ls` shows it."""
+
+    id: str
+    oldest: int
+    head: int
+    segments: Sequence[SegmentSummary]
+    sinks: Sequence[SinkSummary]
+
+
+@dataclass(frozen=True, slots=True)
+class SealedSegment:
+    """What the writer remembers of a segment that is complete.
+
+    Attributes:
+        first: its first offset.
+        end: the first offset of the segment after it.
+        bytes: its size on disk.
+        oldest_time: when its first event was received, None if that cannot be read.
+        newest_time: when its last event was received, None if that cannot be read.
+        totals: events of each table before this segment, since the journal began.
+    """
+
+    first: int
+    end: int
+    bytes: int
+    oldest_time: int | None = None
+    newest_time: int | None = None
+    totals: Mapping[str, int] = field(default_factory=dict)

@@ -1,0 +1,225 @@
+"""Writing one segment: built under another name, appended to by one connection, sealed.
+
+A segment appears under its name whole and on disk, so one that cannot be read is always
+damage, never a crash in the middle of its making. Each append is one transaction in WAL mode
+with `synchronous=FULL`: when it returns, an fsync has returned.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+
+from bridge.events import Schema
+from bridge.journal.database import PAGE_SIZE, connect_writer, roll_back
+from bridge.journal.layout import (
+    FORMAT,
+    building_path,
+    remove_database,
+    segment_path,
+    segments_folder,
+    sync_folder,
+)
+from bridge.journal.queries import QUERIES, SEGMENT_SCHEMA
+from bridge.journal.rows import Draft, checksum, row_checksum, schema_text, with_checksums
+
+# Pages in the write-ahead log before they move to the database: each move costs two fsyncs.
+_CHECKPOINT_PAGES = 4096
+_MOST_SCHEMAS_BY_IDENTITY = 4096
+# Every statement gives the interpreter's lock away and waits to get it back, which beside a
+# busy reader takes longer than writing a row does: many rows a statement.
+_ROWS_AT_ONCE = 64
+_PUT_ENTRIES = QUERIES["put_entry"].removesuffix(";") + ", (?, ?, ?, ?, ?, ?, ?, ?)" * (
+    _ROWS_AT_ONCE - 1
+)
+
+Row = tuple[int, int, str, int, int, int, str | None, bytes | None]
+OriginRow = tuple[int, str, str, str | None, int]
+
+
+def create_segment(
+    journal: Path,
+    first: int,
+    journal_id: str,
+    created: int,
+    totals: Mapping[str, int],
+    marks: Mapping[str, str],
+) -> None:
+    """Create an empty segment; it has its name once it is durable.
+
+    Args:
+        journal: the journal's folder.
+        first: the offset its first event will get.
+        journal_id: 16 hex digits.
+        created: microseconds since the epoch.
+        totals: events of each table before it.
+        marks: carried over from the segment before.
+
+    Raises:
+        sqlite3.Error, OSError: nothing was created.
+    """
+    building = building_path(journal)
+    remove_database(building)
+    meta = {
+        "journal_id": journal_id,
+        "first_offset": str(first),
+        "format": str(FORMAT),
+        "created": str(created),
+    }
+    # Its own fsync below is enough: until then nobody knows the file.
+    connection = connect_writer(building, synchronous="OFF")
+    try:
+        connection.execute(f"PRAGMA page_size={PAGE_SIZE}")
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.executescript(f"BEGIN;{SEGMENT_SCHEMA}")
+        connection.executemany(QUERIES["put_meta"], with_checksums(meta))
+        connection.executemany(QUERIES["put_total"], with_checksums(totals))
+        connection.executemany(QUERIES["put_mark"], with_checksums(marks))
+        connection.execute("COMMIT")
+    finally:
+        connection.close()
+    descriptor = os.open(building, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    building.replace(segment_path(journal, first))
+    sync_folder(segments_folder(journal))
+
+
+class SegmentWriter:
+    """The one connection that appends to the newest segment; not for two threads at once.
+
+    Attributes:
+        first: its first offset.
+        created: when it was created, microseconds since the epoch.
+        totals: events of each table before it.
+        oldest_time: when its first event was received, None while it is empty.
+        newest_time: when its last event was received, None while it is empty.
+        bytes: its size once all is moved out of its write-ahead log.
+    """
+
+    def __init__(
+        self, journal: Path, first: int, *, created: int, totals: Mapping[str, int]
+    ) -> None:
+        self.path = segment_path(journal, first)
+        self.first = first
+        self.created = created
+        self.totals = totals
+        self.oldest_time: int | None = None
+        self.newest_time: int | None = None
+        self.bytes = 0
+        self._origins: dict[tuple[str, str, Schema | None], int] = {}
+        # Hashing a schema costs more than the rest of a row: found by identity first. The
+        # value holds the schema, so that its identity is not given to another.
+        self._by_identity: dict[tuple[str, str, int], tuple[int, Schema | None]] = {}
+        self._connection = connect_writer(self.path, synchronous="FULL")
+        try:
+            self._connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
+            self._next_origin = 1 + self._scalar("SELECT coalesce(max(origin_id), 0) FROM origins")
+            self._measure()
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def __repr__(self) -> str:
+        return f"<SegmentWriter of {self.path.name}, {self.bytes} bytes>"
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was appended yet."""
+        return self.oldest_time is None
+
+    def problem(self) -> str | None:
+        """Walk the whole file; return what is wrong with it, None if nothing is."""
+        try:
+            found = str(self._connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+        except sqlite3.Error as error:
+            return str(error)
+        return None if found == "ok" else found
+
+    def append(self, head: int, drafts: Sequence[Draft], marks: Mapping[str, str]) -> int:
+        """Write drafts from offset `head` on, and marks, in one durable transaction.
+
+        Returns:
+            The new head.
+
+        Raises:
+            sqlite3.Error: nothing was written.
+        """
+        new_origins: list[OriginRow] = []
+        rows: list[Row] = []
+        for count, kind, time, table, cluster, schema, detail, payload in drafts:
+            origin = self._origin(table, cluster, schema, new_origins)
+            check = row_checksum(head, count, kind, time, origin, detail, payload)
+            rows.append((head, count, kind, time, origin, check, detail, payload))
+            head += count
+        connection = self._connection
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.executemany(QUERIES["put_origin"], new_origins)
+            self._put_entries(rows)
+            connection.executemany(QUERIES["put_mark"], with_checksums(marks))
+            connection.execute("COMMIT")
+        except BaseException:
+            roll_back(connection)
+            if new_origins:
+                self._forget_origins()
+            raise
+        if drafts:
+            self.oldest_time = drafts[0].time if self.oldest_time is None else self.oldest_time
+            self.newest_time = drafts[-1].time
+        self._measure()
+        return head
+
+    def seal(self) -> None:
+        """Move all into the database file and let go of it; may be called twice."""
+        try:
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.ProgrammingError:
+            return
+        except sqlite3.Error:
+            # All is in the log, and the log is read wherever it stands.
+            pass
+        self._connection.close()
+
+    def _put_entries(self, rows: Sequence[Row]) -> None:
+        whole = len(rows) - len(rows) % _ROWS_AT_ONCE
+        for start in range(0, whole, _ROWS_AT_ONCE):
+            values = chain.from_iterable(rows[start : start + _ROWS_AT_ONCE])
+            self._connection.execute(_PUT_ENTRIES, tuple(values))
+        self._connection.executemany(QUERIES["put_entry"], rows[whole:])
+
+    def _origin(
+        self, table: str, cluster: str, schema: Schema | None, new_origins: list[OriginRow]
+    ) -> int:
+        identity = (table, cluster, id(schema))
+        known = self._by_identity.get(identity)
+        if known is not None:
+            return known[0]
+        key = (table, cluster, schema)
+        origin = self._origins.get(key)
+        if origin is None:
+            origin, self._next_origin = self._next_origin, self._next_origin + 1
+            text = None if schema is None else schema_text(schema)
+            crc = checksum(origin, table, cluster, text)
+            new_origins.append((origin, table, cluster, text, crc))
+            self._origins[key] = origin
+        if len(self._by_identity) >= _MOST_SCHEMAS_BY_IDENTITY:
+            self._by_identity.clear()
+        self._by_identity[identity] = origin, schema
+        return origin
+
+    def _forget_origins(self) -> None:
+        # Those written before are written once more under new numbers, which does no harm.
+        self._origins.clear()
+        self._by_identity.clear()
+
+    def _measure(self) -> None:
+        self.bytes = self._scalar("PRAGMA page_count") * PAGE_SIZE
+
+    def _scalar(self, statement: str) -> int:
+        return int(self._connection.execute(statement).fetchone()[0])

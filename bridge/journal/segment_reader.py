@@ -1,0 +1,365 @@
+"""Reading one segment, sound or not.
+
+Entries follow each other without a hole, so a hole, whatever its cause (a page SQLite cannot
+read, a row whose checksum is wrong, a row that is gone), shows as an offset that is not the
+one expected. The reader notes the hole as damage and goes on behind it.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+from zlib import crc32
+
+from bridge.events import Undecodable
+from bridge.journal.database import connect_reader, is_damage
+from bridge.journal.layout import segment_path
+from bridge.journal.probe import first_readable
+from bridge.journal.queries import QUERIES
+from bridge.journal.records import Damage, Page, Records, Stored
+from bridge.journal.rows import (
+    Origin,
+    checksum,
+    columns_checksum,
+    parse_schema_text,
+    stored_entries,
+)
+
+_MISSING = "entries are missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a segment says of itself; `totals` is None where they cannot be trusted."""
+
+    journal_id: str
+    format: int
+    created: int
+    totals: Mapping[str, int] | None
+
+
+class Edge(NamedTuple):
+    """The first or the last entry of a segment, without its content."""
+
+    offset: int
+    end: int
+    time: int
+
+
+@dataclass(slots=True)
+class _Scan:
+    """How far a page has come."""
+
+    entries: list[Stored]
+    damaged: list[Damage]
+    start: int
+    position: int
+    bytes: int = 0
+    trouble: str | None = None
+    full: bool = False
+
+
+class SegmentReader:
+    """A connection that reads one segment; not for two threads at once.
+
+    Args:
+        journal: the journal's folder.
+        first: the segment's first offset.
+        sealed: whether a later segment exists, so that nobody writes this one.
+
+    Raises:
+        sqlite3.Error: the file cannot be opened; `is_damage` tells why.
+    """
+
+    def __init__(self, journal: Path, first: int, *, sealed: bool) -> None:
+        self.first = first
+        self.path = segment_path(journal, first)
+        self._connection = connect_reader(self.path, sealed=sealed)
+        self._inode = self._inode_now()
+        self._origins: dict[int, Origin] = {}
+        self._last_origin = 0
+
+    def __repr__(self) -> str:
+        return f"<SegmentReader of {self.path.name}>"
+
+    def close(self) -> None:
+        """Let go of the file; may be called twice."""
+        self._connection.close()
+
+    def replaced(self) -> bool:
+        """Whether another file, or none, has the name of the one that is open."""
+        return self._inode != self._inode_now()
+
+    def _inode_now(self) -> int:
+        try:
+            return self.path.stat().st_ino
+        except OSError:
+            return -1
+
+    def header(self) -> Header:
+        """Read what the segment says of itself.
+
+        Raises:
+            ValueError: the header is not what was written.
+            sqlite3.Error: the file cannot be read.
+        """
+        meta = _verified(self._all("get_meta"))
+        if not meta.keys() >= {"journal_id", "first_offset", "format", "created"}:
+            raise ValueError("the header of the segment is damaged")
+        if int(meta["first_offset"]) != self.first:
+            raise ValueError(f"the file holds the segment of offset {meta['first_offset']}")
+        return Header(meta["journal_id"], int(meta["format"]), int(meta["created"]), self._totals())
+
+    def _totals(self) -> Mapping[str, int] | None:
+        try:
+            rows = self._all("get_totals")
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                raise
+            return None
+        return _verified(rows) if all(checksum(*row[:2]) == row[2] for row in rows) else None
+
+    def marks(self) -> dict[str, str]:
+        """Return the marks whose checksums are right."""
+        try:
+            return _verified(self._all("get_marks"))
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                raise
+            return {}
+
+    def edges(self) -> tuple[Edge | None, Edge | None]:
+        """Return the first and the last entry, None twice in an empty segment.
+
+        Raises:
+            ValueError: one of them is not what was written.
+            sqlite3.Error: the file cannot be read.
+        """
+        return self._edge("first_entry"), self._edge("last_entry")
+
+    def _edge(self, query: str) -> Edge | None:
+        row = self._connection.execute(QUERIES[query]).fetchone()
+        if row is None:
+            return None
+        if not _columns_intact(row):
+            raise ValueError("an entry at the edge of the segment is damaged")
+        return Edge(row[0], row[0] + row[1], row[3])
+
+    def sums(self, before: int) -> dict[str, int]:
+        """Return the events of each table before an offset, as far as they can be read.
+
+        Raises:
+            sqlite3.Error: for passing reasons only.
+        """
+        try:
+            with self._snapshot():
+                self._load_origins()
+                rows = self._connection.execute(QUERIES["sum_events"], {"before": before})
+                return self._by_table(rows.fetchall())
+        except (sqlite3.Error, TypeError) as error:
+            if isinstance(error, sqlite3.Error) and not is_damage(error):
+                raise
+        return self._readable_sums(before)
+
+    def _readable_sums(self, before: int) -> dict[str, int]:
+        sums: dict[str, int] = {}
+        position = self.first
+        while position < before:
+            page = self.read(position, before, sealed=True)
+            for offset, count, entry in page.entries:
+                sums[entry.table] = sums.get(entry.table, 0) + min(count, before - offset)
+            position = page.next
+        return sums
+
+    def _by_table(self, rows: list[tuple[int, int]]) -> dict[str, int]:
+        sums: dict[str, int] = {}
+        for origin_id, events in rows:
+            origin = self._origins.get(origin_id)
+            if origin is not None:
+                sums[origin.table] = sums.get(origin.table, 0) + int(events)
+        return sums
+
+    def read(
+        self,
+        start: int,
+        limit: int,
+        *,
+        sealed: bool,
+        max_bytes: int = 4 * 2**20,
+        max_entries: int = 4096,
+        tables: Collection[str] | None = None,
+    ) -> Page:
+        """Read entries from `start` on, in one short transaction.
+
+        Args:
+            start: an offset; the entry it lies in comes whole.
+            limit: where the segment ends, if it is sealed; else an offset up to which entries
+                are known to have been written.
+            sealed: whether no entry can follow the last one.
+            max_bytes: of payloads; the page ends with the entry that reaches it.
+            max_entries: most entries given, and most rows looked at.
+            tables: names of those wanted, None for all.
+
+        Raises:
+            sqlite3.Error: for passing reasons only; damage is part of the page.
+        """
+        scan = _Scan([], [], start, start)
+        try:
+            with self._snapshot():
+                self._load_origins()
+                wanted = self._wanted(tables)
+                at: int | None = self._floor_or(start, scan)
+                while at is not None and not scan.full:
+                    at = self._walk(scan, at, limit, sealed, wanted, max_bytes, max_entries)
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                raise
+            scan.trouble = str(error)
+        if not scan.full and scan.position < limit and (sealed or scan.trouble):
+            _skip_to(scan, limit)
+        return Page(scan.entries, scan.position, scan.damaged)
+
+    def _walk(
+        self,
+        scan: _Scan,
+        at: int,
+        limit: int,
+        sealed: bool,
+        wanted: frozenset[int] | None,
+        max_bytes: int,
+        max_entries: int,
+    ) -> int | None:
+        """Add rows from `at` on to the scan; return where to try again, None at the end."""
+        left = max_entries
+        values: dict[str, object] = {"at": at, "limit": left, "wanted": None}
+        if wanted is not None:
+            values["wanted"] = json.dumps(sorted(wanted))
+        try:
+            for row in self._connection.execute(QUERIES["read_entries"], values):
+                at, left = row[0] + 1, left - 1
+                if sealed and row[0] >= limit:
+                    return None  # a transaction that was reported as failed
+                self._take(scan, row, wanted, max_bytes, max_entries)
+                if scan.full:
+                    return None
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                raise
+            scan.trouble = str(error)
+            return first_readable(self._seek, at, limit)
+        if left > 0:
+            return None
+        # A page that ends here must have moved on: one of unreadable rows alone has not.
+        scan.full = scan.position > scan.start
+        return at
+
+    def _take(
+        self,
+        scan: _Scan,
+        row: tuple[Any, ...],
+        wanted: frozenset[int] | None,
+        max_bytes: int,
+        max_entries: int,
+    ) -> None:
+        offset, count, kind, time, origin_id, check, detail, payload = row
+        if not _columns_intact(row) or origin_id not in self._origins:
+            scan.trouble = "an entry is damaged"
+            return
+        if offset + count <= scan.position:
+            return
+        stored: list[Stored] = []
+        if wanted is None or origin_id in wanted:
+            if (payload is not None and not isinstance(payload, bytes)) or (
+                crc32(payload or b"") != check & 0xFFFFFFFF
+            ):
+                scan.trouble = "the payload of an entry is damaged"
+                return
+            try:
+                origin = self._origins[origin_id]
+                stored = stored_entries(offset, count, kind, time, origin, detail, payload)
+            except (ValueError, KeyError, TypeError) as error:
+                scan.trouble = f"an entry is not understood: {error}"
+                return
+        if offset > scan.position:
+            _skip_to(scan, offset)
+        for entry in stored:
+            end = entry.offset + entry.count
+            if end <= scan.position:
+                continue
+            scan.entries.append(entry)
+            scan.position = end
+            if isinstance(entry.entry, Records | Undecodable):
+                scan.bytes += len(entry.entry.payload)
+            if scan.bytes >= max_bytes or len(scan.entries) >= max_entries:
+                scan.full = True
+                return
+        scan.position = offset + count
+
+    def _wanted(self, tables: Collection[str] | None) -> frozenset[int] | None:
+        if tables is None:
+            return None
+        return frozenset(
+            number for number, origin in self._origins.items() if origin.table in tables
+        )
+
+    def _floor(self, offset: int) -> int:
+        row = self._connection.execute(QUERIES["floor_entry"], (offset,)).fetchone()
+        return offset if row is None else int(row[0])
+
+    def _floor_or(self, start: int, scan: _Scan) -> int:
+        try:
+            return self._floor(start)
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                raise
+            scan.trouble = str(error)
+            return start
+
+    def _seek(self, offset: int) -> int | None:
+        row = self._connection.execute(QUERIES["seek_entry"], (offset,)).fetchone()
+        return None if row is None else int(row[0])
+
+    def _load_origins(self) -> None:
+        rows = self._connection.execute(QUERIES["get_origins"], (self._last_origin,))
+        for origin_id, table, cluster, schema, crc in rows:
+            if checksum(origin_id, table, cluster, schema) == crc:
+                parsed = None if schema is None else parse_schema_text(schema)
+                self._origins[origin_id] = Origin(table, cluster, parsed)
+            self._last_origin = max(self._last_origin, origin_id)
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[None]:
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+
+    def _all(self, query: str) -> list[tuple[Any, ...]]:
+        return self._connection.execute(QUERIES[query]).fetchall()
+
+
+def _columns_intact(row: tuple[Any, ...]) -> bool:
+    offset, count, kind, time, origin_id, check, detail = row[:7]
+    return (
+        isinstance(check, int)
+        and isinstance(count, int)
+        and count > 0
+        and columns_checksum(offset, count, kind, time, origin_id, detail) == check >> 32
+    )
+
+
+def _verified(rows: list[tuple[Any, ...]]) -> dict[str, Any]:
+    return {name: value for name, value, crc in rows if checksum(name, value) == crc}
+
+
+def _skip_to(scan: _Scan, offset: int) -> None:
+    scan.damaged.append(Damage(scan.position, offset - 1, scan.trouble or _MISSING))
+    scan.position = offset
+    scan.trouble = None

@@ -1,0 +1,274 @@
+"""One table's monitor: its state, its schema, what it counts, and the span it may have missed.
+
+This is the core that the service and the library share. It does no I/O: the intake calls
+`heard`, `faulty` and `overrun`, the watch calls the rest, and what follows for others is
+*entries*, posted in the order in which they belong into the journal.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import structlog
+
+from bridge.codec import Codec, compile_schema
+from bridge.events import Alter, Column, Drop, Entry, Gap, GapReason, Schema
+from bridge.monitor.states import Signal, State, step
+
+log = structlog.get_logger()
+
+DecodeFailure = Literal["dead_letter", "skip", "abort"]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A small fact that must outlive a restart, stored in order with the entries."""
+
+    name: str
+    text: str
+
+
+Post = Callable[[Entry | Mark], None]
+
+
+@dataclass(frozen=True, slots=True)
+class TableOptions:
+    """What a table's monitor is told; the configuration's names and meanings.
+
+    Attributes:
+        name: the qualified name.
+        events: which of insert, update and delete to watch.
+        filter: an expression that inserted rows must meet, evaluated by Kinetica.
+        inactivity_timeout: seconds of silence after which a well table is called idle.
+        on_decode_failure: what becomes of a frame that is no record of the table.
+        on_drop: wait for a dropped table to come back, or stop.
+    """
+
+    name: str
+    events: tuple[str, ...] = ("insert", "update", "delete")
+    filter: str | None = None
+    inactivity_timeout: float = 1200.0
+    on_decode_failure: DecodeFailure = "dead_letter"
+    on_drop: Literal["wait", "stop"] = "wait"
+
+
+@dataclass(eq=False, slots=True)
+class Route:
+    """What a topic means: a kind of event of one table, in one layout, from one cluster."""
+
+    table: TableMonitor
+    event: str
+    cluster: str
+    codec: Codec
+    schema: Schema
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of time in which events may have been missed, not over yet."""
+
+    gap: str
+    since: int
+    reason: GapReason
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a table's monitor has counted since it started."""
+
+    received: Counter[str] = field(default_factory=Counter)
+    bytes: int = 0
+    decode_errors: int = 0
+    gaps: Counter[str] = field(default_factory=Counter)
+    gaps_open: int = 0
+    last_event: float = 0.0
+    last_probe: float = 0.0
+
+
+class TableMonitor:
+    """The monitor of one table. All methods may be called from any thread.
+
+    Args:
+        options: what to watch and how.
+        post: takes entries of the monitor's own (alter, drop, gap), in order with the rows.
+    """
+
+    def __init__(self, options: TableOptions, post: Post) -> None:
+        self.options = options
+        self.counts = Counts()
+        self._post = post
+        self._lock = threading.Lock()  # guards all below
+        self._state = State.CONNECTING
+        self._reason: str | None = "starting"
+        self.changed_at = time.time()
+        self.schema: Schema | None = None
+        self.span: Span | None = None
+        self.good_at = 0.0  # when a probe last proved that nothing is missed
+
+    @property
+    def name(self) -> str:
+        """The table's qualified name."""
+        return self.options.name
+
+    @property
+    def state(self) -> State:
+        """What the monitor is doing."""
+        return self._state
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is in its state, where that is not good news."""
+        return self._reason
+
+    @property
+    def over(self) -> bool:
+        """Whether it has stopped for good."""
+        return self._state in (State.FAILED, State.DROPPED)
+
+    def __repr__(self) -> str:
+        return f"<TableMonitor {self.name} {self._state}>"
+
+    def signal(self, signal: Signal, reason: str | None = None) -> State:
+        """Move to the state that follows, and say so where it is another one."""
+        with self._lock:
+            before, self._state = self._state, step(self._state, signal)
+            changed = before is not self._state
+            news = changed or (reason is not None and reason != self._reason)
+            if changed or reason is not None:
+                self._reason = reason
+            if changed:
+                self.changed_at = time.time()
+        if news:
+            level = log.warning if reason else log.info
+            level("table_state", table=self.name, state=str(self._state), cause=reason)
+        return self._state
+
+    # What the intake reports.
+
+    def heard(self, event: str, events: int, size: int, time_: int) -> None:
+        """Count what arrived; an idle table is live again."""
+        counts = self.counts
+        counts.received[event] += events
+        counts.bytes += size
+        counts.last_event = time_ / 1e6
+        if self._state is State.IDLE:
+            self.signal(Signal.HEARD)
+
+    def faulty(self, reason: str) -> None:
+        """Count a frame that does not decode; under `abort` it ends the monitor."""
+        first = self.counts.decode_errors == 0
+        self.counts.decode_errors += 1
+        if first or self.counts.decode_errors % 1000 == 0:
+            log.error(
+                "undecodable_record",
+                table=self.name,
+                cause=reason,
+                policy=self.options.on_decode_failure,
+                so_far=self.counts.decode_errors,
+            )
+        if self.options.on_decode_failure == "abort":
+            self.signal(Signal.ABORT, f"a record did not decode: {reason}")
+
+    # Spans in which something may have been missed.
+
+    def open_span(self, reason: GapReason, since: float) -> None:
+        """Note that events may be missed since a moment, seconds since the epoch.
+
+        A span already open goes on under its first cause, except that a failover, which
+        begins as a lost connection, gives it its own name.
+        """
+        with self._lock:
+            span = self.span
+            if span is None:
+                self.span = Span(secrets.token_hex(8), round(since * 1e6), reason)
+                self.counts.gaps_open += 1
+            elif reason == "failover" and span.reason != reason:
+                self.span = replace(span, reason=reason)
+            else:
+                return
+        log.warning("gap_opened", table=self.name, cause=reason, gap=self.span.gap)
+
+    def end_span(self, cluster: str) -> Gap | None:
+        """End the open span, post its gap event, and return it; None if there is none."""
+        with self._lock:
+            span, self.span = self.span, None
+            if span is None:
+                return None
+            self.counts.gaps[span.reason] += 1
+        now = time.time_ns() // 1000
+        gap = Gap(self.name, cluster, now, span.gap, span.since, now, span.reason)
+        self._post(gap)
+        seconds = round((now - span.since) / 1e6, 3)
+        log.warning("gap_ended", table=self.name, cause=span.reason, gap=span.gap, seconds=seconds)
+        return gap
+
+    def forget_span(self) -> None:
+        """Let the open span go: nothing can be missed of a table that is not there."""
+        with self._lock:
+            if self.span is not None:
+                self.counts.gaps_open -= 1
+            self.span = None
+
+    def post(self, entry: Entry | Mark) -> None:
+        """Post an entry or a mark of the monitor's own."""
+        self._post(entry)
+
+    # What outlives a restart.
+
+    def adopt_schema(self, schema: Schema | None, cluster: str) -> None:
+        """Take a layout as the present one, or none after a drop; say what changed."""
+        old, self.schema = self.schema, schema
+        now = time.time_ns() // 1000
+        if schema is None:
+            if old is not None:
+                log.warning("table_dropped", table=self.name)
+                self._post(Drop(self.name, cluster, now))
+        elif old is not None and old.columns != schema.columns:
+            log.warning("table_altered", table=self.name)
+            self._post(Alter(self.name, cluster, now, old, schema))
+        if old != schema:
+            self._post(Mark(f"schema/{self.name}", _to_json(schema)))
+
+    def prove_good(self, at: float) -> None:
+        """Note that nothing had been missed at a moment, seconds since the epoch."""
+        self.good_at = at
+        self._post(Mark(f"good_at/{self.name}", repr(at)))
+
+    def restore(self, marks: Mapping[str, str]) -> None:
+        """Take up what an earlier run left: its schema, and the time since it was last well."""
+        self.schema = _from_json(marks.get(f"schema/{self.name}", "null"))
+        good_at = float(marks.get(f"good_at/{self.name}", 0))
+        if good_at:
+            self.open_span("start", good_at)
+
+
+def _to_json(schema: Schema | None) -> str:
+    return json.dumps(
+        schema
+        and {
+            "type_id": schema.type_id,
+            "columns": [[c.name, c.base, c.type, c.nullable] for c in schema.columns],
+            "primary_key": schema.primary_key,
+        }
+    )
+
+
+def _from_json(text: str) -> Schema | None:
+    saved = json.loads(text)
+    return saved and Schema(
+        saved["type_id"],
+        tuple(Column(*column) for column in saved["columns"]),
+        tuple(saved["primary_key"]),
+    )
+
+
+def make_route(table: TableMonitor, event: str, cluster: str, schema: Schema) -> Route:
+    """Compile a layout and bind it to a table's event."""
+    return Route(table, event, cluster, compile_schema(schema), schema)

@@ -1,0 +1,394 @@
+"""The thread that looks after all tables: it probes, and puts right what it finds.
+
+Each round asks the cluster a few cheap questions (`probe.observe`), decides for every table
+(`probe.decide`), and hands what may block to the workers, so that one stuck table holds up
+no other. A round comes every `probe_interval`, and at once when a connection changes or a
+frame does not fit. Where the cluster itself is gone, the next one of the ring takes over.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import structlog
+
+from bridge.errors import BridgeError, ClusterUnavailable, WireError
+from bridge.monitor.establish import Established, Site, TableMissing
+from bridge.monitor.naming import prefix, unqualified
+from bridge.monitor.probe import Action, Observation, View, decide, observe
+from bridge.monitor.states import Signal, State
+from bridge.monitor.subscriber import Subscriber
+from bridge.monitor.table import Route, TableMonitor
+from bridge.monitor.workers import Workers
+from bridge.wire.calls import DEFAULT_MONITOR_PORT, Cluster
+from bridge.wire.ring import Ring, why_unusable
+
+log = structlog.get_logger()
+
+_MIN_BACKOFF = 0.2
+_MAX_BACKOFF = 10.0
+# A primary that is back is not gone back to before it has been well for this long.
+_FAILBACK_SECONDS = 60.0
+# The versions of the server that this protocol was written down from.
+_SERVER_LINE = "7.2"
+
+
+@dataclass(frozen=True, slots=True)
+class WatchOptions:
+    """How the clusters are watched; seconds, and the configuration's names and meanings.
+
+    Attributes:
+        monitor_port: overrides what the cluster says of itself.
+        timeout: for a call that does something, and for a ZeroMQ handshake.
+    """
+
+    probe_interval: float = 5.0
+    probe_timeout: float = 2.0
+    timeout: float = 30.0
+    monitor_port: int | None = None
+
+
+@dataclass(eq=False, slots=True)
+class _Charge:
+    """A table in the watch's care. Written by the watch's thread, or by the one job it has."""
+
+    table: TableMonitor
+    made: Established | None = None
+    busy: bool = False
+    tried: bool = False
+    attempts: int = 0
+    retry_at: float = 0.0
+    absent_at: float = 0.0
+
+
+class Watch:
+    """Look after tables on a ring of clusters.
+
+    Owns the ring and the workers; waits for the probe interval; ended by `stop`.
+
+    Args:
+        ring: the clusters, primary first.
+        tables: the monitors to look after.
+        subscriber: the polling thread.
+        instance: marks monitors on the server as ours.
+    """
+
+    def __init__(
+        self,
+        ring: Ring,
+        tables: Sequence[TableMonitor],
+        subscriber: Subscriber[Route],
+        instance: str,
+        options: WatchOptions,
+    ) -> None:
+        self._ring = ring
+        self._charges = [_Charge(table) for table in tables]
+        self._schemas = sorted({table.name.rpartition(".")[0] for table in tables})
+        self._subscriber = subscriber
+        self._instance = instance
+        self._options = options
+        self._site: Site | None = None
+        self._attempts = 0
+        self._primary_well_since: float | None = None
+        self._wake = threading.Event()
+        self._stopping = False
+        self._workers = Workers()
+        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self.failovers: Counter[tuple[str, str]] = Counter()
+
+    @property
+    def cluster(self) -> str:
+        """The URL of the cluster in use."""
+        return self._ring.current.url
+
+    @property
+    def clusters(self) -> list[str]:
+        """The URLs of the ring, primary first."""
+        return [cluster.url for cluster in self._ring.clusters]
+
+    @property
+    def tried(self) -> bool:
+        """Whether every table was tried once."""
+        return all(charge.tried for charge in self._charges)
+
+    def start(self) -> None:
+        """Start the watch."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Probe now."""
+        self._wake.set()
+
+    def stop(self, timeout: float) -> None:
+        """End the watch and clear our monitors, within about `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        self._stopping = True
+        self._wake.set()
+        self._thread.join(timeout)
+        site = self._site
+        now = time.time()
+        if site is not None:
+            for charge in self._charges:
+                if charge.made is None:
+                    continue
+                self._workers.submit(_clearing(site, charge.made))
+                if charge.table.span is None and charge.made.channel.connected:
+                    charge.table.prove_good(now)
+        self._workers.stop(max(0.0, deadline - time.monotonic()))
+        self._ring.close()
+
+    # The rest runs in the watch's thread, but for the jobs that say so.
+
+    def _run(self) -> None:
+        while not self._stopping:
+            try:
+                delay = self._round()
+            except Exception:
+                # A fault of ours: the next round tries again, and the log has the cause.
+                log.exception("probe_failed")
+                delay = self._options.probe_interval
+            self._wake.wait(delay)
+            self._wake.clear()
+
+    def _round(self) -> float:
+        """Probe once and act; return seconds until the next round."""
+        cluster = self._ring.current
+        asked_at = time.time()
+        try:
+            if self._site is None:
+                self._site = self._arrive(cluster)
+            seen = observe(cluster, self._schemas, self._options.probe_timeout, asked_at)
+        except WireError as error:
+            return self._cluster_failed(error)
+        self._attempts = 0
+        for charge in self._charges:
+            self._look_after(charge, self._site, seen)
+        self._maybe_fail_back()
+        now = time.time()
+        waiting = [
+            c.retry_at - now for c in self._charges if not (c.made or c.busy or c.table.over)
+        ]
+        return max(0.05, min([self._options.probe_interval, *waiting]))
+
+    def _arrive(self, cluster: Cluster) -> Site:
+        """Learn a cluster's monitor port and ring, and clear what we left behind there."""
+        found = cluster.properties()
+        self._ring.extend(found.ring)
+        if not found.version.startswith(_SERVER_LINE + "."):
+            log.warning(
+                "server_version", cluster=cluster.url, version=found.version, made_for=_SERVER_LINE
+            )
+        port = self._options.monitor_port or found.monitor_port or DEFAULT_MONITOR_PORT
+        if port < 0:
+            raise ClusterUnavailable(
+                cluster.url,
+                "/show/system/properties",
+                "table monitors are switched off",
+                hint="set_monitor_port in the server's gpudb.conf",
+            )
+        host = f"[{cluster.http.host}]" if ":" in cluster.http.host else cluster.http.host
+        site = Site(
+            cluster,
+            f"tcp://{host}:{port}",
+            self._subscriber,
+            self._instance,
+            self._options.timeout,
+        )
+        kept = {prefix(self._instance, charge.table.name) for charge in self._charges}
+        for monitor in map(unqualified, cluster.monitors()):
+            if monitor.startswith(prefix(self._instance)) and not monitor.startswith(tuple(kept)):
+                site.reap(monitor)  # of a table that is no longer configured
+        log.info("cluster_connected", cluster=cluster.url, endpoint=site.endpoint)
+        return site
+
+    def _look_after(self, charge: _Charge, site: Site, seen: Observation) -> None:
+        if charge.busy:
+            return
+        table, made = charge.table, charge.made
+        now = time.time()
+        if made is not None and made.channel.losses != made.losses:
+            table.open_span("disconnected", made.channel.whole_until)
+        action, reason = decide(_view(charge, now), seen)
+        match action:
+            case Action.GOOD | Action.QUIET if made is not None:
+                self._note_good(charge, made, seen, quiet=action is Action.QUIET)
+            case Action.DEAF:
+                table.signal(Signal.LOST, f"the connection to {site.endpoint} is down")
+            case Action.DROPPED:
+                self._renounce(charge, site)
+                self._note_missing(charge, seen.asked_at)
+            case Action.RENEW if reason is not None:
+                table.open_span(reason, table.good_at)
+                table.signal(Signal.LOST, _CAUSES[reason])
+                self._renounce(charge, site)
+                self._submit(charge, site)
+            case Action.RETIRE:
+                self._renounce(charge, site)
+            case Action.ESTABLISH if now >= charge.retry_at:
+                self._submit(charge, site)
+
+    def _note_good(
+        self, charge: _Charge, made: Established, seen: Observation, *, quiet: bool
+    ) -> None:
+        table = charge.table
+        if made.channel.losses != made.losses:
+            charge.made = replace(made, losses=made.channel.losses)
+        table.end_span(self.cluster)
+        table.prove_good(seen.asked_at)
+        table.counts.last_probe = seen.asked_at
+        if not quiet or table.state is not State.IDLE:
+            table.signal(Signal.ESTABLISHED)
+        if quiet:
+            minutes = table.options.inactivity_timeout / 60
+            table.signal(Signal.QUIET, f"nothing happened for {minutes:g} min")
+
+    def _renounce(self, charge: _Charge, site: Site) -> None:
+        if charge.made is not None:
+            self._workers.submit(_retiring(site, charge.made))
+            charge.made = None
+
+    def _note_missing(self, charge: _Charge, asked_at: float) -> None:
+        table = charge.table
+        existed = table.schema is not None
+        charge.absent_at = asked_at
+        table.forget_span()
+        table.adopt_schema(None, self.cluster)
+        if existed and table.options.on_drop == "stop":
+            table.signal(Signal.DROPPED, "the table was dropped")
+        else:
+            table.signal(Signal.MISSING, f"{table.name} does not exist")
+
+    def _submit(self, charge: _Charge, site: Site) -> None:
+        charge.busy = True
+        self._workers.submit(lambda: self._establish(charge, site))
+
+    def _establish(self, charge: _Charge, site: Site) -> None:
+        """Make a table's monitors; runs in a worker."""
+        table = charge.table
+        started = time.time()
+        try:
+            made = site.establish(table)
+        except TableMissing:
+            charge.retry_at = time.time() + min(self._options.probe_interval, 1.0)
+            self._note_missing(charge, started)
+        except BridgeError as error:
+            charge.attempts += 1
+            charge.retry_at = time.time() + _backoff(charge.attempts)
+            table.signal(Signal.LOST, str(error))
+        else:
+            if site is not self._site or self._stopping:
+                site.retire(made)
+                return
+            charge.made, charge.attempts = made, 0
+            if charge.absent_at:
+                table.open_span("start", charge.absent_at)
+                charge.absent_at = 0.0
+            table.end_span(site.cluster.url)
+            table.prove_good(time.time())
+            table.signal(Signal.ESTABLISHED)
+        finally:
+            charge.tried = True
+            charge.busy = False
+            self.wake()
+
+    # Clusters.
+
+    def _cluster_failed(self, error: WireError) -> float:
+        self._attempts += 1
+        self._site_lost(str(error))
+        if isinstance(error, ClusterUnavailable) and len(self._ring.clusters) > 1:
+            # Asked twice, so that one lost reply moves nobody.
+            still = why_unusable(self._ring.current, self._options.probe_timeout)
+            if still is not None and self._fail_over(still):
+                return 0.0
+        return min(_backoff(self._attempts), self._options.probe_interval)
+
+    def _site_lost(self, reason: str) -> None:
+        for charge in self._charges:
+            charge.tried = True
+            table = charge.table
+            if charge.made is not None and table.span is None:
+                table.open_span("disconnected", table.good_at)
+            if not charge.busy:
+                table.signal(Signal.LOST, reason)
+
+    def _fail_over(self, reason: str) -> bool:
+        for candidate in self._ring.others():
+            if why_unusable(candidate, self._options.probe_timeout) is None:
+                self._move_to(candidate, reason)
+                return True
+        log.error("no_cluster_left", ring=self.clusters, cause=reason)
+        return False
+
+    def _maybe_fail_back(self) -> None:
+        """Return to the primary once it has been well for long enough."""
+        if self._ring.current is self._ring.primary:
+            return
+        if why_unusable(self._ring.primary, self._options.probe_timeout) is not None:
+            self._primary_well_since = None
+            return
+        now = time.monotonic()
+        self._primary_well_since = self._primary_well_since or now
+        if now - self._primary_well_since >= _FAILBACK_SECONDS:
+            old = self._site
+            left = [charge.made for charge in self._charges if charge.made is not None]
+            self._move_to(self._ring.primary, "the primary is well again")
+            if old is not None:
+                for made in left:
+                    self._workers.submit(_retiring(old, made))
+            self.wake()
+
+    def _move_to(self, cluster: Cluster, reason: str) -> None:
+        left = self._ring.current
+        log.error("failover", left=left.url, to=cluster.url, cause=reason)
+        self.failovers[left.url, cluster.url] += 1
+        self._primary_well_since = None
+        self._ring.current = cluster
+        self._site = None
+        for charge in self._charges:
+            if charge.table.good_at:
+                charge.table.open_span("failover", charge.table.good_at)
+            if charge.made is not None:
+                self._subscriber.unsubscribe({t.encode() for t in charge.made.topics})
+                charge.made = None
+            charge.retry_at = 0.0
+            charge.table.signal(Signal.CLUSTER_CHANGED, reason)
+
+
+_CAUSES = {
+    "altered": "the table's layout changed",
+    "monitor_lost": "the server no longer has our monitors",
+}
+
+
+def _view(charge: _Charge, now: float) -> View:
+    table, made = charge.table, charge.made
+    return View(
+        name=table.name,
+        state=table.state,
+        established=made is not None,
+        type_id=made.type_id if made else "",
+        monitors=made.topics if made else frozenset(),
+        connected_at=made.channel.connected_at if made and made.channel.connected else None,
+        quiet_for=now - max(table.counts.last_event, table.changed_at),
+        inactivity_timeout=table.options.inactivity_timeout,
+    )
+
+
+def _clearing(site: Site, made: Established) -> Callable[[], None]:
+    return lambda: site.clear(made)
+
+
+def _retiring(site: Site, made: Established) -> Callable[[], None]:
+    return lambda: site.retire(made)
+
+
+def _backoff(attempts: int) -> float:
+    """Return seconds to wait: doubling, capped, between half and all of it at random."""
+    longest = min(_MAX_BACKOFF, _MIN_BACKOFF * 2 ** min(attempts, 10))
+    return float(longest * random.uniform(0.5, 1.0))  # noqa: S311 (jitter is no secret)

@@ -1,0 +1,36 @@
+"""Sinks: the destinations, each one small class in a module of its own.
+
+Here live the contract (`base`), the sinks that ship with the bridge, and how a sink is found
+by its type (`registry`). No sink knows another, and none knows the journal, the engine that
+calls it, or Kinetica. May import: errors, events, units, formats; a sink alone imports the
+client library of its destination.
+"""
+
+from bridge.events import Event
+from bridge.sinks.base import (
+    Batch,
+    Batching,
+    NotConnected,
+    Reject,
+    Retry,
+    Retrying,
+    Sink,
+    SinkError,
+    SinkSettings,
+)
+from bridge.units import Duration, Size
+
+__all__ = [
+    "Batch",
+    "Batching",
+    "Duration",
+    "Event",
+    "NotConnected",
+    "Reject",
+    "Retry",
+    "Retrying",
+    "Sink",
+    "SinkError",
+    "SinkSettings",
+    "Size",
+]

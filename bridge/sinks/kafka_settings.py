@@ -1,0 +1,170 @@
+"""Settings of the sink `kafka`, and the librdkafka configuration that they make.
+
+`options` is handed to librdkafka as it is, after the bridge's own defaults, so that whatever
+the user sets holds. What would break the promise of confirmed delivery is refused; what merely
+weakens it is warned of.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated, Any, Literal
+
+from confluent_kafka import KafkaException, Producer
+from pydantic import BeforeValidator, ConfigDict, Field, SecretStr, WithJsonSchema, field_validator
+
+from bridge.errors import excerpt
+from bridge.sinks.base import SinkSettings
+from bridge.sinks.secret_files import read_files
+
+DEFAULTS = {
+    "client.id": "kinetica-bridge",
+    "enable.idempotence": "true",
+    "acks": "all",
+    "compression.type": "lz4",
+    # Only while a batch is being produced: waiting for its reports sends what is left at once.
+    "linger.ms": "20",
+    # Partitions as the Java client chooses them, so that topics join with those of others.
+    "partitioner": "murmur2_random",
+    # Longer than a broker's crash takes to be noticed (9 s), shorter than patience.
+    "message.timeout.ms": "20000",
+    # A missing topic is reported after this, not after the half minute of librdkafka.
+    "topic.metadata.propagation.max.ms": "5000",
+    "reconnect.backoff.max.ms": "2000",
+    "queue.buffering.max.messages": "100000",
+    "queue.buffering.max.kbytes": "65536",
+}
+_REFUSED = {
+    "bootstrap.servers": "set bootstrap_servers beside options",
+    "metadata.broker.list": "set bootstrap_servers beside options",
+    "transactional.id": "the bridge does not write in transactions",
+    "delivery.report.only.error": "the bridge counts every confirmation",
+    "default.topic.config": "write its settings beside the others",
+    "logger": "the bridge logs what librdkafka says",
+}
+_TIMEOUTS = ("message.timeout.ms", "delivery.timeout.ms")  # two names of one property
+_PLACEHOLDER = re.compile(r"\{[^{}]*\}")
+_LEGAL = re.compile(r"[a-zA-Z0-9._-]*")
+
+
+class _Unheard:
+    def log(self, *_: object) -> None:
+        """Drop what librdkafka says."""
+
+
+def _as_text(value: Any) -> Any:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float) else value
+
+
+# All are kept as secrets, since only librdkafka knows which of them are.
+Option = Annotated[
+    SecretStr,
+    BeforeValidator(_as_text),
+    WithJsonSchema({"type": ["string", "number", "boolean"]}),
+]
+
+
+class KafkaSettings(SinkSettings):
+    """Settings of the sink `kafka`."""
+
+    # An error that quoted its input would print the secrets in it.
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    type: Literal["kafka"] = Field(description="Produces each event to a Kafka topic.")
+    bootstrap_servers: Annotated[str, Field(min_length=1)] | list[str] = Field(
+        description="Brokers to begin with, `host:port`, in a list or separated by commas."
+    )
+    topic: str = Field(
+        default="{table}",
+        min_length=1,
+        description=(
+            "The topic. `{table}` in it is the table's qualified name, each character that "
+            "Kafka does not allow replaced by `_`."
+        ),
+        examples=["kinetica.{table}"],
+    )
+    format: Literal["json"] = Field(default="json", description="The form of a message's value.")
+    options: dict[str, Option] = Field(
+        default_factory=dict,
+        description=(
+            "Any setting of librdkafka; a name ending in `_file` is given a file with the value."
+        ),
+        examples=[{"compression.type": "zstd"}],
+    )
+
+    @field_validator("bootstrap_servers")
+    @classmethod
+    def _joined(cls, servers: str | list[str]) -> str:
+        listed = servers.split(",") if isinstance(servers, str) else servers
+        listed = [server.strip() for server in listed]
+        if not listed or not all(listed) or any("," in server for server in listed):
+            raise ValueError("write host:port, or a list of them")
+        return ",".join(listed)
+
+    @field_validator("topic")
+    @classmethod
+    def _legal_topic(cls, topic: str) -> str:
+        for placeholder in _PLACEHOLDER.findall(topic):
+            if placeholder != "{table}":
+                raise ValueError(f"unknown placeholder {placeholder}: there is {{table}} alone")
+        fixed = topic.replace("{table}", "")
+        if not _LEGAL.fullmatch(fixed) or topic in {".", ".."}:
+            raise ValueError("a topic's name has letters, digits, `.`, `_` and `-` only")
+        if len(fixed) > 200:
+            raise ValueError("a topic's name has at most 249 characters, the table's among them")
+        return topic
+
+    @field_validator("options", mode="before")
+    @classmethod
+    def _read_option_files(cls, options: Any) -> Any:
+        return read_files(options) if isinstance(options, dict) else options
+
+    @field_validator("options")
+    @classmethod
+    def _known_to_librdkafka(cls, options: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        for name in options:
+            if name in _REFUSED:
+                raise ValueError(f"{name}: {_REFUSED[name]}")
+        try:
+            # It connects to nothing, as no broker is named; that it says so helps nobody.
+            Producer(_configuration(options), logger=_Unheard())
+        except (KafkaException, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(_reason(error)) from None  # its trace would show the values
+        return options
+
+    def configuration(self) -> dict[str, str]:
+        """Return what librdkafka is configured with: the bridge's defaults, then `options`."""
+        servers = {"bootstrap.servers": str(self.bootstrap_servers)}
+        return servers | _configuration(self.options)
+
+    def message_timeout(self) -> float:
+        """Return after how many seconds librdkafka gives a message up; infinite if never."""
+        configuration = self.configuration()
+        given = [configuration[name] for name in _TIMEOUTS if name in configuration]
+        return float(given[-1]) / 1000 or math.inf
+
+    def weakened(self) -> list[str]:
+        """Name the options that give up a promise: no loss, or the order per key."""
+        configuration = self.configuration()
+        acks = configuration.get("request.required.acks", configuration["acks"])
+        found = []
+        if configuration["enable.idempotence"].lower() not in {"true", "t", "1"}:
+            found.append("enable.idempotence=false may reorder and double events on retries")
+        if acks not in {"all", "-1"}:
+            found.append(f"acks={acks} may lose events when a broker fails")
+        return found
+
+
+def _configuration(options: dict[str, SecretStr]) -> dict[str, str]:
+    given = {name: value.get_secret_value() for name, value in options.items()}
+    # In this order: the last of two names of one property wins.
+    return {name: value for name, value in DEFAULTS.items() if name not in given} | given
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, KafkaException):
+        return excerpt(str(error.args[0].str()))
+    return excerpt(str(error))

@@ -1,0 +1,88 @@
+"""Durations and sizes as people write them: `500ms`, `20m`, `64KiB`, `10GiB`.
+
+`Duration` and `Size` are pydantic field types. A number without its unit is refused,
+because it is read as milliseconds by one half of the world and as seconds by the other.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, WithJsonSchema
+
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_BYTES = {
+    "B": 1,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "TB": 10**12,
+    "KiB": 2**10,
+    "MiB": 2**20,
+    "GiB": 2**30,
+    "TiB": 2**40,
+}
+_NUMBER_AND_UNIT = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*")
+
+
+def parse_duration(value: Any) -> float:
+    """Read `500ms`, `30s`, `20m`, `2h` or `7d` as seconds.
+
+    Raises:
+        ValueError: no unit, an unknown one, or no number.
+
+    >>> parse_duration("500ms")
+    0.5
+    """
+    number, unit = _split(value, "a duration like 500ms, 30s, 20m, 2h or 7d", _SECONDS, "s")
+    return number * _SECONDS[unit]
+
+
+def parse_size(value: Any) -> int:
+    """Read `512B`, `64KiB`, `1MB` or `10GiB` as bytes.
+
+    Raises:
+        ValueError: no unit, an unknown one, or no number.
+
+    >>> parse_size("64KiB")
+    65536
+    """
+    number, unit = _split(value, "a size like 64KiB, 1MiB or 10GiB", _BYTES, "MiB")
+    return round(number * _BYTES[unit])
+
+
+def _split(value: Any, wanted: str, units: dict[str, Any], example: str) -> tuple[float, str]:
+    match = _NUMBER_AND_UNIT.fullmatch(value if isinstance(value, str) else repr(value))
+    if match is None or isinstance(value, bool):
+        raise ValueError(f"{value!r} is not {wanted}")
+    number, unit = match.groups()
+    if not unit:
+        raise ValueError(f"{number} has no unit: write {wanted}, for example {number}{example}")
+    if unit not in units:
+        raise ValueError(f"unknown unit {unit!r}: known are {', '.join(units)}")
+    if not math.isfinite(float(number)):
+        raise ValueError(f"{value!r} is too large to be {wanted}")
+    return float(number), unit
+
+
+# Defaults are not validated by pydantic: they are given in code as plain seconds and bytes.
+Duration = Annotated[
+    float,
+    BeforeValidator(parse_duration),
+    WithJsonSchema(
+        {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?\s*(ms|s|m|h|d)$", "examples": ["20m"]}
+    ),
+]
+Size = Annotated[
+    int,
+    BeforeValidator(parse_size),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^[0-9]+(\.[0-9]+)?\s*(B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)$",
+            "examples": ["64KiB"],
+        }
+    ),
+]

@@ -1,0 +1,210 @@
+"""The calls a monitor makes, by name and with typed results.
+
+A reply that lacks what the protocol promises is a ReplyNotUnderstood, never a KeyError.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from bridge.errors import ReplyNotUnderstood
+from bridge.events import Schema
+from bridge.wire.client import Http
+from bridge.wire.types import parse_schema
+
+DEFAULT_SCHEMA = "ki_home"
+DEFAULT_MONITOR_PORT = 9002
+
+
+def qualified(table: str) -> str:
+    """Return a table's name with its schema, the default schema where it names none.
+
+    >>> qualified("orders"), qualified("shop.orders")
+    ('ki_home.orders', 'shop.orders')
+    """
+    return table if "." in table else f"{DEFAULT_SCHEMA}.{table}"
+
+
+@dataclass(frozen=True, slots=True)
+class TableInfo:
+    """What `/show/table` says of one table."""
+
+    name: str
+    schema: Schema
+    rows: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorInfo:
+    """What `/show/tablemonitors` says of one table monitor."""
+
+    monitor_id: str
+    table: str
+    event: str
+    suspended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """A table monitor just made: the topic it publishes on and the layout of its frames."""
+
+    topic_id: str
+    schema: Schema
+
+
+@dataclass(frozen=True, slots=True)
+class Properties:
+    """What a cluster says of itself, as far as a monitor cares.
+
+    Attributes:
+        version: of the server, "" where it does not say.
+        monitor_port: the ZeroMQ port of its table monitors; None where it does not say,
+            -1 where table monitors are switched off.
+        ring: the head nodes of its HA ring, empty without one.
+    """
+
+    version: str = ""
+    monitor_port: int | None = None
+    ring: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Cluster:
+    """One Kinetica database, as seen through its HTTP API."""
+
+    http: Http
+
+    @property
+    def url(self) -> str:
+        """The URL that names this cluster."""
+        return self.http.url
+
+    def status(self, timeout: float) -> str:
+        """Return `running`, or what the cluster says it is instead.
+
+        `draining` stands for a ring member that still takes over what it missed.
+        """
+        with self._understanding("/show/system/status") as endpoint:
+            statuses = self.http.call(endpoint, {}, timeout=timeout)["status_map"]
+            system = str(json.loads(statuses["system"])["status"])
+            if "ha_status" in statuses and system == "running":
+                drained = json.loads(statuses["ha_status"]).get("drained")
+                if drained == "draining":
+                    return "draining"
+            return system
+
+    def properties(self) -> Properties:
+        """Return the version, the monitor port and the ring's head nodes."""
+        with self._understanding("/show/system/properties") as endpoint:
+            found = self.http.call(endpoint, {})["property_map"]
+            port = found.get("conf.set_monitor_port")
+            ring: tuple[str, ...] = ()
+            if str(found.get("conf.enable_ha", "")).lower() == "true":
+                nodes = str(found.get("conf.ha_ring_head_nodes_full", ""))
+                # Clusters are parted by semicolons, alternate addresses of one by commas.
+                ring = tuple(
+                    node.split(",")[0].strip() for node in nodes.split(";") if node.strip()
+                )
+            return Properties(
+                version=str(found.get("version.gpudb_core_version", "")),
+                monitor_port=int(port) if port not in (None, "") else None,
+                ring=ring,
+            )
+
+    def table(self, name: str, *, sizes: bool = False) -> TableInfo | None:
+        """Return a table's layout, None where there is no such table."""
+        options = {"no_error_if_not_exists": "true", "show_children": "false"}
+        if sizes:
+            options["get_sizes"] = "true"
+        with self._understanding("/show/table") as endpoint:
+            reply = self.http.call(endpoint, {"table_name": name, "options": options})
+            if not reply["type_ids"]:
+                return None
+            return _tables(reply, name.rpartition(".")[0])[0]
+
+    def tables(self, schema: str, timeout: float) -> dict[str, TableInfo]:
+        """Return every table of one schema by qualified name; empty where there is none."""
+        options = {"no_error_if_not_exists": "true", "show_children": "true"}
+        with self._understanding("/show/table") as endpoint:
+            reply = self.http.call(
+                endpoint, {"table_name": schema, "options": options}, timeout=timeout
+            )
+            return {info.name: info for info in _tables(reply, schema)}
+
+    def monitors(self, timeout: float | None = None) -> dict[str, MonitorInfo]:
+        """Return every table monitor of the cluster by its id."""
+        with self._understanding("/show/tablemonitors") as endpoint:
+            reply = self.http.call(endpoint, {"monitor_ids": []}, timeout=timeout)
+            ids = reply["monitor_ids"]
+            # Older servers of the same line have no statuses (protocol, section 2.2).
+            statuses = reply.get("statuses") or [""] * len(ids)
+            return {
+                monitor_id: MonitorInfo(monitor_id, table, event, status == "suspended")
+                for monitor_id, table, event, status in zip(
+                    ids, reply["table_names"], reply["events"], statuses, strict=True
+                )
+            }
+
+    def create_monitor(
+        self, table: str, event: str, monitor_id: str, expression: str | None = None
+    ) -> Created:
+        """Make a table monitor for one kind of event under an id of our choice."""
+        options = {"event": event, "monitor_id": monitor_id}
+        if expression and event == "insert":
+            options["expression"] = expression
+        with self._understanding("/create/tablemonitor") as endpoint:
+            reply = self.http.call(
+                endpoint, {"table_name": table, "options": options}, changes=True
+            )
+            return Created(str(reply["topic_id"]), parse_schema("", reply["type_schema"], {}))
+
+    def clear_monitor(self, topic_id: str, timeout: float | None = None) -> None:
+        """Take a table monitor away.
+
+        Raises:
+            RequestRefused: the cluster would not, most likely since there is none.
+        """
+        self.http.call(
+            "/clear/tablemonitor",
+            {"topic_id": topic_id, "options": {"clear_all_references": "true"}},
+            changes=True,
+            timeout=timeout,
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.http.close()
+
+    @contextmanager
+    def _understanding(self, endpoint: str) -> Iterator[str]:
+        try:
+            yield endpoint
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+            raise ReplyNotUnderstood(
+                self.url, endpoint, f"the reply lacks or garbles {error}"
+            ) from error
+
+
+def _tables(reply: Mapping[str, Any], schema: str) -> list[TableInfo]:
+    names: Sequence[str] = reply["table_names"]
+    sizes: Sequence[int] = reply.get("full_sizes") or ()
+    found = []
+    for i, name in enumerate(names):
+        # Children are listed with or without their schema, depending on the call.
+        full = name if "." in name or not schema else f"{schema}.{name}"
+        if not reply["type_ids"][i]:
+            continue  # a schema among its children has no layout
+        found.append(
+            TableInfo(
+                full,
+                parse_schema(
+                    reply["type_ids"][i], reply["type_schemas"][i], reply["properties"][i]
+                ),
+                sizes[i] if i < len(sizes) else None,
+            )
+        )
+    return found

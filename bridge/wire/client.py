@@ -1,0 +1,237 @@
+"""One cluster's HTTP API: a call goes out, a reply comes back, anything else is a WireError.
+
+The control plane is spoken in JSON, whose named fields survive a server that adds some
+(protocol, sections 1.5 and 2.2). Every call has a timeout. A call that only reads is sent
+once more when a kept-alive connection turns out to be dead; a call that changes something
+never is, since the first may have arrived.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from base64 import b64encode
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+
+from bridge.errors import (
+    ClusterUnavailable,
+    ReplyNotUnderstood,
+    RequestRefused,
+    Unauthorised,
+    WireError,
+    excerpt,
+)
+
+DEFAULT_HTTP_PORT = 9191
+_CONNECT_TIMEOUT = 5.0
+
+# An ERROR reply with one of these texts comes from a cluster that is not running
+# (protocol, section 1.4).
+_NOT_RUNNING = (
+    "Kinetica is exiting",
+    "Kinetica is offline",
+    "System is offline",
+    "Connection refused",
+    "Connection reset",
+    "system-limited-fatal",
+    "Query planner is not running",
+    "System shutting down",
+    "Unavailable: Draining HA queue",
+)
+_GONE_STATUS = frozenset({404, 500, 502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to be let in: a bearer token, else user and password, else nothing.
+
+    Attributes:
+        ca_file: certificate authorities to trust instead of the system's.
+        verify: False to accept any certificate.
+    """
+
+    username: str | None = None
+    password: str | None = None
+    token: str | None = None
+    ca_file: str | None = None
+    verify: bool = True
+
+    def __repr__(self) -> str:
+        return f"<Access username={self.username!r} token={'set' if self.token else None}>"
+
+
+def normal_url(url: str) -> str:
+    """Complete a cluster's URL: scheme http, port 9191 where neither port nor path is given.
+
+    >>> normal_url("kinetica-a")
+    'http://kinetica-a:9191'
+    """
+    url = url.strip().rstrip("/")
+    if "://" not in url:
+        url = f"http://{url}"
+    parts = urlsplit(url)
+    if parts.scheme == "http" and parts.port is None and not parts.path:
+        url = f"{url}:{DEFAULT_HTTP_PORT}"
+    return url
+
+
+class Http:
+    """Calls to one cluster; may be used from several threads at once.
+
+    Args:
+        url: `http[s]://host[:port][/path]`.
+        access: credentials and trust.
+        timeout: seconds to wait for an answer.
+    """
+
+    def __init__(self, url: str, access: Access, timeout: float) -> None:
+        self.url = normal_url(url)
+        self.host = urlsplit(self.url).hostname or "localhost"
+        self._access = access
+        self._timeout = timeout
+        # requests' sessions are not thread-safe: each thread has its own.
+        self._local = threading.local()
+        self._sessions: list[requests.Session] = []
+        self._lock = threading.Lock()  # guards _sessions
+
+    def call(
+        self,
+        endpoint: str,
+        body: dict[str, Any],
+        *,
+        changes: bool = False,
+        timeout: float | None = None,
+    ) -> dict[str, Any]:
+        """Send one request in JSON and return its payload.
+
+        Args:
+            endpoint: `/show/table` and the like.
+            body: the request record's fields.
+            changes: whether the call changes something; such a call is never sent twice.
+            timeout: seconds to wait for an answer, if not the client's own.
+
+        Raises:
+            ClusterUnavailable: no answer, or that of a cluster that is not running.
+            Unauthorised: the credentials were refused.
+            RequestRefused: the cluster answered with an error.
+            ReplyNotUnderstood: the answer is not the protocol's.
+        """
+        data = json.dumps({"options": {}, **body}).encode()
+        response = self._post(endpoint, data, changes, timeout or self._timeout)
+        return self._payload(endpoint, response)
+
+    def ping(self, timeout: float) -> bool:
+        """Return whether something that says it is a running Kinetica answers at the URL."""
+        try:
+            response = self._session().get(
+                self.url, timeout=(min(_CONNECT_TIMEOUT, timeout), timeout)
+            )
+        except requests.RequestException:
+            return False
+        return response.ok and "is running" in response.text
+
+    def close(self) -> None:
+        """Close every thread's connections; may be called twice."""
+        with self._lock:
+            sessions, self._sessions = self._sessions, []
+        for session in sessions:
+            session.close()
+
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = requests.Session()
+            session.trust_env = False  # a proxy meant for browsers must not see the database
+            access = self._access
+            session.verify = (access.ca_file or True) if access.verify else False
+            if access.token:
+                session.headers["Authorization"] = f"Bearer {access.token}"
+            elif access.username is not None:
+                pair = f"{access.username}:{access.password or ''}".encode()
+                session.headers["Authorization"] = f"Basic {b64encode(pair).decode()}"
+            session.headers["Content-type"] = session.headers["Accept"] = "application/json"
+            self._local.session = session
+            with self._lock:
+                self._sessions.append(session)
+        return session
+
+    def _post(self, endpoint: str, data: bytes, changes: bool, timeout: float) -> requests.Response:
+        waits = (min(_CONNECT_TIMEOUT, timeout), timeout)
+        for attempt in (1, 2):
+            try:
+                return self._session().post(
+                    self.url + endpoint, data=data, timeout=waits, allow_redirects=False
+                )
+            except requests.Timeout as error:
+                raise ClusterUnavailable(
+                    self.url, endpoint, f"no answer within {timeout:g} s"
+                ) from error
+            except requests.exceptions.SSLError as error:
+                raise ClusterUnavailable(
+                    self.url, endpoint, f"TLS: {_root(error)}", hint="see kinetica.tls"
+                ) from error
+            except requests.ConnectionError as error:
+                if changes or attempt == 2 or not _was_kept_alive(error):
+                    raise ClusterUnavailable(self.url, endpoint, _root(error)) from error
+            except requests.RequestException as error:
+                raise ClusterUnavailable(self.url, endpoint, _root(error)) from error
+        raise AssertionError("unreachable")
+
+    def _payload(self, endpoint: str, response: requests.Response) -> dict[str, Any]:
+        code = response.status_code
+        if code in (401, 403):
+            raise Unauthorised(
+                self.url,
+                endpoint,
+                f"HTTP {code}: credentials refused",
+                hint="see kinetica.username and kinetica.password",
+            )
+        try:
+            envelope = json.loads(response.content)
+            status, message = envelope["status"], envelope["message"]
+        except (ValueError, TypeError, KeyError) as error:
+            kind: type[WireError] = (
+                ClusterUnavailable if code in _GONE_STATUS else ReplyNotUnderstood
+            )
+            text = excerpt(response.content[:512].decode("utf-8", "replace"), 80)
+            raise kind(
+                self.url, endpoint, f"HTTP {code}: not a reply of Kinetica: {text!r}"
+            ) from error
+        if status != "OK":
+            text = str(message)
+            kind = (
+                ClusterUnavailable
+                if code in _GONE_STATUS or any(mark in text for mark in _NOT_RUNNING)
+                else RequestRefused
+            )
+            raise kind(self.url, endpoint, text or f"HTTP {code}: an error without a message")
+        try:
+            payload = json.loads(envelope["data_str"])
+            if not isinstance(payload, dict):
+                raise TypeError("the payload is no object")  # noqa: TRY301 (one way out below)
+        except (ValueError, TypeError, KeyError) as error:
+            raise ReplyNotUnderstood(self.url, endpoint, f"unreadable payload: {error}") from error
+        return payload
+
+
+def _root(error: BaseException) -> str:
+    """Return the innermost cause of a requests error, which is what a person can act on."""
+    seen: BaseException = error
+    while True:
+        inner = getattr(seen, "reason", None) or seen.__cause__ or seen.__context__
+        if not isinstance(inner, BaseException) or inner is seen:
+            break
+        seen = inner
+    text = str(seen)
+    # urllib3 puts the object's repr in front: '<…Connection object at 0x…>: reason'.
+    return text.rpartition(">: ")[2] or type(seen).__name__
+
+
+def _was_kept_alive(error: requests.ConnectionError) -> bool:
+    """Tell a dead kept-alive connection from a server that cannot be reached."""
+    text = str(error)
+    return "Connection aborted" in text or "RemoteDisconnected" in text

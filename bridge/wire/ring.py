@@ -1,0 +1,64 @@
+"""The ring: the clusters of an HA set-up in order, primary first.
+
+Clusters are told apart by their whole URL; the vendor's client compares host names by
+substring and takes two ports of one host for one cluster (protocol, section 7, G3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import structlog
+
+from bridge.errors import WireError
+from bridge.wire.calls import Cluster
+from bridge.wire.client import normal_url
+
+log = structlog.get_logger()
+
+
+class Ring:
+    """The clusters of a ring and which of them is in use. Used by one thread.
+
+    Args:
+        urls: the clusters' URLs, primary first.
+        connect: makes a cluster's client from its URL; does no I/O.
+    """
+
+    def __init__(self, urls: Iterable[str], connect: Callable[[str], Cluster]) -> None:
+        self._connect = connect
+        self.clusters = [connect(url) for url in dict.fromkeys(map(normal_url, urls))]
+        self.current = self.clusters[0]
+
+    @property
+    def primary(self) -> Cluster:
+        """The cluster that is used while it is well."""
+        return self.clusters[0]
+
+    def extend(self, urls: Iterable[str]) -> None:
+        """Add the members that a cluster names and the configuration does not."""
+        known = {cluster.url for cluster in self.clusters}
+        for url in map(normal_url, urls):
+            if url not in known:
+                known.add(url)
+                self.clusters.append(self._connect(url))
+                log.info("ring_member_found", cluster=url)
+
+    def others(self) -> list[Cluster]:
+        """Return the other clusters in the order in which they are tried."""
+        at = self.clusters.index(self.current)
+        return self.clusters[at + 1 :] + self.clusters[:at]
+
+    def close(self) -> None:
+        """Close the clients of all clusters."""
+        for cluster in self.clusters:
+            cluster.close()
+
+
+def why_unusable(cluster: Cluster, timeout: float) -> str | None:
+    """Return None where a cluster runs, else why it cannot be used."""
+    try:
+        status = cluster.status(timeout)
+    except WireError as error:
+        return str(error)
+    return None if status == "running" else f"{cluster.url} says it is {status}"

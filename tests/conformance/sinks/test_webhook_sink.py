@@ -1,0 +1,49 @@
+"""The webhook sink keeps the contract, against a real HTTP server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import orjson
+import pytest
+from services.webhook import Answer, Request, WebhookReceiver
+
+from bridge.events import Event
+from bridge.sinks.webhook import WebhookSettings, WebhookSink
+from bridge.testing import SinkConformance, make_event
+
+
+class TestWebhook(SinkConformance):
+    order = "all"
+    largest_value = 4 * 2**20
+
+    @pytest.fixture(autouse=True)
+    def destination(self, webhook_receiver: WebhookReceiver) -> Iterator[None]:
+        self.receiver = webhook_receiver
+        self.receiver.answer = self.answer
+        self.url = webhook_receiver.url
+        self.others: list[WebhookReceiver] = []
+        yield
+        for other in self.others:
+            other.stop()
+
+    def answer(self, request: Request) -> Answer:
+        poison = self.unacceptable().value
+        return Answer(422, body=b"no such order") if poison in request.body else Answer()
+
+    def make_sink(self) -> WebhookSink:
+        return WebhookSink(WebhookSettings(type="webhook", url=self.url, secret="a secret"))
+
+    def read_back(self) -> list[bytes]:
+        accepted = [self.receiver, *self.others]
+        return [orjson.dumps(event) for each in accepted for event in each.accepted]
+
+    def unacceptable(self) -> Event:
+        return make_event(5, record={"poison": True})
+
+    def restart(self) -> bool:
+        self.receiver.stop()
+        again = WebhookReceiver(port=self.receiver.port)
+        again.__enter__()
+        self.others.append(again)
+        return True

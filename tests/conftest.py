@@ -1,0 +1,47 @@
+"""Fixtures for every room: the real servers of `tests/services`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # so that tests can import services.kafka
+
+from services.kafka import KafkaBroker, KafkaMissing, jars
+from services.webhook import WebhookReceiver
+
+
+@pytest.fixture(scope="session")
+def kafka_jars() -> Path:
+    """What a broker is run from; where it cannot be had, skip, or fail under CI=true."""
+    try:
+        return jars()
+    except KafkaMissing as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def kafka_broker(kafka_jars: Path) -> Iterator[KafkaBroker]:
+    """One broker for all tests, which use topics of their own and leave it running."""
+    with KafkaBroker() as broker:
+        yield broker
+
+
+@pytest.fixture
+def own_kafka_broker(kafka_jars: Path) -> Iterator[KafkaBroker]:
+    """A broker of this test alone, to be stopped, killed, paused and restarted."""
+    with KafkaBroker() as broker:
+        yield broker
+
+
+@pytest.fixture
+def webhook_receiver() -> Iterator[WebhookReceiver]:
+    """A receiver that answers 204 until it is told otherwise."""
+    with WebhookReceiver() as receiver:
+        yield receiver

@@ -1,0 +1,566 @@
+"""A journal on a real disk: append, read, advance, prune, open again."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bridge.errors import JournalFull, JournalUnavailable
+from bridge.events import Count, Drop, Rows, Undecodable
+from bridge.journal import (
+    Account,
+    DeadLetter,
+    Journal,
+    JournalReader,
+    Page,
+    Records,
+    Settled,
+    Stored,
+)
+
+MIB = 2**20
+MakeRows = Callable[..., Rows]
+ReadAll = Callable[..., Page]
+
+
+def small(path: Path, **options: object) -> Journal:
+    return Journal(path, max_size=MIB, segment_size=2**17, **options)  # type: ignore[arg-type]
+
+
+def test_what_was_appended_is_read_back_in_order_with_offsets_from_0(
+    tmp_path: Path, rows: MakeRows, read_all: ReadAll
+) -> None:
+    drop, bad = Drop("t", "http://k:9191", 3), Undecodable("t", "http://k:9191", 4, b"?", "short")
+    with Journal(tmp_path / "j") as journal:
+        assert journal.head == 0
+        assert journal.append([rows(count=3, time=2), drop]) == 4
+        assert journal.append([bad]) == 5
+
+        page = read_all(tmp_path / "j")
+
+    first = page.entries[0]
+    assert isinstance(first.entry, Records)
+    assert (first.offset, first.count, first.entry.payload) == (0, 3, b"x" * 30)
+    assert page.entries[1:] == [Stored(3, 1, drop), Stored(4, 1, bad)]
+    assert (page.next, page.damaged) == (5, [])
+
+
+def test_a_read_inside_an_entry_gives_the_whole_entry(tmp_path: Path, rows: MakeRows) -> None:
+    with Journal(tmp_path / "j") as journal, journal.reader() as reader:
+        journal.append([rows(count=10)])
+        journal.append([rows(count=10)])
+
+        page = reader.read(13)
+
+    assert [(stored.offset, stored.count) for stored in page.entries] == [(10, 10)]
+
+
+def test_a_page_ends_with_the_entry_that_reaches_a_limit(tmp_path: Path, rows: MakeRows) -> None:
+    with Journal(tmp_path / "j") as journal, journal.reader() as reader:
+        journal.append([rows(size=100, time=n) for n in range(10)])
+
+        by_bytes = reader.read(0, max_bytes=250)
+        by_entries = reader.read(2, max_entries=4)
+
+    assert (len(by_bytes.entries), by_bytes.next) == (3, 3)
+    assert (len(by_entries.entries), by_entries.next) == (4, 6)
+
+
+def test_a_filtered_read_says_where_to_go_on_even_if_nothing_was_wanted(
+    tmp_path: Path, rows: MakeRows
+) -> None:
+    with Journal(tmp_path / "j") as journal, journal.reader() as reader:
+        journal.append([rows("a"), rows("b", 2), rows("a")])
+
+        none = reader.read(0, tables=["c"])
+        some = reader.read(0, tables=["b"])
+        journal.append([rows("c")])
+        later = reader.read(4, tables=["c"])
+
+    assert (none.entries, none.next) == ([], 4)
+    assert [(stored.offset, stored.count) for stored in some.entries] == [(1, 2)]
+    assert [stored.offset for stored in later.entries] == [4]
+
+
+def test_equal_schemas_of_different_segments_are_one_object(
+    tmp_path: Path, rows: MakeRows, read_all: ReadAll
+) -> None:
+    with small(tmp_path / "j") as journal:
+        for _ in range(3):
+            journal.append([rows(size=100_000)])
+        entries = read_all(tmp_path / "j").entries
+
+    schemas = [stored.entry.schema for stored in entries if isinstance(stored.entry, Records)]
+    assert len(schemas) == 3
+    assert all(schema is schemas[0] for schema in schemas)
+
+
+def test_everything_is_there_after_reopening(
+    tmp_path: Path, rows: MakeRows, read_all: ReadAll
+) -> None:
+    with Journal(tmp_path / "j") as journal:
+        journal.register("s", ["t"])
+        journal.append([rows(count=5)], {"column": "42"})
+        journal.advance("s", 2, [Settled("t", 0, 2, "delivered")])
+        before = journal.id, read_all(tmp_path / "j"), journal.accounts()
+
+    with Journal(tmp_path / "j") as journal:
+        assert (journal.id, read_all(tmp_path / "j"), journal.accounts()) == before
+        assert journal.marks() == {"column": "42"}
+        assert (journal.head, journal.register("s", ["t"])) == (5, 2)
+        assert journal.append([rows()]) == 6
+
+
+def test_marks_are_carried_from_segment_to_segment(tmp_path: Path, rows: MakeRows) -> None:
+    with small(tmp_path / "j") as journal:
+        journal.append([], {"a": "1", "b": "1"})
+        journal.append([rows(size=100_000)], {"b": "2"})
+        journal.append([rows(size=100_000)])
+
+    with small(tmp_path / "j") as journal:
+        assert journal.marks() == {"a": "1", "b": "2"}
+        assert journal.stats().segments == 2
+
+
+def test_a_new_sink_starts_at_the_head_and_counts_from_there(
+    tmp_path: Path, rows: MakeRows
+) -> None:
+    with Journal(tmp_path / "j") as journal:
+        journal.append([rows(count=7)])
+
+        assert journal.register("s", ["t"]) == 7
+        journal.append([rows(count=2)])
+
+        assert journal.accounts() == [Account("s", "t", 2, 0, 0, 0, 2)]
+
+
+def test_a_table_added_to_a_sink_counts_from_its_cursor(tmp_path: Path, rows: MakeRows) -> None:
+    with Journal(tmp_path / "j") as journal:
+        journal.register("s", ["a"])
+        journal.append([rows("b", 4)])
+        journal.append([rows("a", 3), rows("b", 5)])
+        journal.advance("s", 9, [Settled("a", 4, 3, "delivered")])
+
+        assert journal.register("s", ["a", "b"]) == 9
+
+        assert journal.accounts() == [
+            Account("s", "a", 3, 3, 0, 0, 0),
+            Account("s", "b", 3, 0, 0, 0, 3),
+        ]
+
+
+def test_a_table_taken_from_a_sink_has_its_pending_events_discarded(
+    tmp_path: Path, rows: MakeRows
+) -> None:
+    with Journal(tmp_path / "j") as journal:
+        journal.register("s", ["a", "b"])
+        journal.append([rows("a", 3), rows("b", 5)])
+
+        journal.register("s", ["a"])
+        journal.append([rows("b", 1)])
+        gone = journal.accounts()[1]
+        journal.register("s", ["a", "b"])
+        journal.append([rows("b", 2)])
+        back = journal.accounts()[1]
+
+    assert gone == Account("s", "b", 5, 0, 0, 5, 0)
+    assert back == Account("s", "b", 8, 0, 0, 5, 3)
+
+
+def test_a_sink_that_is_gone_keeps_nothing_and_comes_back_at_the_head(
+    tmp_path: Path, rows: MakeRows
+) -> None:
+    with small(tmp_path / "j") as journal:
+        journal.register("s", ["t"])
+        journal.append([rows(size=100)])
+        with pytest.raises(KeyError):
+            journal.cursor("other")
+
+        journal.unregister("s")
+        for _ in range(30):
+            journal.append([rows(size=100_000)])
+
+        assert journal.sinks() == []
+        assert journal.register("s", ["t"]) == 31
+        assert journal.accounts() == [Account("s", "t", 1, 0, 0, 1, 0)]
+
+
+def test_dead_letters_are_stored_with_the_cursor_that_passes_them(
+    tmp_path: Path, rows: MakeRows, clock: Callable[[], float]
+) -> None:
+    letter = DeadLetter("s", "t", 1, "id-1", 77, "refused", b"{}")
+    raw = DeadLetter("s", "t", 2, "id-2", 78, "torn", None, b"\x00")
+    with Journal(tmp_path / "j", clock=clock) as journal, journal.reader() as reader:
+        journal.register("s", ["t"])
+        journal.append([rows(count=3)])
+        runs = [Settled("t", 0, 1, "delivered"), Settled("t", 1, 2, "dead_lettered")]
+
+        journal.advance("s", 3, runs, [letter, raw])
+        journal.advance("s", 3, runs, [letter])
+
+        assert journal.accounts() == [Account("s", "t", 3, 1, 2, 0, 0)]
+        stored = reader.dead_letters("s")
+        assert reader.dead_letters("other") == []
+        assert reader.cursors() == [("s", 3)]
+
+    assert [(one.number, one.offset, one.value, one.raw) for one in stored] == [
+        (2, 2, None, b"\x00"),
+        (1, 1, b"{}", None),
+    ]
+    assert stored[0].set_aside == 1_000_000_000_000
+
+
+def test_a_cursor_never_moves_back_nor_beyond_the_head(tmp_path: Path, rows: MakeRows) -> None:
+    with Journal(tmp_path / "j") as journal:
+        journal.register("s", ["t"])
+        journal.append([rows(count=4)])
+        journal.advance("s", 3, [Settled("t", 0, 3, "delivered")])
+
+        journal.advance("s", 1, [Settled("t", 0, 1, "delivered")])
+        with pytest.raises(ValueError, match="beyond the head"):
+            journal.advance("s", 5, [])
+
+        assert journal.cursor("s") == 3
+        assert journal.accounts() == [Account("s", "t", 4, 3, 0, 0, 1)]
+
+
+def test_waiting_ends_with_the_append_or_with_the_journal(tmp_path: Path, rows: MakeRows) -> None:
+    journal = Journal(tmp_path / "j")
+    journal.open()
+    seen: list[bool] = []
+    threads = [threading.Thread(target=lambda: seen.append(journal.wait(0, 60)))]
+    threads[0].start()
+    journal.append([rows()])
+    threads[0].join()
+    threads.append(threading.Thread(target=lambda: seen.append(journal.wait(1, 60))))
+    threads[1].start()
+
+    journal.close()
+    threads[1].join()
+
+    assert seen == [True, False]
+    assert not journal.wait(0, 60)
+
+
+def append_until_full(journal: Journal, entry: Rows) -> int:
+    for _ in range(100):
+        try:
+            journal.append([entry])
+        except JournalFull:
+            return journal.head
+    pytest.fail("the journal takes more than its size")
+
+
+def test_a_full_journal_refuses_until_a_sink_has_caught_up(
+    tmp_path: Path, rows: MakeRows, read_all: ReadAll
+) -> None:
+    with small(tmp_path / "j") as journal:
+        journal.register("s", ["t"])
+        full = append_until_full(journal, rows(size=50_000))
+        assert len(read_all(tmp_path / "j").entries) == full
+
+        journal.advance("s", full, [Settled("t", 0, full, "delivered")])
+        journal.append([rows(size=50_000)])
+
+        assert journal.stats().oldest > 0
+        assert journal.accounts() == [Account("s", "t", full + 1, full, 0, 0, 1)]
+
+
+def test_a_batch_larger_than_half_a_full_journal_is_refused_without_dropping_anything(
+    tmp_path: Path, rows: MakeRows
+) -> None:
+    with small(tmp_path / "j", on_full="drop_oldest") as journal:
+        journal.append([rows(size=500_000)])
+
+        with pytest.raises(JournalFull, match="too much"):
+            journal.append([rows(count=2, size=400_000)])
+
+        assert (journal.stats().oldest, journal.head) == (0, 1)
+
+
+def test_drop_oldest_counts_what_it_drops_and_moves_the_cursor(
+    tmp_path: Path, rows: MakeRows
+) -> None:
+    with small(tmp_path / "j", on_full="drop_oldest") as journal:
+        journal.register("s", ["a"])
+        for _ in range(100):
+            journal.append([rows("a", 2, 20_000), rows("b")])
+
+        cursor, stats = journal.cursor("s"), journal.stats()
+        journal.advance("s", cursor + 2, [Settled("a", 0, 300, "delivered")])
+
+    assert cursor == stats.oldest > 0
+    assert stats.bytes <= MIB
+    account = journal_account(tmp_path / "j")
+    assert account.received == 200
+    assert account.discarded == stats.discarded == cursor // 3 * 2
+    assert account.delivered == 2
+    assert account.pending == 200 - account.discarded - 2
+
+
+def journal_account(path: Path) -> Account:
+    with JournalReader(path) as reader:
+        return reader.overview().sinks[0].accounts[0]
+
+
+def test_only_acknowledged_entries_go_with_age(
+    tmp_path: Path, rows: MakeRows, clock: object
+) -> None:
+    with small(tmp_path / "j", max_age=80.0, clock=clock) as journal:
+        journal.register("s", ["t"])
+        for _ in range(10):
+            journal.append([rows(size=1000, time=int(clock() * 1e6))])  # type: ignore[operator]
+            clock.seconds += 20.0  # type: ignore[attr-defined]
+        journal.prune()
+        kept = journal.stats()
+        journal.advance("s", 5, [Settled("t", 0, 5, "delivered")])
+        journal.prune()
+        some = journal.stats()
+        journal.advance("s", 10, [Settled("t", 5, 5, "delivered")])
+        clock.seconds += 1000.0  # type: ignore[attr-defined]
+        journal.prune()
+        none = journal.stats()
+
+    assert (kept.oldest, kept.segments) == (0, 11)
+    assert (some.oldest, some.oldest_time) == (5, 1_000_100_000_000)
+    assert (none.oldest, none.oldest_time, none.segments) == (10, None, 1)
+
+
+def test_a_reader_goes_on_where_pruning_took_the_segment_away(
+    tmp_path: Path, rows: MakeRows
+) -> None:
+    with small(tmp_path / "j", on_full="drop_oldest") as journal, journal.reader() as reader:
+        journal.append([rows(size=60_000) for _ in range(2)])
+        first = reader.read(0, max_entries=1)
+        for _ in range(40):
+            journal.append([rows(size=60_000)])
+
+        page = reader.read(first.next)
+
+        assert page.entries[0].offset == journal.stats().oldest
+        assert page.damaged == []
+
+
+def test_time_of_is_that_of_the_event_at_or_after_an_offset(tmp_path: Path, rows: MakeRows) -> None:
+    with Journal(tmp_path / "j") as journal:
+        journal.append([rows(count=3, time=100), rows(count=2, time=200)])
+
+        assert [journal.time_of(offset) for offset in (0, 2, 3, 5)] == [100, 100, 200, None]
+
+
+def test_the_overview_has_segments_sinks_and_counts(tmp_path: Path, rows: MakeRows) -> None:
+    with small(tmp_path / "j") as journal:
+        journal.register("s", ["t"])
+        journal.append([rows(size=100_000, time=10)])
+        journal.append([rows(size=100_000, time=20)])
+        journal.advance("s", 1, [Settled("t", 0, 1, "delivered")])
+        with journal.reader() as reader:
+            overview = reader.overview()
+        identifier = journal.id
+
+    assert (overview.id, overview.oldest, overview.head) == (identifier, 0, 2)
+    assert [(s.first, s.events, s.oldest_time) for s in overview.segments] == [
+        (0, 1, 10),
+        (1, 1, 20),
+    ]
+    assert overview.sinks[0].cursor == 1
+    assert overview.sinks[0].accounts == [Account("s", "t", 2, 1, 0, 0, 1)]
+
+
+def test_counts_of_updates_come_back(tmp_path: Path, read_all: ReadAll) -> None:
+    entry = Count("t", "http://k:9191", 9, "delete", 12)
+    with Journal(tmp_path / "j") as journal:
+        journal.append([entry])
+
+        assert read_all(tmp_path / "j").entries == [Stored(0, 1, entry)]
+
+
+def test_a_second_writer_is_refused_with_the_pid_of_the_first(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j"), pytest.raises(JournalUnavailable, match=str(os.getpid())):
+        Journal(tmp_path / "j").open()
+
+    with Journal(tmp_path / "j"):
+        pass
+
+
+def test_a_folder_whose_parent_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(JournalUnavailable, match="there is no folder"):
+        Journal(tmp_path / "no" / "j").open()
+
+
+def test_a_file_in_place_of_the_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "j").write_text("")
+
+    with pytest.raises(JournalUnavailable, match="is no folder"):
+        Journal(tmp_path / "j").open()
+
+
+@pytest.mark.parametrize("target", ["j", "j/segments", "j/state.db", "j/lock"])
+def test_what_this_user_may_not_write_is_named(target: str) -> None:
+    """Opened as another user where the test runs as root, whom nothing stops."""
+    program = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from bridge.errors import JournalUnavailable\n"
+        "from bridge.journal import Journal\n"
+        "if os.geteuid() == 0: os.setuid(65534)\n"
+        "try: Journal(Path(sys.argv[1])).open()\n"
+        "except JournalUnavailable as error: print(error)\n"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        with Journal(Path(folder) / "j") as journal:
+            journal.append([])
+        if os.geteuid() == 0:
+            for path in (Path(folder), *Path(folder).rglob("*")):
+                os.chown(path, 65534, 65534)
+        path = Path(folder) / target
+        path.chmod(0o555 if path.is_dir() else 0o444)
+
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(Path(folder) / "j")],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+        path.chmod(0o755)
+    assert f"{path}: " in done.stdout, done.stderr
+    assert "uid" in done.stdout
+
+
+def test_reading_where_there_is_no_journal_says_so(tmp_path: Path) -> None:
+    with JournalReader(tmp_path) as reader, pytest.raises(JournalUnavailable, match="no journal"):
+        reader.bounds()
+
+
+def test_a_closed_journal_can_be_closed_and_opened_again(tmp_path: Path, rows: MakeRows) -> None:
+    journal = Journal(tmp_path / "j")
+    journal.close()
+    journal.open()
+    journal.append([rows()])
+    journal.close()
+    journal.close()
+
+    with pytest.raises(JournalUnavailable, match="not open"):
+        journal.append([rows()])
+    with journal:
+        assert journal.head == 1
+
+
+@pytest.mark.parametrize(
+    "options", [{"max_size": 1}, {"segment_size": 1}, {"max_age": 0.0}], ids=str
+)
+def test_sizes_that_cannot_be_are_refused(tmp_path: Path, options: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        Journal(tmp_path, **options)  # type: ignore[arg-type]
+
+
+def test_commits_are_timed_and_counted(tmp_path: Path, rows: MakeRows) -> None:
+    with Journal(tmp_path / "j") as journal:
+        journal.append([rows(count=3, size=100)])
+        stats = journal.stats()
+
+    assert (stats.commits.count, stats.appended_events) == (1, 3)
+    assert stats.commits.seconds > 0
+    assert stats.appended_bytes >= 300
+
+
+def test_an_error_in_the_middle_of_an_append_leaves_nothing(
+    tmp_path: Path, rows: MakeRows, read_all: ReadAll
+) -> None:
+    bad = Drop("t", "http://k:9191", 2**70)  # no time SQLite can hold
+    with Journal(tmp_path / "j") as journal:
+        journal.append([rows(count=2)])
+        with pytest.raises(OverflowError):
+            journal.append([rows("new", 3), bad], {"m": "1"})
+
+        assert (journal.head, journal.marks()) == (2, {})
+        journal.append([rows("new", 1)])
+
+        assert [s.entry.table for s in read_all(tmp_path / "j").entries] == ["t", "new"]
+
+
+def test_sinks_and_a_writer_at_once_lose_and_repeat_nothing(tmp_path: Path, rows: MakeRows) -> None:
+    """Two sinks follow a writer across many segments while another thread prunes."""
+    total = 3000
+    with Journal(tmp_path / "j", max_size=4 * MIB, segment_size=2**17) as journal:
+        seen: dict[str, list[int]] = {"a": [], "b": []}
+        done = threading.Event()
+
+        def follow(sink: str) -> None:
+            with journal.reader() as reader:
+                position = 0
+                while position < total:
+                    if not journal.wait(position, 30):
+                        return
+                    page = reader.read(position, max_entries=50)
+                    assert not page.damaged
+                    for stored in page.entries:
+                        seen[sink].extend(range(stored.offset, stored.offset + stored.count))
+                    run = Settled("t", position, page.next - position, "delivered")
+                    journal.advance(sink, page.next, [run])
+                    position = page.next
+
+        def keep_pruning() -> None:
+            while not done.is_set():
+                journal.prune()
+                for account in journal.accounts():
+                    assert account.received == account.delivered + account.pending
+
+        for sink in seen:
+            journal.register(sink, ["t"])
+        threads = [threading.Thread(target=follow, args=(sink,)) for sink in seen]
+        threads.append(threading.Thread(target=keep_pruning))
+        for thread in threads:
+            thread.start()
+        while journal.head < total:
+            try:
+                journal.append([rows(count=10, size=900)])
+            except JournalFull:
+                journal.wait(journal.head, 0.01)
+        for thread in threads[:2]:
+            thread.join()
+        done.set()
+        threads[2].join()
+
+        assert seen == {"a": list(range(total)), "b": list(range(total))}
+        assert journal.accounts() == [
+            Account(sink, "t", total, total, 0, 0, 0) for sink in ("a", "b")
+        ]
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    batches=st.lists(st.lists(st.integers(0, 5), max_size=6), min_size=1, max_size=6),
+    max_entries=st.integers(1, 7),
+    max_bytes=st.integers(1, 100),
+)
+def test_pages_of_any_size_give_the_same_entries(
+    tmp_path_factory: pytest.TempPathFactory,
+    rows: MakeRows,
+    read_all: ReadAll,
+    batches: list[list[int]],
+    max_entries: int,
+    max_bytes: int,
+) -> None:
+    path = tmp_path_factory.mktemp("pages") / "j"
+    with Journal(path) as journal:
+        for batch in batches:
+            journal.append([rows("ab"[n % 2], n) for n in batch])
+
+    whole = read_all(path)
+    paged = read_all(path, max_entries=max_entries, max_bytes=max_bytes)
+
+    assert paged == whole
+    assert whole.next == sum(map(sum, batches))

@@ -1,0 +1,322 @@
+"""A real Apache Kafka broker on loopback: one KRaft node, its own folder, free ports.
+
+The jars come from Maven Central by `mvn` once and are kept in `tests/services/.cache`; a JDK
+runs them. `python tests/services/kafka.py` runs a broker until Ctrl-C and prints its address.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+VERSION = "4.1.1"
+CACHE = Path(__file__).parent / ".cache"
+START_TIMEOUT = 90.0
+STOP_TIMEOUT = 20.0
+DEPENDENCIES = (
+    ("org.apache.kafka", "kafka_2.13", VERSION),
+    ("org.apache.kafka", "kafka-tools", VERSION),
+    ("org.slf4j", "slf4j-simple", "1.7.36"),
+)
+_SILENT = logging.getLogger("tests.services.kafka")
+_SILENT.addHandler(logging.NullHandler())
+_SILENT.propagate = False
+
+
+class KafkaMissing(Exception):
+    """The broker cannot be run on this machine; the message says what to install."""
+
+
+def jars() -> Path:
+    """Return the folder with the broker's jars, fetched at the first call.
+
+    Raises:
+        KafkaMissing: no `java` or `mvn`, or Maven could not fetch them.
+    """
+    if shutil.which("java") is None:
+        raise KafkaMissing("no java: install a JDK, 17 or later (apt install default-jdk-headless)")
+    folder = CACHE / f"kafka-{VERSION}"
+    if folder.is_dir():
+        return folder
+    if shutil.which("mvn") is None:
+        raise KafkaMissing("no mvn to fetch Apache Kafka with: apt install maven")
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
+        Path(scratch, "pom.xml").write_text(_pom())
+        command = ["mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=libs"]
+        fetch = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)
+        if fetch.returncode:
+            raise KafkaMissing(f"mvn could not fetch Apache Kafka: {fetch.stdout[-2000:]}")
+        try:
+            Path(scratch, "libs").rename(folder)
+        except OSError:
+            if not folder.is_dir():  # else another run of the tests was first
+                raise
+    return folder
+
+
+def _pom() -> str:
+    dependencies = "".join(
+        f"<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId>"
+        f"<version>{version}</version></dependency>"
+        for group, artifact, version in DEPENDENCIES
+    )
+    return (
+        '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>'
+        "<groupId>local</groupId><artifactId>kafka</artifactId><version>1</version>"
+        f"<dependencies>{dependencies}</dependencies></project>"
+    )
+
+
+class KafkaBroker:
+    """One broker; a context manager that leaves neither a process nor a folder behind.
+
+    Its port stays the same when it is restarted.
+    """
+
+    def __init__(self, settings: Mapping[str, str] | None = None) -> None:
+        self.port, self._controller_port = _free_ports(2)
+        self._settings = dict(settings or {})
+        self._folder: Path | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Where clients connect."""
+        return f"127.0.0.1:{self.port}"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
+
+    def start(self) -> None:
+        """Start it, or start it again on the same data; return when it answers."""
+        if self._process is not None:
+            return
+        if self._folder is None:
+            libraries = jars()
+            self._folder = Path(tempfile.mkdtemp(prefix="kafka-"))
+            self._format(libraries, self._folder)
+        with (self._folder / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [*_java(jars(), "512m"), "kafka.Kafka", str(self._folder / "server.properties")],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is for the tests, not for the broker
+            )
+        try:
+            self._wait_until_it_answers()
+        except BaseException:
+            self.kill()
+            raise
+
+    def stop(self) -> None:
+        """End it in order: the log is flushed, the leader steps down."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it at once, as a power cut would."""
+        self._end(signal.SIGKILL)
+
+    def pause(self) -> None:
+        """Make it hang: connections stay open and nothing is answered."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Undo `pause`."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+
+    def restart(self) -> None:
+        """Stop it and start it on the same data and port."""
+        self.stop()
+        self.start()
+
+    def create_topic(
+        self, topic: str, *, partitions: int = 1, config: Mapping[str, str] | None = None
+    ) -> None:
+        """Create a topic and return when it is there."""
+        admin = AdminClient({"bootstrap.servers": self.bootstrap_servers}, logger=_SILENT)
+        new = NewTopic(topic, num_partitions=partitions, replication_factor=1, config=config or {})
+        admin.create_topics([new])[topic].result(30)
+
+    def topics(self) -> set[str]:
+        """Name the topics there are."""
+        admin = AdminClient({"bootstrap.servers": self.bootstrap_servers}, logger=_SILENT)
+        return set(admin.list_topics(timeout=30).topics)
+
+    def read(self, topic: str) -> list[Message]:
+        """Return every message of a topic up to now, partition by partition."""
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self.bootstrap_servers,
+                "group.id": f"reader-{uuid.uuid4()}",
+                "enable.auto.commit": False,
+                "isolation.level": "read_committed",
+            },
+            logger=_SILENT,
+        )
+        try:
+            partitions = sorted(consumer.list_topics(topic, timeout=30).topics[topic].partitions)
+            ends = {each: _end_of(consumer, TopicPartition(topic, each)) for each in partitions}
+            return _read_up_to(consumer, topic, ends)
+        finally:
+            consumer.close()
+
+    def _format(self, libraries: Path, folder: Path) -> None:
+        properties = {
+            "process.roles": "broker,controller",
+            "node.id": "1",
+            "controller.quorum.bootstrap.servers": f"127.0.0.1:{self._controller_port}",
+            "listeners": (
+                f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self._controller_port}"
+            ),
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
+            "controller.listener.names": "CONTROLLER",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "log.dirs": str(folder / "data"),
+            "offsets.topic.replication.factor": "1",
+            "offsets.topic.num.partitions": "1",
+            "transaction.state.log.replication.factor": "1",
+            "transaction.state.log.min.isr": "1",
+            "group.initial.rebalance.delay.ms": "0",
+            **self._settings,
+        }
+        path = folder / "server.properties"
+        path.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
+        # The zero byte becomes an A: an id that began with a dash would be taken for an option.
+        cluster = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
+        command = ["kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c"]
+        run = subprocess.run(
+            [*_java(libraries, "128m"), *command, str(path)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if run.returncode:
+            raise RuntimeError(f"Kafka could not format its storage: {run.stdout}{run.stderr}")
+
+    def _wait_until_it_answers(self) -> None:
+        assert self._process is not None
+        assert self._folder is not None
+        admin = AdminClient({"bootstrap.servers": self.bootstrap_servers}, logger=_SILENT)
+        end = time.monotonic() + START_TIMEOUT
+        while time.monotonic() < end:
+            if self._process.poll() is not None:
+                break
+            try:
+                if admin.list_topics(timeout=1).brokers:
+                    return
+            except KafkaException:
+                continue
+        log = (self._folder / "server.log").read_text(errors="replace")
+        raise RuntimeError(f"Kafka did not start: {log[-4000:]}")
+
+    def _end(self, number: signal.Signals) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(number)
+        process.send_signal(signal.SIGCONT)
+        try:
+            process.wait(STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _end_of(consumer: Consumer, partition: TopicPartition) -> int:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            return int(consumer.get_watermark_offsets(partition, timeout=10)[1])
+        except KafkaException:  # just started, it does not yet know that it leads the partition
+            if time.monotonic() > deadline:
+                raise
+
+
+def _read_up_to(consumer: Consumer, topic: str, ends: Mapping[int, int]) -> list[Message]:
+    messages: list[Message] = []
+    wanted = {each: end for each, end in ends.items() if end}
+    consumer.assign([TopicPartition(topic, each, OFFSET_BEGINNING) for each in wanted])
+    deadline = time.monotonic() + 60
+    while wanted:
+        positions = consumer.position([TopicPartition(topic, each) for each in wanted])
+        missing = sum(wanted[each.partition] - max(each.offset, 0) for each in positions)
+        if missing <= 0:
+            break
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{topic}: {len(messages)} messages read, {missing} missing")
+        for message in consumer.consume(min(missing, 10_000), timeout=1):
+            if message.error():
+                raise KafkaException(message.error())
+            messages.append(message)
+    return sorted(messages, key=lambda message: (message.partition(), message.offset()))
+
+
+def _java(libraries: Path, heap: str) -> list[str]:
+    return [
+        "java",
+        f"-Xmx{heap}",
+        "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+        "-cp",
+        f"{libraries}/*",
+    ]
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+def main() -> int:
+    """Run a broker until a signal ends it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        with KafkaBroker() as broker:
+            print(broker.bootstrap_servers, flush=True)
+            signal.pause()
+    except KafkaMissing as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,136 @@
+"""A secret comes from text, environment or file, for any sink, and is never shown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from bridge.config import Config, json_schema, redacted
+
+Read = Callable[..., Config]
+Refused = Callable[..., list[str]]
+
+HEAD = "kinetica: {urls: a}\ntables: [{name: s.t}]\nsinks:\n  out:\n    type: acme\n"
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    file = tmp_path / "secret"
+    file.write_text("correct horse\r\n")
+    return file
+
+
+@pytest.mark.usefixtures("acme")
+def test_a_sink_gets_a_file_beside_its_secrets_without_asking(read: Read, secret: Path) -> None:
+    """At the top of its settings, in a section, in a list of sections."""
+    config = read(
+        HEAD
+        + f"    api_key_file: {secret}\n"
+        + f"    login: {{user: me, password_file: {secret}}}\n"
+        + f"    logins: [{{user: a, password: b}}, {{user: me, password_file: {secret}}}]\n"
+    )
+
+    settings = config.sinks["out"].model_copy()
+    assert settings.api_key.get_secret_value() == "correct horse"  # type: ignore[attr-defined]
+    assert settings.login.password.get_secret_value() == "correct horse"  # type: ignore[attr-defined]
+    assert settings.logins[1].password.get_secret_value() == "correct horse"  # type: ignore[attr-defined]
+
+
+@pytest.mark.usefixtures("acme")
+def test_a_section_given_in_part_keeps_the_sinks_own_defaults(read: Read) -> None:
+    """This sink's batches have 50 events, which a wait does not change."""
+    config = read(HEAD + "    api_key: long enough\n    batch: {max_wait: 1s}\n")
+
+    batch = config.sinks["out"].batch
+    assert (batch.max_events, batch.max_wait) == (50, 1.0)
+
+
+@pytest.mark.usefixtures("acme")
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ("{}", "4: sinks.out.api_key: required, or api_key_file"),
+        ("api_key: hunter2", "6: sinks.out.api_key: what stands there is too short"),
+        ("api_key_file: FILE", "6: sinks.out.api_key_file: what stands there is too short"),
+        ("api_key_file: /nowhere", "6: sinks.out.api_key_file: cannot read /nowhere: no such "),
+        ("api_key_file: EMPTY", "6: sinks.out.api_key_file: EMPTY is empty"),
+        ("api_key_file: BINARY", "6: sinks.out.api_key_file: BINARY holds no text in UTF-8"),
+        ("api_key_file: 7", "6: sinks.out.api_key_file: wanted the path of a file that holds "),
+        ("api_key_file: /dev/zero", "6: sinks.out.api_key_file: /dev/zero holds more than 65536"),
+        ("api_key_file: ''", "6: sinks.out.api_key_file: wanted the path of a file that holds "),
+        ('api_key_file: "a\\0b"', "6: sinks.out.api_key_file: no path of a file: it holds a "),
+        (
+            "api_key: long enough\n    options: {a: [1]}",
+            "7: sinks.out.options.a: wanted text or a whole number or true or false, not a list",
+        ),
+        ("api_key: long enough\n    pairs: 3", "7: sinks.out.pairs: 3 is odd"),
+        (
+            "api_key: exploding\n    word: explode",
+            "4: sinks.out: cannot be read: RuntimeError: explode came",
+        ),
+        ("api_key: long enough\n    login: {user: x}", "7: sinks.out.login.password: required, or"),
+        (
+            "api_key: long enough\n    login: {usr: x, password: y}",
+            "7: sinks.out.login.user: required",
+        ),
+    ],
+)
+def test_what_is_wrong_with_anyones_sink_is_said_as_for_ours(
+    settings: str, expected: str, refused: Refused, tmp_path: Path
+) -> None:
+    """Line, key and reason; the secret never."""
+    files = {"FILE": b"hunter2\n", "EMPTY": b"\n", "BINARY": b"\xff\xfe"}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+        settings = settings.replace(name, str(tmp_path / name))
+        expected = expected.replace(name, str(tmp_path / name))
+    text = HEAD + ("" if settings == "{}" else f"    {settings}\n")
+
+    (problem,) = refused(text)
+
+    assert problem.startswith(f"bridge.yaml:{expected}")
+    assert "hunter2" not in problem
+
+
+def test_a_log_shows_the_configuration_without_its_secrets(read: Read) -> None:
+    """Secrets by type, by name of an option or header, and within an address."""
+    config = read(
+        """\
+        kinetica: {urls: a, username: me, password: hunter2}
+        tables: [{name: s.t, key: [id]}]
+        sinks:
+          topic:
+            type: kafka
+            bootstrap_servers: kafka:9092
+            options: {sasl.password: hunter2, linger.ms: 5}
+        """
+    )
+
+    shown = redacted(config)
+
+    assert "hunter2" not in json.dumps(shown)
+    assert shown["kinetica"]["username"] == "me"
+    assert shown["kinetica"]["timeout"] == 30.0
+    assert shown["tables"][0]["key"] == ["id"]
+    assert shown["sinks"]["topic"]["bootstrap_servers"] == "kafka:9092"
+
+
+@pytest.mark.usefixtures("acme")
+def test_the_schema_lets_a_secret_or_its_file_stand_and_not_both() -> None:
+    """An editor says what the loader would."""
+    validator = Draft202012Validator(json_schema())
+
+    def valid(**settings: object) -> bool:
+        sink = {"type": "acme", **settings}
+        return validator.is_valid(
+            {"kinetica": {"urls": "a"}, "tables": [{"name": "s.t"}], "sinks": {"out": sink}}
+        )
+
+    assert valid(api_key="x")
+    assert valid(api_key_file="/x")
+    assert not valid()
+    assert not valid(api_key="x", api_key_file="/x")

@@ -1,0 +1,225 @@
+"""The conformance suite lets a good sink pass, and each kind of bad one fail."""
+
+from __future__ import annotations
+
+import unittest
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal
+
+import pytest
+from pydantic import ConfigDict, Field
+
+from bridge.events import Event
+from bridge.sinks.base import Batch, NotConnected, Reject, Retry, Sink, SinkSettings
+from bridge.testing import SinkConformance, drive, make_event
+
+
+class MemorySettings(SinkSettings):
+    type: Literal["memory"] = Field(description="Keeps events in memory.")
+
+
+class MemorySink(Sink):
+    """Appends to a list that outlives it."""
+
+    Settings = MemorySettings
+
+    def __init__(self, held: list[bytes]) -> None:
+        self.held = held
+        self.connected = False
+
+    def open(self) -> None:
+        self.connected = True
+
+    def deliver(self, batch: Batch) -> None:
+        assert self.connected
+        for event in batch:
+            if b"poison" in event.value:
+                batch.fail(event, Reject("poison"))
+            else:
+                self.held.append(event.value)
+
+    def close(self) -> None:
+        self.connected = False
+
+
+class Forgetful(MemorySink):
+    """Loses the last event of a large batch."""
+
+    def deliver(self, batch: Batch) -> None:
+        super().deliver(Batch(batch[:-1] if len(batch) > 100 else batch))
+
+
+class Early(MemorySink):
+    """Confirms first, and writes when it is closed."""
+
+    def __init__(self, held: list[bytes]) -> None:
+        super().__init__(held)
+        self.kept: list[bytes] = []
+
+    def deliver(self, batch: Batch) -> None:
+        self.kept += [event.value for event in batch]
+
+    def close(self) -> None:
+        self.held += self.kept
+        self.kept = []
+
+
+class Shuffling(MemorySink):
+    """Turns each batch round."""
+
+    def deliver(self, batch: Batch) -> None:
+        super().deliver(Batch(batch[::-1]))
+
+
+class Mangling(MemorySink):
+    """Stores text as ASCII."""
+
+    def deliver(self, batch: Batch) -> None:
+        self.held += [event.value.decode().encode("ascii", "replace") for event in batch]
+
+
+class Overwriting(MemorySink):
+    """Begins anew when it is opened."""
+
+    def open(self) -> None:
+        super().open()
+        self.held.clear()
+
+
+class Chatty(MemorySink):
+    """Tries the connection by writing to it."""
+
+    def check(self) -> None:
+        self.held.append(b"{}")
+
+
+class Brittle(MemorySink):
+    """Cannot be closed twice."""
+
+    def close(self) -> None:
+        if not self.connected:
+            raise RuntimeError("not open")
+        super().close()
+
+
+class Unfair(MemorySink):
+    """Rejects the events after a poisoned one with it."""
+
+    def deliver(self, batch: Batch) -> None:
+        poisoned = False
+        for event in batch:
+            poisoned = poisoned or b"poison" in event.value
+            if poisoned:
+                batch.fail(event, Reject("poison"))
+            else:
+                self.held.append(event.value)
+
+
+class LooseSettings(SinkSettings):
+    model_config = ConfigDict(extra="ignore")
+
+    type: Literal["memory"] = Field(description="Keeps events in memory.")
+
+
+class Loose(MemorySink):
+    """Takes any setting."""
+
+    Settings = LooseSettings
+
+
+def suite_of(kind: type[MemorySink]) -> SinkConformance:
+    class Suite(SinkConformance):
+        order = "all"
+        held: ClassVar[list[bytes]] = []
+
+        def make_sink(self) -> Sink:
+            return kind(self.held)
+
+        def read_back(self) -> list[bytes]:
+            return list(self.held)
+
+        def unacceptable(self) -> Event:
+            return make_event(5, record={"poison": 1})
+
+    return Suite()
+
+
+SCENARIOS = sorted(name for name in dir(SinkConformance) if name.startswith("test_"))
+
+
+def failing(kind: type[MemorySink]) -> set[str]:
+    failed = set()
+    for name in SCENARIOS:
+        scenario: Callable[[], None] = getattr(suite_of(kind), name)
+        try:
+            scenario()
+        except unittest.SkipTest:
+            continue
+        except (AssertionError, RuntimeError):
+            failed.add(name)
+    return failed
+
+
+def test_a_sink_that_keeps_the_contract_passes() -> None:
+    """Nothing is asked that the contract does not say."""
+    assert failing(MemorySink) == set()
+
+
+@pytest.mark.parametrize(
+    ("kind", "scenario"),
+    [
+        (Forgetful, "test_every_event_arrives_whole_once_and_in_order"),
+        (Early, "test_what_is_confirmed_is_there"),
+        (Shuffling, "test_every_event_arrives_whole_once_and_in_order"),
+        (Mangling, "test_odd_tables_and_values_arrive_unchanged"),
+        (Overwriting, "test_a_closed_sink_can_be_opened_again"),
+        (Overwriting, "test_a_new_sink_goes_on_where_the_old_one_ended"),
+        (Chatty, "test_check_writes_nothing"),
+        (Brittle, "test_close_may_come_twice_or_without_open"),
+        (Unfair, "test_a_rejected_event_fails_alone"),
+        (Loose, "test_settings_are_strict"),
+    ],
+)
+def test_each_way_to_break_the_contract_is_found(kind: type[MemorySink], scenario: str) -> None:
+    """By the scenario that is about it."""
+    assert scenario in failing(kind)
+
+
+class Scripted(MemorySink):
+    """Answers with the errors it was given, one a call."""
+
+    def __init__(self, *errors: Exception) -> None:
+        super().__init__([])
+        self.errors = list(errors)
+        self.opened = 0
+
+    def open(self) -> None:
+        super().open()
+        self.opened += 1
+
+    def deliver(self, batch: Batch) -> None:
+        if self.errors:
+            raise self.errors.pop(0)
+        super().deliver(batch)
+
+
+def test_driving_retries_until_all_is_confirmed() -> None:
+    """Any exception is a retry, and `NotConnected` opens the sink anew."""
+    sink: Any = Scripted(OSError("gone"), Retry("busy"), NotConnected("lost"))
+    sink.open()
+    events = [make_event(offset) for offset in range(5)]
+
+    result = drive(sink, events)
+
+    assert result.delivered == events
+    assert [str(error) for error in result.retries] == ["gone", "busy", "lost"]
+    assert sink.opened == 2
+
+
+def test_driving_gives_up_in_time_with_the_last_error() -> None:
+    """A sink that never succeeds fails its test instead of hanging it."""
+    sink = Scripted(*[Retry("busy")] * 100)
+    sink.open()
+
+    with pytest.raises(TimeoutError, match="still failing: busy"):
+        drive(sink, [make_event(0)], timeout=0.1)
