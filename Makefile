@@ -1,4 +1,4 @@
-# The one entrance: make demo | test | lint | bench | kafka | clean
+# The one entrance: `make` alone lists what there is.
 # Everything is installed into .venv; nothing outside this folder is touched.
 
 PYTHON ?= python3
@@ -6,19 +6,25 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 NATIVE := $(wildcard csrc/*.c csrc/*.h)
+ENGINE ?= docker
 
-.PHONY: demo test lint format bench clean
+.PHONY: help demo test lint format bench image clean
+.NOTPARALLEL:
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    watch rows travel from an emulated Kinetica to a file and this terminal"
 	@echo "make test    run the tests"
 	@echo "make lint    ruff, mypy --strict, import-linter"
+	@echo "make format  let ruff mend what it can"
 	@echo "make bench   measure, beside the vendor's client"
+	@echo "make image   build the container image (ENGINE=podman for another engine than docker)"
+	@echo "make clean   remove everything that was built, .venv too"
 
 $(READY): pyproject.toml $(NATIVE)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.12 …")'
-	@test -x $(BIN)/python || { echo "creating $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || \
+		{ echo "creating $(VENV)"; $(PYTHON) -m venv --clear $(VENV); }
 	@echo "installing kinetica-bridge and its tools into $(VENV) (a minute the first time)"
 	@$(BIN)/python -m pip install --quiet --upgrade pip
 	@$(BIN)/python -m pip install --quiet --editable '.[dev]'
@@ -43,5 +49,11 @@ format: $(READY)
 bench: $(READY)
 	$(BIN)/python -m benchmarks
 
+image: VERSION  = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' bridge/__init__.py)
+image: REVISION = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+image:
+	$(ENGINE) build --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
+		-t kinetica-bridge:$(VERSION) -t kinetica-bridge:latest .
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) build dist out *.egg-info

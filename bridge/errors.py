@@ -120,9 +120,7 @@ class Retry(SinkError):
             of them may be the cause; False where it could not be reached at all.
     """
 
-    def __init__(
-        self, message: str, *, after: float | None = None, answered: bool = False
-    ) -> None:
+    def __init__(self, message: str, *, after: float | None = None, answered: bool = False) -> None:
         super().__init__(excerpt(message))
         self.after = after
         self.answered = answered

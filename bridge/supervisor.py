@@ -19,7 +19,9 @@ from bridge.codec import IMPLEMENTATION
 from bridge.config import Config, Table
 from bridge.delivery.rendering import Renderer, TableForm
 from bridge.delivery.worker import SinkStats, Worker
+from bridge.history import JournalHistory
 from bridge.journal import Account, Journal, JournalStats
+from bridge.monitor.closing import Closer
 from bridge.monitor.intake import Intake
 from bridge.monitor.subscriber import Subscriber
 from bridge.monitor.table import Route, TableMonitor, TableOptions
@@ -81,6 +83,7 @@ class Supervisor:
             for options in map(_table_options, config.tables)
         }
         self._subscriber: Subscriber[Route]
+        self._closer: Closer
         self._watch: Watch
         self._workers: dict[str, Worker] = {}
         self._upkeep = threading.Thread(target=self._keep_up, name="upkeep", daemon=True)
@@ -119,6 +122,8 @@ class Supervisor:
             self._workers[name] = Worker(name, sink, settings, tables, journal, renderer)
         self._subscriber = Subscriber(self._intake.put, self._suspect)
         kinetica = config.kinetica
+        history = JournalHistory(config.journal.path)
+        self._closer = Closer(self._intake, history, self._suspect)
         self._watch = Watch(
             make_ring(config),
             list(self._tables.values()),
@@ -130,6 +135,7 @@ class Supervisor:
                 timeout=kinetica.timeout,
                 monitor_port=kinetica.monitor_port,
             ),
+            closer=self._closer,
         )
 
     def stop(self, grace: float) -> bool:
@@ -146,6 +152,7 @@ class Supervisor:
         self._watch.stop(grace * _CLEARING_SHARE)
         self._subscriber.stop()
         drained = self._intake.stop(_left(deadline))
+        self._closer.stop(0.0)
         for worker in self._workers.values():
             worker.stop()
         for worker in self._workers.values():
@@ -219,6 +226,8 @@ def _table_options(table: Table) -> TableOptions:
         inactivity_timeout=table.inactivity_timeout,
         on_decode_failure=table.on_decode_failure,
         on_drop=table.on_drop,
+        catch_up_column=table.catch_up.column if table.catch_up else None,
+        snapshot=table.snapshot,
     )
 
 

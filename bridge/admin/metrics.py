@@ -26,7 +26,7 @@ from bridge.monitor.states import State
 from bridge.supervisor import Snapshot
 
 _PREFIX = "kinetica_bridge_"
-_RECEIVED_TYPES = ("insert", "update", "delete")
+_RECEIVED_TYPES = ("insert", "update", "delete", "read")
 
 
 class BridgeCollector(Collector):
@@ -92,8 +92,12 @@ def _of_tables(snapshot: Snapshot) -> Iterator[Metric]:
     gaps_open = _gauge("gaps_open", "Gaps not closed.", "table")
     last = _gauge("last_event_timestamp_seconds", "When the last event was received.", "table")
     probe = _gauge("last_probe_timestamp_seconds", "When a probe last found all well.", "table")
+    done = _gauge("reading_rows", "Rows of the table looked at by the present read.", "table")
+    expected = _gauge("reading_expected_rows", "Rows the present read has in all.", "table")
     for name, table in snapshot.tables.items():
-        counts = table.counts
+        counts, progress = table.counts, table.progress
+        done.add_metric((name,), progress.done if progress else 0)
+        expected.add_metric((name,), progress.expected if progress else 0)
         for state in State:
             states.add_metric((name, state), float(table.state is state))
         for type_ in _RECEIVED_TYPES:
@@ -105,7 +109,7 @@ def _of_tables(snapshot: Snapshot) -> Iterator[Metric]:
         gaps_open.add_metric((name,), counts.gaps_open)
         last.add_metric((name,), counts.last_event)
         probe.add_metric((name,), counts.last_probe)
-    yield from (states, received, size, errors, gaps, gaps_open, last, probe)
+    yield from (states, received, size, errors, gaps, gaps_open, last, probe, done, expected)
 
 
 def _of_sinks(snapshot: Snapshot) -> Iterator[Metric]:

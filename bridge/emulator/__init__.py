@@ -8,5 +8,6 @@ line and `testing` imports it.
 
 from bridge.emulator.emulator import Emulator
 from bridge.emulator.errors import EmulatorError
+from bridge.emulator.ring import Ring
 
-__all__ = ["Emulator", "EmulatorError"]
+__all__ = ["Emulator", "EmulatorError", "Ring"]

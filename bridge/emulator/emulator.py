@@ -8,11 +8,11 @@ from typing import Any, Self
 
 from bridge.emulator import network
 from bridge.emulator.database import Database
-from bridge.emulator.endpoints import Endpoint, Kind
+from bridge.emulator.endpoints import Endpoint
 from bridge.emulator.faults import Faults
 from bridge.emulator.identity import Identity
 from bridge.emulator.publisher import Publisher
-from bridge.emulator.server import Observer, Server, Service
+from bridge.emulator.server import RingLink, Server, Service
 
 _EVERYWHERE = ("0.0.0.0", "")  # noqa: S104 (compared with, not bound)
 # Messages kept for one slow subscriber. A server has such a limit; how high is not documented.
@@ -47,12 +47,13 @@ class Emulator:
         self._host = host
         self._port = port
         self._monitor_port = monitor_port
-        self._credentials = None if username is None else (username, password or "")
         self._monitor_queue = monitor_queue
         self._faults = Faults()
         self._database = Database(self._publish)
         self._identity = Identity("", host in _EVERYWHERE, 0)
-        self._observer: Observer = _nobody
+        credentials = None if username is None else (username, password or "")
+        self._service = Service(self._database, self._identity, self._faults, credentials)
+        self._silent = False
         # Guards starting and stopping.
         self._lock = threading.RLock()
         self._server: Server | None = None
@@ -85,6 +86,11 @@ class Emulator:
         return self._server is not None
 
     @property
+    def reachable(self) -> bool:
+        """Whether the other clusters of its ring can reach it."""
+        return self.running and not self._silent
+
+    @property
     def database(self) -> Database:
         """What it stores; take `database.lock` around any use."""
         return self._database
@@ -99,15 +105,8 @@ class Emulator:
             if self._server is not None:
                 return
             publisher = Publisher(self._host, self._monitor_port, self._monitor_queue)
-            service = Service(
-                self._database,
-                self._identity,
-                self._faults,
-                self._credentials,
-                self._observe,
-            )
             try:
-                server = Server(self._host, self._port, service)
+                server = Server(self._host, self._port, self._service)
             except BaseException:
                 publisher.stop()
                 raise
@@ -115,9 +114,11 @@ class Emulator:
             shown = "127.0.0.1" if self._host in _EVERYWHERE else self._host
             self._identity.url = f"http://{shown}:{self._port}"
             self._identity.monitor_port = publisher.port
+            self._silent = False
+            self._server, self._publisher = server, publisher
+            self._service.link.returning()
             publisher.start()
             server.start()
-            self._server, self._publisher = server, publisher
 
     def stop(self) -> None:
         """Cut every connection and stop listening; data and monitors stay."""
@@ -148,6 +149,11 @@ class Emulator:
         """Wait until someone subscribes to exactly `topic`; False if nobody did in time."""
         publisher = self._publisher
         return publisher is not None and publisher.wait_for_subscriber(topic.encode(), timeout)
+
+    def wait_published(self, timeout: float = 10.0) -> bool:
+        """Wait until libzmq has been given all notifications there are; False if not in time."""
+        publisher = self._publisher
+        return publisher is None or publisher.wait_sent(timeout)
 
     def subscriptions(self) -> dict[bytes, int]:
         """Return how many subscriptions each topic has."""
@@ -193,10 +199,14 @@ class Emulator:
         Raises:
             EmulatorError: this system cannot do that; Linux can.
         """
+        server, publisher = self._server, self._publisher
+        if server is None or publisher is None:
+            return
+        network.require_filters()
+        self._silent = publisher.discarding = True
+        server.audible.clear()
         for descriptor, port in self._descriptors():
             network.silence(descriptor, port)
-        if self._publisher is not None:
-            self._publisher.discarding = True
 
     def drain(self, draining: bool = True) -> None:
         """Answer as a cluster that catches up with its ring before it serves."""
@@ -211,15 +221,18 @@ class Emulator:
         """End every fault that lasts."""
         self._faults.clear()
         self._identity.draining = False
-        if self._publisher is not None and self._publisher.discarding:
+        server, publisher = self._server, self._publisher
+        if server is not None and publisher is not None and self._silent:
+            self._silent = publisher.discarding = False
+            self._service.link.returning()
             for descriptor, port in self._descriptors():
                 network.restore(descriptor, port)
-            self._publisher.discarding = False
+            server.audible.set()
 
-    def join_ring(self, ring: Sequence[str], observer: Observer) -> None:
-        """Tell clients of a ring, and someone of every call that changes something."""
-        self._identity.ring = tuple(ring)
-        self._observer = observer
+    def join_ring(self, urls: Sequence[str], link: RingLink) -> None:
+        """Tell clients of a ring, and the ring of every call that changes something."""
+        self._identity.ring = tuple(urls)
+        self._service.link = link
 
     def carry_out(self, endpoint: Endpoint, request: Mapping[str, Any]) -> None:
         """Run a call of another cluster of the ring, without telling the ring.
@@ -227,9 +240,7 @@ class Emulator:
         Raises:
             RequestError: it is refused here.
         """
-        Service(self._database, self._identity, self._faults, None, _nobody).carry_out(
-            endpoint, request
-        )
+        self._service.carry_out(endpoint, request)
 
     def _descriptors(self) -> list[tuple[int, int]]:
         """Return every TCP socket with its local port."""
@@ -241,16 +252,7 @@ class Emulator:
             *((descriptor, self._monitor_port) for descriptor in publisher.descriptors()),
         ]
 
-    def _observe(
-        self, kind: Kind, endpoint: Endpoint, request: Mapping[str, Any], group: str
-    ) -> None:
-        self._observer(kind, endpoint, request, group)
-
     def _publish(self, topic: bytes, frames: Sequence[bytes]) -> None:
         publisher = self._publisher
         if publisher is not None:
             publisher.publish(topic, frames)
-
-
-def _nobody(kind: Kind, endpoint: Endpoint, request: Mapping[str, Any], group: str) -> None:
-    """Stand where nobody wants to be told."""

@@ -23,14 +23,18 @@ _SO_DETACH_FILTER = 27
 _REFUSE_ALL = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0), 8)
 
 
-def silence(descriptor: int, port: int) -> None:
-    """Drop all that arrives at a socket from now on.
+def require_filters() -> None:
+    """Do nothing where sockets can be silenced.
 
     Raises:
         EmulatorError: this system has no socket filters.
     """
     if sys.platform != "linux":
         raise EmulatorError("going silent needs socket filters, which only Linux has")
+
+
+def silence(descriptor: int, port: int) -> None:
+    """Drop all that arrives at a socket from now on; needs socket filters."""
     with _borrowed(descriptor, port) as borrowed:
         if borrowed is not None:
             program = struct.pack("HL", 1, ctypes.addressof(_REFUSE_ALL))

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
+from bridge.emulator import network
 from bridge.emulator.errors import EmulatorError
 
 _Notification = tuple[bytes, Sequence[bytes]]
@@ -63,10 +64,11 @@ class Publisher(threading.Thread):
         self._stopping = False
         # While set, notifications are lost, as on a cut network.
         self.discarding = False
-        # Guards the two below, and wakes whoever awaits a change of theirs.
+        # Guards the three below, and wakes whoever awaits a change of theirs.
         self._changed = threading.Condition()
         self._subscriptions: Counter[bytes] = Counter()
         self._descriptors: set[int] = set()
+        self._idle = True
 
     def publish(self, topic: bytes, frames: Sequence[bytes]) -> None:
         """Hand over one notification; returns at once, from any thread."""
@@ -86,6 +88,11 @@ class Publisher(threading.Thread):
         """Wait until someone subscribes to exactly `topic`; False if nobody did in time."""
         with self._changed:
             return self._changed.wait_for(lambda: self._subscriptions[topic] > 0, timeout)
+
+    def wait_sent(self, timeout: float) -> bool:
+        """Wait until nothing handed over is left to send; False if something is in time."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._idle and not self._outgoing, timeout)
 
     def subscriptions(self) -> dict[bytes, int]:
         """Return how many subscriptions each topic has."""
@@ -134,6 +141,8 @@ class Publisher(threading.Thread):
             with self._changed:
                 if event["event"] in (zmq.EVENT_LISTENING, zmq.EVENT_ACCEPTED):
                     self._descriptors.add(event["value"])
+                    if self.discarding:
+                        network.silence(event["value"], self.port)
                 else:
                     self._descriptors.discard(event["value"])
                 self._changed.notify_all()
@@ -145,10 +154,16 @@ class Publisher(threading.Thread):
                 yield socket_.recv(zmq.NOBLOCK)
 
     def _send(self) -> None:
+        if not self._outgoing:
+            return
+        self._idle = False
         while self._outgoing and not self._stopping:
             topic, frames = self._outgoing.popleft()
             if not self.discarding:
                 self._socket.send_multipart([topic, *frames])
+        with self._changed:
+            self._idle = True
+            self._changed.notify_all()
 
     def _close(self) -> None:
         self._socket.disable_monitor()

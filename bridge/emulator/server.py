@@ -15,9 +15,10 @@ import socket
 import socketserver
 import threading
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
+from bridge.emulator import network
 from bridge.emulator.database import Database
 from bridge.emulator.endpoints import ENDPOINTS, Endpoint, Kind, effective_kind
 from bridge.emulator.envelope import BINARY, JSON, decode_request, encode_error, encode_reply
@@ -28,12 +29,39 @@ from bridge.emulator.identity import Identity
 
 _log = logging.getLogger(__name__)
 
-# Calls that a draining cluster still answers.
-_WHILE_DRAINING = frozenset({"/show/system/status", "/show/system/properties"})
+# Calls about the cluster, not its data: answered while it drains, and however busy it is.
+_ABOUT_CLUSTER = frozenset({"/show/system/status", "/show/system/properties"})
 _MAX_BODY = 2**31
 
-# Told of every call that changed rows or tables, with the override of its replication.
-Observer = Callable[[Kind, Endpoint, Mapping[str, Any], str], None]
+
+class RingLink(Protocol):
+    """How a cluster speaks to its ring."""
+
+    def preparing(self) -> None:
+        """Let the cluster catch up before it changes its tables."""
+
+    def changed(
+        self, kind: Kind, endpoint: Endpoint, request: Mapping[str, Any], group: str
+    ) -> None:
+        """Take note of a call that changed rows or tables here, and of its replication header."""
+
+    def returning(self) -> None:
+        """Take note that the cluster can be reached again, from before it serves."""
+
+
+class Alone:
+    """The ring of a cluster that is in none."""
+
+    def preparing(self) -> None:
+        """There is nothing to catch up with."""
+
+    def changed(
+        self, kind: Kind, endpoint: Endpoint, request: Mapping[str, Any], group: str
+    ) -> None:
+        """Nobody is told."""
+
+    def returning(self) -> None:
+        """There is nothing to catch up with."""
 
 
 class Service:
@@ -44,7 +72,9 @@ class Service:
         identity: what it says of itself.
         faults: how it misbehaves.
         credentials: user and password to ask for, None to let everybody in.
-        observer: told of each call after it was carried out.
+
+    Attributes:
+        link: the ring it is in.
     """
 
     def __init__(
@@ -53,12 +83,11 @@ class Service:
         identity: Identity,
         faults: Faults,
         credentials: tuple[str, str] | None,
-        observer: Observer,
     ) -> None:
         self.database = database
         self.identity = identity
         self.faults = faults
-        self._observer = observer
+        self.link: RingLink = Alone()
         self._authorization = ""
         if credentials is not None:
             token = base64.b64encode(":".join(credentials).encode()).decode()
@@ -77,15 +106,17 @@ class Service:
         Raises:
             RequestError: the cluster refuses it.
         """
+        call = Call(self.database, self.identity, request, host_header)
+        if endpoint.path in _ABOUT_CLUSTER:
+            return HANDLERS[endpoint.path](call)
         with self.database.lock:
-            call = Call(self.database, self.identity, request, host_header)
             return HANDLERS[endpoint.path](call)
 
     def _endpoint(self, path: str) -> Endpoint:
         endpoint = ENDPOINTS.get(path)
         if endpoint is None:
             raise RequestError(f"Endpoint '{path}' is not emulated")
-        if self.identity.draining and path not in _WHILE_DRAINING:
+        if self.identity.draining and path not in _ABOUT_CLUSTER:
             raise RequestError("Unavailable: Draining HA queue")
         return endpoint
 
@@ -98,14 +129,18 @@ class Service:
             request = decode_request(endpoint, content_type, body)
             kind = effective_kind(endpoint, request)
             group = headers.get("X-Kinetica-Group", "")
-            with self.database.lock:
-                reply = self.carry_out(endpoint, request, headers.get("Host"))
-                if kind is Kind.DML:
-                    # Inside the lock: queued in the order in which it happened here.
-                    self._observer(kind, endpoint, request, group)
             if kind is Kind.DDL:
-                # Outside: it takes the locks of other clusters.
-                self._observer(kind, endpoint, request, group)
+                self.link.preparing()
+            if kind is Kind.DML:
+                # Queued for the ring inside the lock, in the order in which it happened here.
+                with self.database.lock:
+                    reply = self.carry_out(endpoint, request, headers.get("Host"))
+                    self.link.changed(kind, endpoint, request, group)
+            else:
+                reply = self.carry_out(endpoint, request, headers.get("Host"))
+            if kind is Kind.DDL:
+                # Outside the lock: it takes those of other clusters.
+                self.link.changed(kind, endpoint, request, group)
             return 200, encode_reply(endpoint, accept, reply)
         except RequestError as error:
             return error.status, encode_error(accept, str(error))
@@ -128,6 +163,9 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
         self._connections_lock = threading.Lock()
         self._connections: set[socket.socket] = set()
         self._serving: threading.Thread | None = None
+        # Cleared while the cluster is cut off from the network: no answer leaves.
+        self.audible = threading.Event()
+        self.audible.set()
         try:
             super().__init__((host, port), _Connection)
         except OSError as error:
@@ -155,6 +193,7 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
             self._serving.join()
         self.server_close()
         self.drop_connections()
+        self.audible.set()
 
     def drop_connections(self) -> None:
         """Cut every open connection."""
@@ -173,6 +212,9 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with self._connections_lock:
             self._connections.add(connection)
+        if not self.audible.is_set():
+            # It was established before the cut, and only waited to be taken.
+            network.silence(connection.fileno(), self.server_port)
         return connection, address
 
     def shutdown_request(self, request: Any) -> None:
@@ -206,11 +248,13 @@ class _Connection(http.server.BaseHTTPRequestHandler):
         """Answer a call."""
         service = self.server.service
         started = time.perf_counter()
-        length = int(self.headers.get("Content-Length") or 0)
-        if not 0 <= length <= _MAX_BODY:
-            self._reply(413, "text/plain", b"Body too large")
+        length = self.headers.get("Content-Length", "")
+        if not length.isdecimal() or int(length) > _MAX_BODY:
+            # Without a length nothing tells where the next request begins.
+            self.close_connection = True
+            self._reply(411 if not length else 413, "text/plain", b"Content-Length needed")
             return
-        body = self.rfile.read(length)
+        body = self.rfile.read(int(length))
         if not service.lets_in(self.headers.get("Authorization")):
             self._reply(401, "text/plain", b"Unauthorized")
             return
@@ -249,6 +293,7 @@ class _Connection(http.server.BaseHTTPRequestHandler):
         return False
 
     def _reply(self, status: int, content_type: str, body: bytes, seconds: float = 0.0) -> None:
+        self.server.audible.wait()
         self.send_response(status)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))

@@ -59,7 +59,7 @@ class RowStore:
         Raises:
             RequestError: SQLite refused something; its words are in the message.
         """
-        self._connection.execute("SAVEPOINT request")
+        self.run("SAVEPOINT request")
         try:
             yield
         except BaseException as error:
@@ -117,7 +117,7 @@ class RowStore:
     def last_id(self, name: str) -> int:
         """Return the largest row id of a table, 0 if it is empty."""
         query = f"SELECT max(_rowid_) FROM {quote(name)}"  # noqa: S608 (a quoted name)
-        return self._connection.execute(query).fetchone()[0] or 0
+        return self.run(query).fetchone()[0] or 0
 
     def converter(self, column: Column) -> str:
         """Return the name of an SQL function that brings a value to a column's kept form."""

@@ -37,6 +37,7 @@ def connect_writer(path: Path, *, synchronous: str) -> sqlite3.Connection:
     )
     try:
         connection.execute(f"PRAGMA synchronous={synchronous}")
+        connection.execute("PRAGMA fullfsync=ON")  # on macOS a plain fsync reaches no platter
         connection.execute("PRAGMA trusted_schema=OFF")
     except sqlite3.Error:
         connection.close()
@@ -44,29 +45,45 @@ def connect_writer(path: Path, *, synchronous: str) -> sqlite3.Connection:
     return connection
 
 
-def connect_reader(path: Path, *, sealed: bool = False) -> sqlite3.Connection:
+class ReadConnection(sqlite3.Connection):
+    """A read-only connection.
+
+    Attributes:
+        immutable: whether it was opened on the promise that nobody writes the file; it sees
+            nothing of what is written all the same.
+    """
+
+    immutable = False
+
+
+def connect_reader(path: Path, *, sealed: bool = False) -> ReadConnection:
     """Open a database to read it; it must exist.
 
     Args:
         path: the file.
         sealed: whether it is known that nobody writes it any more.
     """
-    uri = path.absolute().as_uri()
     if sealed and not has_wal(path):
-        return _connect_uri(f"{uri}?immutable=1")
+        return _connect_read_only(path, immutable=True)
     try:
-        return _connect_uri(f"{uri}?mode=ro")
+        return _connect_read_only(path, immutable=False)
     except sqlite3.OperationalError as error:
         # Without a log, and without the right to create its index, only this way is left.
         if code(error) in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY} and not has_wal(path):
-            return _connect_uri(f"{uri}?immutable=1")
+            return _connect_read_only(path, immutable=True)
         raise
 
 
-def _connect_uri(uri: str) -> sqlite3.Connection:
+def _connect_read_only(path: Path, *, immutable: bool) -> ReadConnection:
     connection = sqlite3.connect(
-        uri, uri=True, timeout=_READER_PATIENCE, isolation_level=None, check_same_thread=False
+        f"{path.absolute().as_uri()}?{'immutable=1' if immutable else 'mode=ro'}",
+        uri=True,
+        timeout=_READER_PATIENCE,
+        isolation_level=None,
+        check_same_thread=False,
+        factory=ReadConnection,
     )
+    connection.immutable = immutable
     try:
         connection.execute("PRAGMA wal_autocheckpoint=0")
         connection.execute("PRAGMA query_only=ON")

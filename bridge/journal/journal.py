@@ -286,8 +286,8 @@ class Journal:
         """Move a cursor, count what became of the events, and set some aside, all or nothing.
 
         Events below the present cursor do not count again: dropping the oldest may have moved
-        it meanwhile. Where the cursor leaves a segment the counts are balanced: what no run
-        settled, because it was damaged, is discarded.
+        it meanwhile. Where the cursor leaves a segment or reaches the head, the counts are
+        balanced: what no run settled, because it was damaged, is discarded.
 
         Args:
             sink: a registered sink.
@@ -305,7 +305,7 @@ class Journal:
         if not log.wait(to - 1, _HEAD_PATIENCE):
             raise ValueError(f"cursor {to} of {sink} is beyond the head {log.head}")
         with self._state_lock:
-            boundary = log.boundary_between(state.cursor(sink), to)
+            boundary = log.boundary_between(state.cursor(sink), to, or_head=True)
             lost = state.advance(
                 sink, to, settled, dead_letters, boundary=boundary, now=self._now()
             )

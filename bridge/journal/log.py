@@ -130,9 +130,14 @@ class SegmentLog:
             boundaries = self._boundaries()
             return list(self._sealed), boundaries[1:]
 
-    def boundary_between(self, low: int, high: int) -> Boundary | None:
-        """Return the last segment boundary above `low` and not above `high`."""
+    def boundary_between(self, low: int, high: int, *, or_head: bool = False) -> Boundary | None:
+        """Return the last offset above `low` and not above `high` at which totals are known.
+
+        That is where a segment begins, and, if it is asked for, the head.
+        """
         with self._grown:
+            if or_head and low < high == self._head:
+                return Boundary(self._head, dict(self._totals))
             boundaries = self._boundaries()
         found = bisect_right(boundaries, high, key=lambda boundary: boundary.offset) - 1
         if found < 0 or boundaries[found].offset <= low:

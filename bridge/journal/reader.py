@@ -285,11 +285,11 @@ class JournalReader:
             return Page((), limit, [Damage(position, limit - 1, str(error))])
 
     def _segment(self, first: int, *, sealed: bool) -> SegmentReader:
-        # One opened while it was the newest stays right when it is sealed.
-        if self._open is None or self._open.first != first or self._open.replaced():
+        open_now = self._open
+        if open_now is None or open_now.first != first or open_now.is_stale(sealed=sealed):
             self.close()
-            self._open = SegmentReader(self._path, first, sealed=sealed)
-        return self._open
+            open_now = self._open = SegmentReader(self._path, first, sealed=sealed)
+        return open_now
 
     def _gone(self, first: int) -> bool:
         return not segment_path(self._path, first).exists()

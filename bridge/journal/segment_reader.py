@@ -91,9 +91,10 @@ class SegmentReader:
         """Let go of the file; may be called twice."""
         self._connection.close()
 
-    def replaced(self) -> bool:
-        """Whether another file, or none, has the name of the one that is open."""
-        return self._inode != self._inode_now()
+    def is_stale(self, *, sealed: bool) -> bool:
+        """Whether it would not see what is in the file that has its name now."""
+        frozen = self._connection.immutable and not sealed
+        return frozen or self._inode != self._inode_now()
 
     def _inode_now(self) -> int:
         try:

@@ -230,7 +230,7 @@ class State:
             to: its new cursor; one below the present cursor changes nothing.
             settled: runs of events, in any order.
             dead_letters: events set aside.
-            boundary: the last segment boundary between the present cursor and `to`.
+            boundary: the last between the present cursor and `to` at which totals are known.
             now: microseconds since the epoch.
 
         Returns:
@@ -253,12 +253,9 @@ class State:
             if tally is None or not tally.active:
                 continue
             given = runs.get(table, [])
-            tallies[table] = settle(tally, given, cursor, to, table, boundary)
-            if boundary is not None:
-                unsettled = settle(tally, given, cursor, to, table, None)
-                missing = tallies[table].discarded - unsettled.discarded
-                if missing > 0:
-                    lost[table] = missing
+            tallies[table], missing = settle(tally, given, cursor, to, table, boundary)
+            if missing > 0:
+                lost[table] = missing
         kept = [letter for letter in dead_letters if cursor <= letter.offset < to]
         self._commit({sink: SinkState(to, registered=True, tallies=tallies)}, kept, now=now)
         return lost
@@ -281,8 +278,9 @@ class State:
             for table, tally in state.tallies.items():
                 if not tally.active:
                     continue
-                tallies[table] = settle(tally, [], state.cursor, boundary.offset, table, boundary)
-                dropped = tallies[table].discarded - tally.discarded
+                tallies[table], dropped = settle(
+                    tally, [], state.cursor, boundary.offset, table, boundary
+                )
                 if dropped > 0:
                     discarded.setdefault(sink, {})[table] = dropped
             changed[sink] = SinkState(boundary.offset, registered=True, tallies=tallies)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from bridge.journal.records import Account, Settled, Verdict
+from bridge.journal.records import VERDICTS, Account, Settled, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +38,16 @@ class Tally:
         """Events that are not pending any more."""
         return self.delivered + self.dead_lettered + self.discarded
 
-    def add(self, verdict: Verdict, events: int) -> Tally:
-        """Count events under a verdict."""
-        match verdict:
-            case "delivered":
-                return replace(self, delivered=self.delivered + events)
-            case "dead_lettered":
-                return replace(self, dead_lettered=self.dead_lettered + events)
-            case "discarded":
-                return replace(self, discarded=self.discarded + events)
+    def add(self, events: Mapping[Verdict, int]) -> Tally:
+        """Count events by verdict."""
+        if not any(events.values()):
+            return self
+        return replace(
+            self,
+            delivered=self.delivered + events["delivered"],
+            dead_lettered=self.dead_lettered + events["dead_lettered"],
+            discarded=self.discarded + events["discarded"],
+        )
 
     def balance(self, total: int) -> Tally:
         """Settle all events up to a total: those that no run settled are discarded.
@@ -55,7 +56,9 @@ class Tally:
         damage, and base gives way.
         """
         missing = total - self.base - self.settled
-        if missing >= 0:
+        if missing == 0:
+            return self
+        if missing > 0:
             return replace(self, discarded=self.discarded + missing)
         return replace(self, base=self.base + missing)
 
@@ -93,7 +96,7 @@ class Boundary:
 
 def settle(
     tally: Tally, runs: list[Settled], cursor: int, to: int, table: str, boundary: Boundary | None
-) -> Tally:
+) -> tuple[Tally, int]:
     """Apply runs of one table to its tally as the cursor moves from `cursor` to `to`.
 
     Events below the cursor or the tally's `since`, and at or above `to`, do not count.
@@ -105,18 +108,24 @@ def settle(
         to: where it will stand.
         table: the table.
         boundary: the last one crossed on the way; the counts are balanced there.
+
+    Returns:
+        The tally, the same object if nothing changed, and how many events were discarded
+        because no run settled them before the boundary.
     """
     low = max(cursor, tally.since)
     if boundary is None or boundary.offset < tally.since:
-        return _apply(tally, runs, low, to)
-    tally = _apply(tally, runs, low, boundary.offset)
-    tally = tally.balance(boundary.totals.get(table, 0))
-    return _apply(tally, runs, boundary.offset, to)
+        return tally.add(_events(runs, low, to)), 0
+    before = tally.add(_events(runs, low, boundary.offset))
+    balanced = before.balance(boundary.totals.get(table, 0))
+    lost = balanced.discarded - before.discarded
+    return balanced.add(_events(runs, boundary.offset, to)), lost
 
 
-def _apply(tally: Tally, runs: list[Settled], low: int, high: int) -> Tally:
+def _events(runs: list[Settled], low: int, high: int) -> dict[Verdict, int]:
+    events: dict[Verdict, int] = dict.fromkeys(VERDICTS, 0)
     for run in runs:
-        events = min(run.offset + run.count, high) - max(run.offset, low)
-        if events > 0:
-            tally = tally.add(run.verdict, events)
-    return tally
+        counted = min(run.offset + run.count, high) - max(run.offset, low)
+        if counted > 0:
+            events[run.verdict] += counted
+    return events

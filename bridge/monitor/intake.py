@@ -14,10 +14,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 import structlog
 
-from bridge.errors import DecodeError, JournalError, JournalFull
+from bridge.errors import BridgeError, DecodeError, JournalError, JournalFull
 from bridge.events import Count, Entry, GapReason, Rows, Undecodable
 from bridge.monitor.states import State
 from bridge.monitor.subscriber import Notification
@@ -26,15 +27,27 @@ from bridge.monitor.table import Mark, Route, TableMonitor
 log = structlog.get_logger()
 
 Emit = Callable[[Sequence[Entry], Mapping[str, str]], object]
-Item = Notification[Route] | Entry | Mark
+
+
+class _Barrier(threading.Event):
+    """Set once all that was queued before it has been emitted."""
+
+
+Item = Notification[Route] | Entry | Mark | _Barrier
 
 # What may wait in memory. At 200 MB/s, a third of a second of a stalled disk.
 MAX_QUEUED_BYTES = 64 * 2**20
+# Rows read from a table wait while more than this is queued, so that what arrives has room.
+_READS_LEAVE_FREE = MAX_QUEUED_BYTES // 4
 # What one emission carries at most: bounds the time until a commit.
 _MAX_BATCH_BYTES = 8 * 2**20
 # What a queued message costs beside its bytes, roughly, so that empty ones are bounded too.
 _OVERHEAD = 200
 _RETRY_SECONDS = 0.5
+
+
+class Stopping(BridgeError):
+    """The service is about to end: what was being read from a table is left for later."""
 
 
 class Intake:
@@ -99,6 +112,35 @@ class Intake:
             self._queue.append(entry)
             self._ready.notify()
 
+    def deliver(self, notification: Notification[Route]) -> None:
+        """Queue rows that were read from a table, and wait while there is little room.
+
+        Raises:
+            Stopping: the intake is about to end.
+        """
+        with self._ready:
+            while self._bytes > _READS_LEAVE_FREE and not self._stopping:
+                self._ready.wait(0.1)
+            if self._stopping:
+                raise Stopping("the bridge is stopping")
+            self._bytes += notification.size + _OVERHEAD
+            self._queue.append(notification)
+            self._ready.notify()
+
+    def barrier(self) -> None:
+        """Wait until all that is queued now has been emitted.
+
+        Raises:
+            Stopping: the intake is about to end.
+        """
+        barrier = _Barrier()
+        with self._ready:
+            self._queue.append(barrier)
+            self._ready.notify()
+        while not barrier.wait(0.2):
+            if self._stopping:
+                raise Stopping("the bridge is stopping")
+
     def _lose(self, table: TableMonitor, notification: Notification[Route]) -> None:
         self.dropped_notifications += 1
         if table not in self._overrun:
@@ -113,7 +155,11 @@ class Intake:
             if not items:
                 return
             entries, marks = self._entries(items)
-            self._emit_surely(entries, marks)
+            if entries or marks:
+                self._emit_surely(entries, marks)
+            for item in items:
+                if isinstance(item, _Barrier):
+                    item.set()
             with self._ready:
                 self._bytes -= size
 
@@ -125,7 +171,8 @@ class Intake:
             while self._queue and size < _MAX_BATCH_BYTES:
                 item = self._queue.popleft()
                 items.append(item)
-                size += _OVERHEAD + (item.size if isinstance(item, Notification) else 0)
+                if not isinstance(item, _Barrier):
+                    size += _OVERHEAD + (item.size if isinstance(item, Notification) else 0)
             return items, size
 
     def _entries(self, items: Sequence[Item]) -> tuple[list[Entry], dict[str, str]]:
@@ -145,13 +192,13 @@ class Intake:
                     while i < len(items) and _joins(item, items[i]):
                         frames += items[i].frames  # type: ignore[union-attr]
                         i += 1
-                if route.event == "insert":
+                if route.event in ("insert", "read"):
                     self._rows(route, frames, item.time, entries)
                 else:
                     self._counts(route, frames, item.time, entries)
             elif isinstance(item, Mark):
                 marks[item.name] = item.text
-            else:
+            elif not isinstance(item, _Barrier):
                 entries.append(item)
         return entries, marks
 
@@ -166,7 +213,9 @@ class Intake:
             start = error.index + 1
         if start < len(frames):
             entries.append(_make_rows(route, time_, frames[start:] if start else frames))
-        table.heard("insert", len(frames) - len(errors), size, time_)
+        table.heard(route.event, len(frames) - len(errors), size, time_)
+        if route.event == "insert" and not errors:
+            table.note_rows(route.schema, frames)
 
     def _counts(self, route: Route, frames: list[bytes], time_: int, entries: list[Entry]) -> None:
         for frame in frames:
@@ -226,4 +275,5 @@ def _joins(first: Notification[Route], other: object) -> bool:
 
 
 def _make_rows(route: Route, time_: int, frames: Sequence[bytes]) -> Rows:
-    return Rows(route.table.name, route.cluster, time_, "insert", route.schema, frames)
+    kind: Literal["insert", "read"] = "read" if route.event == "read" else "insert"
+    return Rows(route.table.name, route.cluster, time_, kind, route.schema, frames)

@@ -12,7 +12,7 @@ import secrets
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -20,7 +20,9 @@ import structlog
 
 from bridge.codec import Codec, compile_schema
 from bridge.events import Alter, Column, Drop, Entry, Gap, GapReason, Schema
+from bridge.monitor.catch_up import Progress
 from bridge.monitor.states import Signal, State, step
+from bridge.monitor.tide import Tide
 
 log = structlog.get_logger()
 
@@ -49,6 +51,8 @@ class TableOptions:
         inactivity_timeout: seconds of silence after which a well table is called idle.
         on_decode_failure: what becomes of a frame that is no record of the table.
         on_drop: wait for a dropped table to come back, or stop.
+        catch_up_column: a column that grows with every insert, by which gaps are closed.
+        snapshot: whether the rows that are there already are delivered first.
     """
 
     name: str
@@ -57,6 +61,8 @@ class TableOptions:
     inactivity_timeout: float = 1200.0
     on_decode_failure: DecodeFailure = "dead_letter"
     on_drop: Literal["wait", "stop"] = "wait"
+    catch_up_column: str | None = None
+    snapshot: Literal["never", "initial"] = "never"
 
 
 @dataclass(eq=False, slots=True)
@@ -111,6 +117,12 @@ class TableMonitor:
         self.schema: Schema | None = None
         self.span: Span | None = None
         self.good_at = 0.0  # when a probe last proved that nothing is missed
+        column = options.catch_up_column
+        self.tide: Tide | None = Tide(column) if column is not None else None
+        self.unclosed: list[Gap] = []
+        self.snapshot_due = options.snapshot == "initial"
+        self.born_at = 0.0  # since when it is this table and no namesake that was dropped
+        self.progress: Progress | None = None
 
     @property
     def name(self) -> str:
@@ -161,6 +173,12 @@ class TableMonitor:
         if self._state is State.IDLE:
             self.signal(Signal.HEARD)
 
+    def note_rows(self, schema: Schema, frames: Sequence[bytes]) -> None:
+        """Keep the latest rows, from which the growing column's height is told."""
+        if self.tide is not None:
+            with self._lock:
+                self.tide.note(schema, frames)
+
     def faulty(self, reason: str) -> None:
         """Count a frame that does not decode; under `abort` it ends the monitor."""
         first = self.counts.decode_errors == 0
@@ -205,9 +223,44 @@ class TableMonitor:
         now = time.time_ns() // 1000
         gap = Gap(self.name, cluster, now, span.gap, span.since, now, span.reason)
         self._post(gap)
+        if self.reading_order is not None:
+            self._set_unclosed([*self.unclosed, gap])
         seconds = round((now - span.since) / 1e6, 3)
         log.warning("gap_ended", table=self.name, cause=span.reason, gap=span.gap, seconds=seconds)
         return gap
+
+    def close_gaps(self, gaps: Sequence[Gap], cluster: str, rows: int) -> None:
+        """Post the second event of gaps that one read has closed.
+
+        The rows it delivered count for the first of them.
+        """
+        now = time.time_ns() // 1000
+        for gap in gaps:
+            self._post(replace(gap, cluster=cluster, time=now, closed=True, rows=rows))
+            log.info("gap_closed", table=self.name, gap=gap.gap, rows=rows)
+            rows = 0
+        closed = {gap.gap for gap in gaps}
+        self.counts.gaps_open -= len(closed)
+        self._set_unclosed([gap for gap in self.unclosed if gap.gap not in closed])
+
+    @property
+    def reading_order(self) -> Column | None:
+        """The column by which the table can be read to close a gap, if there is one."""
+        schema = self.schema
+        if schema is None:
+            return None
+        name = self.options.catch_up_column or next(iter(schema.primary_key), None)
+        return next((column for column in schema.columns if column.name == name), None)
+
+    def finish_snapshot(self) -> None:
+        """Note that the rows that were there already have been delivered."""
+        self.snapshot_due = False
+        self._post(Mark(f"snapshot/{self.name}", "done"))
+
+    def _set_unclosed(self, gaps: list[Gap]) -> None:
+        self.unclosed = gaps
+        saved = [[g.cluster, g.time, g.gap, g.since, g.until, g.reason] for g in gaps]
+        self._post(Mark(f"gaps/{self.name}", json.dumps(saved)))
 
     def forget_span(self) -> None:
         """Let the open span go: nothing can be missed of a table that is not there."""
@@ -230,23 +283,45 @@ class TableMonitor:
             if old is not None:
                 log.warning("table_dropped", table=self.name)
                 self._post(Drop(self.name, cluster, now))
+                self._forget_rows(now / 1e6)
         elif old is not None and old.columns != schema.columns:
             log.warning("table_altered", table=self.name)
             self._post(Alter(self.name, cluster, now, old, schema))
         if old != schema:
             self._post(Mark(f"schema/{self.name}", _to_json(schema)))
 
+    def _forget_rows(self, now: float) -> None:
+        """Forget what was known of the rows of a table that is gone."""
+        self.born_at = now
+        self._post(Mark(f"born_at/{self.name}", repr(now)))
+        if self.tide is not None:
+            with self._lock:
+                self.tide.empty(now)
+            self._post(Mark(f"tide/{self.name}", self.tide.to_json()))
+
     def prove_good(self, at: float) -> None:
         """Note that nothing had been missed at a moment, seconds since the epoch."""
         self.good_at = at
         self._post(Mark(f"good_at/{self.name}", repr(at)))
+        if self.tide is not None:
+            with self._lock:
+                self.tide.settle(at)
+            self._post(Mark(f"tide/{self.name}", self.tide.to_json()))
 
     def restore(self, marks: Mapping[str, str]) -> None:
         """Take up what an earlier run left: its schema, and the time since it was last well."""
         self.schema = _from_json(marks.get(f"schema/{self.name}", "null"))
-        good_at = float(marks.get(f"good_at/{self.name}", 0))
-        if good_at:
-            self.open_span("start", good_at)
+        self.born_at = float(marks.get(f"born_at/{self.name}", 0))
+        self.snapshot_due &= marks.get(f"snapshot/{self.name}") != "done"
+        if self.tide is not None:
+            self.tide.from_json(marks.get(f"tide/{self.name}", "[]"))
+        self.unclosed = [
+            Gap(self.name, *gap) for gap in json.loads(marks.get(f"gaps/{self.name}", "[]"))
+        ]
+        self.counts.gaps_open = len(self.unclosed)
+        self.good_at = float(marks.get(f"good_at/{self.name}", 0))
+        if self.good_at:
+            self.open_span("start", self.good_at)
 
 
 def _to_json(schema: Schema | None) -> str:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from bridge.errors import BridgeError, ClusterUnavailable, WireError
+from bridge.monitor.closing import Closer
 from bridge.monitor.establish import Established, Site, TableMissing
 from bridge.monitor.naming import prefix, unqualified
 from bridge.monitor.probe import Action, Observation, View, decide, observe
@@ -30,6 +31,8 @@ from bridge.wire.ring import Ring, why_unusable
 
 log = structlog.get_logger()
 
+# Calls that may block, for all tables together.
+_WORKERS = 4
 _MIN_BACKOFF = 0.2
 _MAX_BACKOFF = 10.0
 # A primary that is back is not gone back to before it has been well for this long.
@@ -76,6 +79,7 @@ class Watch:
         tables: the monitors to look after.
         subscriber: the polling thread.
         instance: marks monitors on the server as ours.
+        closer: reads tables to close gaps; None where nobody remembers what was received.
     """
 
     def __init__(
@@ -85,6 +89,7 @@ class Watch:
         subscriber: Subscriber[Route],
         instance: str,
         options: WatchOptions,
+        closer: Closer | None = None,
     ) -> None:
         self._ring = ring
         self._charges = [_Charge(table) for table in tables]
@@ -92,12 +97,13 @@ class Watch:
         self._subscriber = subscriber
         self._instance = instance
         self._options = options
+        self._closer = closer
         self._site: Site | None = None
         self._attempts = 0
         self._primary_well_since: float | None = None
         self._wake = threading.Event()
         self._stopping = False
-        self._workers = Workers()
+        self._workers = Workers(_WORKERS)
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self.failovers: Counter[tuple[str, str]] = Counter()
 
@@ -243,6 +249,8 @@ class Watch:
         table.counts.last_probe = seen.asked_at
         if not quiet or table.state is not State.IDLE:
             table.signal(Signal.ESTABLISHED)
+        if self._closer is not None and self._site is not None:
+            self._closer.look_after(table, self._site.cluster)
         if quiet:
             minutes = table.options.inactivity_timeout / 60
             table.signal(Signal.QUIET, f"nothing happened for {minutes:g} min")
@@ -273,6 +281,8 @@ class Watch:
         started = time.time()
         try:
             made = site.establish(table)
+            if self._closer is not None:
+                self._closer.first_level(table, site.cluster)
         except TableMissing:
             charge.retry_at = time.time() + min(self._options.probe_interval, 1.0)
             self._note_missing(charge, started)
@@ -291,6 +301,8 @@ class Watch:
             table.end_span(site.cluster.url)
             table.prove_good(time.time())
             table.signal(Signal.ESTABLISHED)
+            if self._closer is not None:
+                self._closer.look_after(table, site.cluster)
         finally:
             charge.tried = True
             charge.busy = False

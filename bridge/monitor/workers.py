@@ -14,17 +14,15 @@ import structlog
 
 log = structlog.get_logger()
 
-WORKERS = 4
-
 
 class Workers:
-    """Run jobs in the order given, a few at a time."""
+    """Run jobs in the order given, `count` at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, count: int) -> None:
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._threads = [
             threading.Thread(target=self._run, name=f"worker-{i}", daemon=True)
-            for i in range(WORKERS)
+            for i in range(count)
         ]
         for thread in self._threads:
             thread.start()

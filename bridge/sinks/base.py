@@ -65,7 +65,8 @@ class SinkSettings(BaseModel):
     defaults of `batch`.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # An error that quoted its input would print the secrets in it.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     type: str = Field(description="Which sink it is.")
     batch: Batching = Batching()

@@ -9,11 +9,11 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from bridge.errors import ReplyNotUnderstood
 from bridge.events import Schema
-from bridge.wire.client import Http
+from bridge.wire.client import AvroCall, Http
 from bridge.wire.types import parse_schema
 
 DEFAULT_SCHEMA = "ki_home"
@@ -70,6 +70,62 @@ class Properties:
     version: str = ""
     monitor_port: int | None = None
     ring: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which rows of a table to read, and in which order.
+
+    Attributes:
+        expression: a condition on columns, evaluated by Kinetica; None for all rows.
+        sort_by: a column; None for the order in which Kinetica has them.
+        order: ascending or descending.
+    """
+
+    table: str
+    expression: str | None = None
+    sort_by: str | None = None
+    order: Literal["ascending", "descending"] = "ascending"
+
+
+@dataclass(frozen=True, slots=True)
+class RowsPage:
+    """Some rows of a table.
+
+    Attributes:
+        type_id: of the layout the rows have.
+        frames: the rows, one Avro object each.
+        total: how many rows the query has in all.
+        more: whether there are rows after these.
+    """
+
+    type_id: str
+    frames: list[bytes]
+    total: int
+    more: bool
+
+
+# Protocol, section 2.4.
+_GET_RECORDS = AvroCall.of(
+    "get_records",
+    {
+        "table_name": "string",
+        "offset": "long",
+        "limit": "long",
+        "encoding": "string",
+        "options": {"type": "map", "values": "string"},
+    },
+    {
+        "table_name": "string",
+        "type_name": "string",
+        "type_schema": "string",
+        "records_binary": {"type": "array", "items": "bytes"},
+        "records_json": {"type": "array", "items": "string"},
+        "total_number_of_records": "long",
+        "has_more_records": "boolean",
+        "info": {"type": "map", "values": "string"},
+    },
+)
 
 
 @dataclass(slots=True)
@@ -148,6 +204,32 @@ class Cluster:
                     ids, reply["table_names"], reply["events"], statuses, strict=True
                 )
             }
+
+    def read_rows(self, query: Query, offset: int, limit: int) -> RowsPage:
+        """Read some rows of a table, as the bytes they are on the wire."""
+        options = {}
+        if query.expression:
+            options["expression"] = query.expression
+        if query.sort_by:
+            options |= {"sort_by": query.sort_by, "sort_order": query.order}
+        endpoint = "/get/records"
+        reply = self.http.call_avro(
+            endpoint,
+            _GET_RECORDS,
+            {
+                "table_name": query.table,
+                "offset": offset,
+                "limit": limit,
+                "encoding": "binary",
+                "options": options,
+            },
+        )
+        return RowsPage(
+            reply["type_name"],
+            reply["records_binary"],
+            reply["total_number_of_records"],
+            reply["has_more_records"],
+        )
 
     def create_monitor(
         self, table: str, event: str, monitor_id: str, expression: str | None = None

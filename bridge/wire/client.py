@@ -11,10 +11,13 @@ from __future__ import annotations
 import json
 import threading
 from base64 import b64encode
+from collections.abc import Callable
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
 from urllib.parse import urlsplit
 
+import fastavro
 import requests
 
 from bridge.errors import (
@@ -43,6 +46,44 @@ _NOT_RUNNING = (
     "Unavailable: Draining HA queue",
 )
 _GONE_STATUS = frozenset({404, 500, 502, 503, 504})
+
+_JSON = "application/json"
+_AVRO = "application/octet-stream"
+# What reading bytes that are no JSON or Avro of the wanted form can raise.
+_NOT_AVRO = (ValueError, TypeError, KeyError, IndexError, EOFError, OverflowError, MemoryError)
+
+
+def _record(name: str, **fields: Any) -> Any:
+    """Return an Avro record schema, parsed."""
+    schema = {
+        "type": "record",
+        "name": name,
+        "fields": [{"name": field, "type": type_} for field, type_ in fields.items()],
+    }
+    return fastavro.parse_schema(schema)
+
+
+_ENVELOPE = _record(
+    "gpudb_response",
+    status="string",
+    message="string",
+    data_type="string",
+    data="bytes",
+    data_str="string",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AvroCall:
+    """The record schemas of an endpoint's request and reply, parsed."""
+
+    request: Any
+    reply: Any
+
+    @classmethod
+    def of(cls, name: str, request: dict[str, Any], reply: dict[str, Any]) -> AvroCall:
+        """Build both from field names and Avro types, in the order of the wire."""
+        return cls(_record(f"{name}_request", **request), _record(f"{name}_response", **reply))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +162,33 @@ class Http:
             ReplyNotUnderstood: the answer is not the protocol's.
         """
         data = json.dumps({"options": {}, **body}).encode()
-        response = self._post(endpoint, data, changes, timeout or self._timeout)
-        return self._payload(endpoint, response)
+        wait = timeout or self._timeout
+        response = self._post(endpoint, data, _JSON, resend=not changes, timeout=wait)
+        text = self._open_envelope(endpoint, response, json.loads).get("data_str")
+        try:
+            payload = json.loads(text or "")
+            if not isinstance(payload, dict):
+                raise TypeError("the payload is no object")  # noqa: TRY301 (one way out below)
+        except (ValueError, TypeError) as error:
+            raise ReplyNotUnderstood(self.url, endpoint, f"unreadable payload: {error}") from error
+        return payload
+
+    def call_avro(self, endpoint: str, call: AvroCall, body: dict[str, Any]) -> dict[str, Any]:
+        """Send one request that only reads in Avro, and return its payload.
+
+        For replies that carry records, which stay the bytes they are on the wire.
+
+        Raises:
+            WireError: as `call`.
+        """
+        data = BytesIO()
+        fastavro.schemaless_writer(data, call.request, {"options": {}, **body})
+        response = self._post(endpoint, data.getvalue(), _AVRO, resend=True, timeout=self._timeout)
+        envelope = self._open_envelope(endpoint, response, _read_envelope)
+        try:
+            return _read_avro(call.reply, envelope["data"])
+        except _NOT_AVRO as error:
+            raise ReplyNotUnderstood(self.url, endpoint, f"unreadable payload: {error}") from error
 
     def ping(self, timeout: float) -> bool:
         """Return whether something that says it is a running Kinetica answers at the URL."""
@@ -153,18 +219,24 @@ class Http:
             elif access.username is not None:
                 pair = f"{access.username}:{access.password or ''}".encode()
                 session.headers["Authorization"] = f"Basic {b64encode(pair).decode()}"
-            session.headers["Content-type"] = session.headers["Accept"] = "application/json"
             self._local.session = session
             with self._lock:
                 self._sessions.append(session)
         return session
 
-    def _post(self, endpoint: str, data: bytes, changes: bool, timeout: float) -> requests.Response:
+    def _post(
+        self, endpoint: str, data: bytes, content_type: str, *, resend: bool, timeout: float
+    ) -> requests.Response:
         waits = (min(_CONNECT_TIMEOUT, timeout), timeout)
+        headers = {"Content-type": content_type, "Accept": content_type}
         for attempt in (1, 2):
             try:
                 return self._session().post(
-                    self.url + endpoint, data=data, timeout=waits, allow_redirects=False
+                    self.url + endpoint,
+                    data=data,
+                    headers=headers,
+                    timeout=waits,
+                    allow_redirects=False,
                 )
             except requests.Timeout as error:
                 raise ClusterUnavailable(
@@ -175,13 +247,19 @@ class Http:
                     self.url, endpoint, f"TLS: {_root(error)}", hint="see kinetica.tls"
                 ) from error
             except requests.ConnectionError as error:
-                if changes or attempt == 2 or not _was_kept_alive(error):
+                if not resend or attempt == 2 or not _was_kept_alive(error):
                     raise ClusterUnavailable(self.url, endpoint, _root(error)) from error
             except requests.RequestException as error:
                 raise ClusterUnavailable(self.url, endpoint, _root(error)) from error
         raise AssertionError("unreachable")
 
-    def _payload(self, endpoint: str, response: requests.Response) -> dict[str, Any]:
+    def _open_envelope(
+        self,
+        endpoint: str,
+        response: requests.Response,
+        parse: Callable[[bytes], dict[str, Any]],
+    ) -> dict[str, Any]:
+        """Return the envelope of a reply that says OK (protocol, section 1.3)."""
         code = response.status_code
         if code in (401, 403):
             raise Unauthorised(
@@ -191,9 +269,9 @@ class Http:
                 hint="see kinetica.username and kinetica.password",
             )
         try:
-            envelope = json.loads(response.content)
+            envelope = parse(response.content)
             status, message = envelope["status"], envelope["message"]
-        except (ValueError, TypeError, KeyError) as error:
+        except _NOT_AVRO as error:
             kind: type[WireError] = (
                 ClusterUnavailable if code in _GONE_STATUS else ReplyNotUnderstood
             )
@@ -209,13 +287,18 @@ class Http:
                 else RequestRefused
             )
             raise kind(self.url, endpoint, text or f"HTTP {code}: an error without a message")
-        try:
-            payload = json.loads(envelope["data_str"])
-            if not isinstance(payload, dict):
-                raise TypeError("the payload is no object")  # noqa: TRY301 (one way out below)
-        except (ValueError, TypeError, KeyError) as error:
-            raise ReplyNotUnderstood(self.url, endpoint, f"unreadable payload: {error}") from error
-        return payload
+        return envelope
+
+
+def _read_avro(schema: Any, data: bytes) -> dict[str, Any]:
+    read = fastavro.schemaless_reader(BytesIO(data), schema, None)
+    if not isinstance(read, dict):
+        raise TypeError("no record")
+    return read
+
+
+def _read_envelope(data: bytes) -> dict[str, Any]:
+    return _read_avro(_ENVELOPE, data)
 
 
 def _root(error: BaseException) -> str:

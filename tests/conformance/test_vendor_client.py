@@ -18,7 +18,7 @@ import gpudb
 import pytest
 from gpudb import GPUdbColumnProperty as Property
 
-from bridge.emulator import Emulator
+from bridge.emulator import Emulator, Ring
 from bridge.emulator.endpoints import ENDPOINTS
 
 PROGRAM = Path(__file__).with_name("vendor_monitor_program.py")
@@ -104,6 +104,23 @@ def test_connecting_needs_no_warning(
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
     assert db.get_url() == emulator.url
     assert db.server_version is not None
+
+
+def test_a_ring_is_recognised_and_failed_over(caplog: pytest.LogCaptureFixture) -> None:
+    """The client learns of the other cluster from the first, and goes there when that dies."""
+    with Ring(2) as ring:
+        with caplog.at_level(logging.DEBUG):
+            db = gpudb.GPUdb(host=ring.urls[0])
+        assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+        table = gpudb.GPUdbTable([["id", "int"]], name="t", db=db)
+        table.insert_records([[1]])
+        assert ring.wait_replicated()
+
+        ring[0].stop()
+        table.insert_records([[2]])
+
+        assert db.get_url() == ring.urls[1]
+        assert [record["id"] for record in records(table)] == [1, 2]
 
 
 def test_wrong_credentials_are_refused() -> None:

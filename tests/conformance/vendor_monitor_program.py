@@ -17,7 +17,7 @@ import gpudb
 from gpudb import GPUdbTableMonitor as Monitor
 
 HUNG = 75
-CONSTRUCTION_SECONDS = 15.0
+CONSTRUCTION_SECONDS = 5.0
 
 url, monitor_port, table = sys.argv[1:]
 

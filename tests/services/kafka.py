@@ -101,7 +101,11 @@ class KafkaBroker:
         return f"127.0.0.1:{self.port}"
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self._remove_folder()
+            raise
         return self
 
     def __exit__(
@@ -111,9 +115,7 @@ class KafkaBroker:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
+        self._remove_folder()
 
     def start(self) -> None:
         """Start it, or start it again on the same data; return when it answers."""
@@ -190,6 +192,11 @@ class KafkaBroker:
             return _read_up_to(consumer, topic, ends)
         finally:
             consumer.close()
+
+    def _remove_folder(self) -> None:
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
 
     def _format(self, libraries: Path, folder: Path) -> None:
         properties = {

@@ -7,6 +7,7 @@ other tables or run on a clock are refused. Source: protocol, sections 2.2 and 4
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,6 +42,7 @@ def create_tablemonitor(call: Call) -> Mapping[str, Any]:
             raise RequestError(f"Table monitor option '{name}' is not emulated")
     if call.option("refresh_method") not in ("", "on_change"):
         raise RequestError("Table monitors refreshed otherwise than on_change are not emulated")
+    _check_failures(call.option("max_consecutive_failures"))
     increasing = call.option("increasing_column")
     if increasing:
         table.kind.column(increasing)
@@ -112,6 +114,11 @@ def show_tablemonitors(call: Call) -> Mapping[str, Any]:
     }
 
 
+def _check_failures(text: str) -> None:
+    if text and not re.fullmatch(r"-?\d+", text):
+        raise RequestError(f"max_consecutive_failures must be a whole number, not '{text}'")
+
+
 def _failures(monitor: Monitor) -> int:
     return int(monitor.options.get("max_consecutive_failures") or -1)
 
@@ -123,7 +130,8 @@ def alter_tablemonitor(call: Call) -> Mapping[str, Any]:
     for name, value in call.request["monitor_updates_map"].items():
         if name == "notifications" and value in ("suspend", "resume"):
             monitor.suspended = value == "suspend"
-        elif name == "max_consecutive_failures" and value.lstrip("-").isdecimal():
+        elif name == "max_consecutive_failures":
+            _check_failures(value)
             monitor.options[name] = value
         else:
             raise RequestError(f"Table monitor update '{name}' = '{value}' is not emulated")

@@ -106,7 +106,10 @@ def _query(statement: Statement) -> Mapping[str, Any]:
     sql = statement.rewritten(statement.tokens)
     offset, limit = page(call.request["offset"], call.request["limit"])
     rows = statement.database.rows
-    cursor = rows.run(sql, statement.parameters)
+    with rows.transaction():
+        cursor = rows.run(sql, statement.parameters)
+        if cursor.description is None:
+            raise RequestError("SQL: WITH is emulated for queries only")
     headers = [entry[0] for entry in cursor.description]
     found = list(itertools.islice(cursor, offset, offset + limit))
     cursor.close()

@@ -31,7 +31,8 @@ while True:
     head = journal.head
     entries, at = [], head
     for _ in range(draw.randint(1, 20)):
-        frames = [b"%020d" % (at + n) * draw.choice((1, 1, 1, 50)) for n in range(draw.randint(1, 5))]
+        count, copies = draw.randint(1, 5), draw.choice((1, 1, 1, 50))
+        frames = [b"%020d" % (at + n) * copies for n in range(count)]
         entries.append(Rows("t", "c", at, "insert", SCHEMA, frames))
         at += len(frames)
     try:

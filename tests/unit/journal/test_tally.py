@@ -10,7 +10,7 @@ from bridge.journal.tally import Boundary, Tally, settle
 
 
 def test_received_is_the_sum_of_what_became_of_it() -> None:
-    tally = Tally(since=10, base=4).add("delivered", 3).add("dead_lettered", 1)
+    tally = Tally(since=10, base=4, delivered=3, dead_lettered=1)
 
     account = tally.account("sink", "t", {"t": 12})
 
@@ -21,27 +21,27 @@ def test_received_is_the_sum_of_what_became_of_it() -> None:
 def test_events_below_the_cursor_are_not_counted_again() -> None:
     run = [Settled("t", 0, 10, "delivered")]
 
-    tally = settle(Tally(0, 0, discarded=6), run, 6, 10, "t", None)
+    tally, lost = settle(Tally(0, 0, discarded=6), run, 6, 10, "t", None)
 
-    assert (tally.delivered, tally.discarded) == (4, 6)
+    assert (tally.delivered, tally.discarded, lost) == (4, 6, 0)
 
 
 def test_events_beyond_the_new_cursor_wait_for_their_own_advance() -> None:
-    tally = settle(Tally(0, 0), [Settled("t", 0, 10, "delivered")], 0, 4, "t", None)
+    tally, lost = settle(Tally(0, 0), [Settled("t", 0, 10, "delivered")], 0, 4, "t", None)
 
-    assert tally.delivered == 4
+    assert (tally.delivered, lost) == (4, 0)
 
 
 def test_what_no_run_settled_before_a_boundary_is_discarded() -> None:
     runs = [Settled("t", 0, 3, "delivered"), Settled("t", 10, 2, "delivered")]
 
-    tally = settle(Tally(0, 0), runs, 0, 12, "t", Boundary(10, {"t": 10}))
+    tally, lost = settle(Tally(0, 0), runs, 0, 12, "t", Boundary(10, {"t": 10}))
 
-    assert (tally.delivered, tally.discarded) == (5, 7)
+    assert (tally.delivered, tally.discarded, lost) == (5, 7, 7)
 
 
 def test_a_total_understated_after_damage_never_makes_a_count_negative() -> None:
-    tally = settle(
+    tally, _ = settle(
         Tally(0, 0), [Settled("t", 0, 8, "delivered")], 0, 10, "t", Boundary(10, {"t": 5})
     )
 
@@ -81,7 +81,7 @@ def test_the_identity_holds_for_any_runs(
         crossed = Boundary(boundary, {"t": total})
     settled = [Settled("t", offset, count, verdict) for offset, count, verdict in runs]
 
-    tally = settle(Tally(0, 0), settled, cursor, cursor + step, "t", crossed)
+    tally, _ = settle(Tally(0, 0), settled, cursor, cursor + step, "t", crossed)
 
     account = tally.account("sink", "t", {"t": total})
     parts = account.delivered, account.dead_lettered, account.discarded, account.pending

@@ -1,0 +1,65 @@
+"""What a table's monitor received, read back from the journal.
+
+The monitor leaves out of a read what was delivered already, and the journal remembers that;
+neither knows the other, so the supervisor lends this between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from bridge.journal import JournalReader, Records
+
+
+class JournalHistory:
+    """Received rows, by table and time.
+
+    Args:
+        path: the journal's folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def follow(self, table: str, since: float) -> JournalFollow:
+        """Return the place in the journal at a moment, seconds since the epoch."""
+        return JournalFollow(JournalReader(self._path), table, round(since * 1e6))
+
+
+class JournalFollow:
+    """A place in the journal that moves on with what is written. Used by one thread."""
+
+    def __init__(self, reader: JournalReader, table: str, since: int) -> None:
+        self._reader = reader
+        self._table = table
+        self._since = since
+        self._position = _offset_at(reader, since)
+
+    def more(self) -> Iterator[Records]:
+        """Yield the rows written since the last call."""
+        while True:
+            page = self._reader.read(self._position, tables=[self._table])
+            for stored in page.entries:
+                if isinstance(stored.entry, Records) and stored.entry.time >= self._since:
+                    yield stored.entry
+            if page.next == self._position:
+                return
+            self._position = page.next
+
+    def close(self) -> None:
+        """Close the files."""
+        self._reader.close()
+
+
+def _offset_at(reader: JournalReader, since: int) -> int:
+    """Return an offset with nothing received at or after `since` before it, by bisection."""
+    low, high = reader.bounds()
+    while low < high:
+        middle = (low + high) // 2
+        time = reader.time_of(middle)
+        if time is None or time >= since:
+            high = middle
+        else:
+            low = middle + 1
+    return low

@@ -1,0 +1,136 @@
+"""The reading of tables, in threads of its own: snapshots, and gaps to be closed.
+
+A read can take hours and must hold up no monitor, so it does not run with the watch's
+workers. One read serves all open gaps of its table, and a snapshot closes them too.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import structlog
+
+from bridge.codec import compile_schema
+from bridge.errors import BridgeError
+from bridge.monitor.catch_up import Progress, Range, highest_rows, read_missed
+from bridge.monitor.intake import Intake, Stopping
+from bridge.monitor.seen import History
+from bridge.monitor.states import Signal, State
+from bridge.monitor.subscriber import Notification
+from bridge.monitor.table import Route, TableMonitor
+from bridge.monitor.tide import MARGIN_SECONDS
+from bridge.monitor.workers import Workers
+from bridge.wire.calls import Cluster
+
+log = structlog.get_logger()
+
+_READERS = 2
+_RETRY_SECONDS = 5.0
+# The levels of the tide are as exact as the probes: rows of this long before one may be
+# among those read from it.
+_LEVEL_SLACK = 10.0
+
+
+class Closer:
+    """Reads tables to deliver what was, or may have been, missed.
+
+    Owns its threads; `stop` ends them at the next page.
+
+    Args:
+        intake: takes the rows read, and knows when what arrived is stored.
+        history: what was received before.
+        done: called when a read has ended.
+    """
+
+    def __init__(self, intake: Intake, history: History, done: Callable[[], None]) -> None:
+        self._intake = intake
+        self._history = history
+        self._done = done
+        self._workers = Workers(_READERS)
+        self._busy: set[TableMonitor] = set()
+        self._retry_at: dict[TableMonitor, float] = {}
+
+    def stop(self, timeout: float) -> None:
+        """End the threads."""
+        self._workers.stop(timeout)
+
+    def look_after(self, table: TableMonitor, cluster: Cluster) -> None:
+        """Start what a table that is heard needs read, if anything and if it can be."""
+        snapshot = table.snapshot_due
+        if table in self._busy or not (snapshot or table.unclosed):
+            return
+        if time.time() < self._retry_at.get(table, 0.0):
+            return
+        self._busy.add(table)
+        table.signal(Signal.SNAPSHOT if snapshot else Signal.CATCH_UP)
+        self._workers.submit(lambda: self._read(table, cluster))
+
+    def first_level(self, table: TableMonitor, cluster: Cluster) -> None:
+        """Note how high a growing column stands when its table is first listened to.
+
+        Raises:
+            WireError: the table could not be read.
+        """
+        tide, schema, order = table.tide, table.schema, table.reading_order
+        if tide is None or schema is None or tide.levels:
+            return
+        if order is None or order.base == "bytes":
+            log.error("catch_up_column_unusable", table=table.name, column=tide.column)
+            return
+        frames = highest_rows(cluster, table.name, table.options.filter, tide.column)
+        tide.start(time.time(), schema, frames)
+
+    # The rest runs in a reader.
+
+    def _read(self, table: TableMonitor, cluster: Cluster) -> None:
+        gaps, snapshot = list(table.unclosed), table.snapshot_due
+        try:
+            rows = self._read_range(table, cluster, snapshot=snapshot)
+        except Stopping:
+            return
+        except BridgeError as error:
+            self._retry_at[table] = time.time() + _RETRY_SECONDS
+            log.warning("reading_failed", table=table.name, cause=str(error))
+            self._end(table, f"reading the table failed: {error}")
+        else:
+            if snapshot:
+                table.finish_snapshot()
+            table.close_gaps(gaps, cluster.url, rows)
+            self._end(table, None)
+
+    def _end(self, table: TableMonitor, reason: str | None) -> None:
+        table.progress = None
+        self._busy.discard(table)
+        if table.state in (State.CATCHING_UP, State.SNAPSHOTTING):
+            table.signal(Signal.WHOLE, reason)
+        self._done()
+
+    def _read_range(self, table: TableMonitor, cluster: Cluster, *, snapshot: bool) -> int:
+        schema, options = table.schema, table.options
+        if schema is None:
+            raise BridgeError(f"{table.name} is gone")
+        level, since = None, table.born_at
+        if table.tide is not None and not snapshot:
+            began = min(gap.since for gap in table.unclosed) / 1e6
+            level = table.tide.before(began - MARGIN_SECONDS)
+            if level is not None:
+                since = max(since, level.at - _LEVEL_SLACK)
+        route = Route(table, "read", cluster.url, compile_schema(schema), schema)
+        table.progress = progress = Progress()
+
+        def deliver(frames: list[bytes]) -> None:
+            size = sum(map(len, frames))
+            self._intake.deliver(Notification(route, frames, time.time_ns() // 1000, size))
+
+        wanted = Range(table.name, schema, options.filter, table.reading_order, level, since)
+        started = time.monotonic()
+        rows = read_missed(cluster, wanted, self._history, self._intake.barrier, deliver, progress)
+        log.info(
+            "table_read",
+            table=table.name,
+            looked_at=progress.done,
+            delivered=rows,
+            seconds=round(time.monotonic() - started, 3),
+        )
+        return rows

@@ -1,0 +1,242 @@
+"""One run of a client, from its start to its end: the parts of the core, wired for callbacks.
+
+The service wires the same parts to its journal. Here the intake emits to the callbacks. A
+thread of the session's own waits for the end, whoever asks for it (the program, a callback, a
+dropped table), and takes the parts down, since no thread can wait for its own end.
+"""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import structlog
+
+from bridge.errors import BridgeError
+from bridge.events import Entry, Schema
+from bridge.monitor.address import Address
+from bridge.monitor.callbacks import Callback
+from bridge.monitor.dispatch import TROUBLE, Dispatcher
+from bridge.monitor.intake import Intake
+from bridge.monitor.second_try import SecondTry
+from bridge.monitor.states import Signal, State
+from bridge.monitor.subscriber import Subscriber
+from bridge.monitor.table import Mark, Post, Route, TableMonitor, TableOptions
+from bridge.monitor.watch import Watch, WatchOptions
+
+log = structlog.get_logger()
+
+# A table's reason until the first call about it was answered.
+_NOTHING_YET = "starting"
+_WELL = (State.LIVE, State.IDLE)
+# Of the time that `stop` has, what goes to clearing the monitors on the server at most.
+_CLEARING_SHARE = 0.5
+
+
+class NotLive(BridgeError):
+    """The monitoring could not be started: the message says what is in the way."""
+
+
+class MonitoringAborted(BridgeError):
+    """The monitoring ended by itself: a record did not decode, and ABORT was asked for."""
+
+
+class _Table(TableMonitor):
+    """A table's monitor that tells when its state, or the reason for it, is another one."""
+
+    def __init__(self, options: TableOptions, post: Post, changed: Callable[[], None]) -> None:
+        super().__init__(options, post)
+        self._tell = changed
+
+    def signal(self, signal: Signal, reason: str | None = None) -> State:
+        before = self.state, self.reason
+        state = super().signal(signal, reason)
+        if (self.state, self.reason) != before:
+            self._tell()
+        return state
+
+
+class Session:
+    """The running parts of one client. All methods may be called from any thread.
+
+    Args:
+        address: where the clusters are.
+        table: what to watch; `given_name` is what the program calls it.
+        callbacks: whom to tell.
+        options: how to watch the clusters.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        table: TableOptions,
+        given_name: str,
+        callbacks: Sequence[Callback],
+        options: WatchOptions,
+    ) -> None:
+        self._given_name = given_name
+        self._ring = address.make_ring()
+        self._dispatcher = Dispatcher(
+            given_name, callbacks, SecondTry(self._present_layout), self._end_by_itself
+        )
+        self._intake = Intake(self._emit, self._suspect)
+        self.table = _Table(table, self._intake.post, self._note_state)
+        self._subscriber: Subscriber[Route] = Subscriber(self._intake.put, self._suspect)
+        self._watch = Watch(
+            self._ring, [self.table], self._subscriber, secrets.token_hex(4), options
+        )
+        # Guards all below, and is notified when any of it changes.
+        self._changed = threading.Condition()
+        self._was_live = False
+        self._ending = False
+        self._stop_by = 0.0
+        self._over = False
+        self.aborted: str | None = None
+        self._troubles = itertools.count()
+        self._teller: threading.Thread | None = None
+        # Not a daemon: a program whose main thread is done goes on while it monitors.
+        self._keeper = threading.Thread(target=self._keep, name="table-monitor", daemon=False)
+
+    @property
+    def cluster(self) -> str:
+        """The URL of the cluster in use."""
+        return self._watch.cluster
+
+    @property
+    def running(self) -> bool:
+        """Whether it was live and has not ended."""
+        return self._was_live and not self._ending
+
+    @property
+    def ending(self) -> bool:
+        """Whether its end was asked for."""
+        return self._ending
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended."""
+        return self._over
+
+    def start(self) -> None:
+        """Start the threads; `await_live` tells what comes of it."""
+        self._keeper.start()
+        self._intake.start()
+        self._subscriber.start()
+        self._watch.start()
+
+    def await_live(self, patience: float) -> None:
+        """Wait until nothing that happens to the table is missed any more.
+
+        Raises:
+            NotLive: not within `patience` seconds, or there is no such table.
+        """
+        deadline = time.monotonic() + patience
+        with self._changed:
+            while not (self._was_live or self._ending):
+                left = deadline - time.monotonic()
+                if left <= 0 or self.table.state is State.WAITING_FOR_TABLE:
+                    break
+                self._changed.wait(left)
+            if self._was_live:
+                return
+            reason = self.table.reason
+            if self._ending:
+                reason = "stopped before it was live"
+            elif self.table.state is not State.WAITING_FOR_TABLE:
+                if reason == _NOTHING_YET:
+                    reason = f"{self.cluster} has not answered yet"
+                reason = f"{reason} (tried for {patience:g} s)"
+        raise NotLive(f"{self._given_name} cannot be monitored: {reason}")
+
+    def stop(self, timeout: float) -> bool:
+        """End within about `timeout` seconds; may be called any number of times.
+
+        From one of its own callbacks it returns at once, and no callback is called any more.
+        From elsewhere it waits until all that was received has been told.
+
+        Returns:
+            Whether it has ended; False from a callback, or where a callback takes too long.
+        """
+        in_callback = threading.current_thread() is self._teller
+        if in_callback:
+            self._dispatcher.silence()
+        self._ask_to_end(time.monotonic() + timeout)
+        return not in_callback and self.wait(timeout)
+
+    def wait(self, timeout: float | None) -> bool:
+        """Wait until it has ended, `timeout` seconds at most; False if it has not.
+
+        From one of its own callbacks it returns at once, as that has to end first.
+        """
+        if threading.current_thread() is self._teller:
+            return self._over
+        with self._changed:
+            return self._changed.wait_for(lambda: self._over, timeout)
+
+    # What the parts call, each from its own thread.
+
+    def _emit(self, entries: Sequence[Entry], marks: Mapping[str, str]) -> None:
+        self._teller = threading.current_thread()
+        self._dispatcher.emit(entries, marks)
+
+    def _suspect(self) -> None:
+        self._watch.wake()
+
+    def _present_layout(self) -> Schema | None:
+        found = self._ring.current.table(self.table.name)
+        return None if found is None else found.schema
+
+    def _note_state(self) -> None:
+        table = self.table
+        state, reason = table.state, table.reason
+        with self._changed:
+            well = state in _WELL
+            told = self._was_live and not well and not table.over and reason is not None
+            self._was_live = self._was_live or well
+            self._changed.notify_all()
+        if told:
+            text = f"{self._given_name}: {state.replace('_', ' ')}: {reason}"
+            self._intake.post(Mark(f"{TROUBLE}{next(self._troubles)}", text))
+
+    def _end_by_itself(self, reason: str | None) -> None:
+        self.aborted = reason
+        if reason is not None:
+            self.table.signal(Signal.ABORT, reason)
+        self._ask_to_end(time.monotonic() + 10)
+
+    def _ask_to_end(self, by: float) -> None:
+        with self._changed:
+            if not self._ending:
+                self._ending, self._stop_by = True, by
+            self._changed.notify_all()
+
+    # The keeper's thread: waits for the end, and makes it.
+
+    def _keep(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._ending)
+        try:
+            self._take_down()
+        finally:
+            with self._changed:
+                self._over = True
+                self._changed.notify_all()
+
+    def _take_down(self) -> None:
+        self._watch.stop(_left(self._stop_by) * _CLEARING_SHARE)
+        self._subscriber.stop()
+        if not self._intake.stop(_left(self._stop_by)):
+            # The callback that runs is left alone; what it has not been told is not told.
+            self._dispatcher.silence()
+            log.warning(
+                "stopped_with_a_callback_running",
+                table=self.table.name,
+                bytes_not_told=self._intake.queued_bytes,
+            )
+
+
+def _left(deadline: float) -> float:
+    return max(0.0, deadline - time.monotonic())
