@@ -58,6 +58,7 @@ class Run:
         sent: records published.
         seconds: from the first publication to the last record at the destination.
         publishing: seconds until the publisher had handed all to ZeroMQ.
+        account: what the measured process says of records that are missing.
     """
 
     sent: int
@@ -65,6 +66,7 @@ class Run:
     publishing: float
     arrivals: Arrivals
     usage: Usage
+    account: str
 
     @property
     def rate(self) -> float:
@@ -103,6 +105,7 @@ class Bench:
                 burst = self._publisher.tell("burst", table=name, per_message=per_message)
                 came = destination.wait(self._records)
                 usage = meter.usage()
+                account = "" if destination.count() >= self._records else process.account()
             arrivals = destination.arrivals()
         begun = burst["begun"]
         return Run(
@@ -111,6 +114,7 @@ class Bench:
             (burst["handed_over"] - begun) / 1e9,
             arrivals,
             usage,
+            account,
         )
 
     def to_file(self, per_message: int) -> Mapping[str, Callable[[], Run]]:
@@ -174,7 +178,14 @@ def report(results: Mapping[str, Sequence[Run]]) -> str:
             f"{harness.median(runs, lambda run: run.arrivals.value_bytes):.0f}",
         ]
 
-    return harness.table(TITLES, [row(name, runs) for name, runs in results.items()])
+    missing = [
+        f"{name}: {run.lost:,} of {run.sent:,} lost in one run; {run.account}"
+        for name, runs in results.items()
+        for run in runs
+        if run.lost
+    ]
+    lines = harness.table(TITLES, [row(name, runs) for name, runs in results.items()])
+    return "\n".join((lines, *missing))
 
 
 def _broker(stack: ExitStack, wanted: bool) -> KafkaBroker | None:

@@ -41,12 +41,16 @@ TITLES = ("who", "p50 ms", "p99 ms", "worst ms", "lost", "CPU %")
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run: latencies in seconds, in ascending order, and the share of one core used."""
+    """One run: latencies in seconds, in ascending order, and the share of one core used.
+
+    `account` is what the measured process says of rows that are missing.
+    """
 
     sent: int
     latencies: Sequence[float]
     arrived: int
     load: float
+    account: str
 
     def quantile(self, share: float) -> float:
         """Return the latency that this share of the rows did not exceed."""
@@ -86,19 +90,23 @@ def measure(
     table = f"ki_home.run_{uuid.uuid4().hex}"
     publisher.tell("table", name=table)
     arrived = FileDestination(folder / f"{uuid.uuid4().hex}.jsonl")
-    with tempfile.TemporaryDirectory(dir=folder) as own, closing(arrived):
-        with start(Path(own), table, arrived.path) as process:
-            follower = Follower(arrived, records)
-            follower.start()
-            meter = UsageMeter(process.pid)
-            publisher.tell("steady", table=table, records=records, per_second=rate)
-            follower.join()
-            cpu = meter.usage().cpu_seconds
+    with (
+        tempfile.TemporaryDirectory(dir=folder) as own,
+        closing(arrived),
+        start(Path(own), table, arrived.path) as process,
+    ):
+        follower = Follower(arrived, records)
+        follower.start()
+        meter = UsageMeter(process.pid)
+        publisher.tell("steady", table=table, records=records, per_second=rate)
+        cpu = meter.usage().cpu_seconds
+        follower.join()
+        account = "" if len(follower.ages) >= records else process.account()
     ages = follower.ages
     if not ages:
         raise RuntimeError("nothing arrived")
     kept = sorted(ages[int(len(ages) * _WARM_UP_SHARE) :])
-    return Run(records, kept, len(ages), cpu * rate / records)
+    return Run(records, kept, len(ages), cpu * rate / records, account)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -149,7 +157,13 @@ def report(results: dict[str, list[Run]]) -> str:
     def milliseconds(runs: list[Run], share: float) -> str:
         return f"{harness.median(runs, lambda run: run.quantile(share)) * 1e3:.1f}"
 
-    return harness.table(
+    missing = [
+        f"{name}: {run.sent - run.arrived:,} lost in one run; {run.account}"
+        for name, runs in results.items()
+        for run in runs
+        if run.account
+    ]
+    lines = harness.table(
         TITLES,
         [
             [
@@ -161,6 +175,7 @@ def report(results: dict[str, list[Run]]) -> str:
             for name, runs in results.items()
         ],
     )
+    return "\n".join((lines, *missing))
 
 
 if __name__ == "__main__":

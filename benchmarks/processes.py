@@ -70,6 +70,13 @@ class MeasuredBridge(BridgeProcess):
         assert self._process is not None
         return self._process.pid
 
+    def account(self) -> str:
+        """Say what it knows of records that did not arrive."""
+        received = self.metric("received_events_total", type="insert")
+        delivered = self.metric("sink_delivered_events_total")
+        log = "".join(f"\n    {line}" for line in self.log_file.read_text().splitlines()[-5:])
+        return f"it received {received:,.0f}, delivered {delivered:,.0f}; its log ends:{log}"
+
     def __enter__(self) -> Self:
         super().__enter__()
         try:
@@ -93,6 +100,10 @@ class VendorProcess:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    def account(self) -> str:
+        """Say what it knows of records that did not arrive: nothing, it cannot tell."""
+        return "it does not know"
 
     def __enter__(self) -> Self:
         for _ in range(_TRIES):

@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple, Self
 
 import structlog
 
-from bridge.errors import JournalUnavailable
+from bridge.errors import JournalFull, JournalUnavailable
 from bridge.events import Entry
 from bridge.journal.layout import prepare_folder
 from bridge.journal.lock import JournalLock
@@ -215,7 +215,13 @@ class Journal:
                 return log.head
             size = draft_bytes(drafts)
             pruner.make_room(size)
-            return log.append(drafts, marks, size)
+            try:
+                return log.append(drafts, marks, size)
+            except JournalFull:
+                # The disk is smaller than max_size: it has to make do with what there is.
+                if not pruner.free(2 * size + self._segment_size):
+                    raise
+                return log.append(drafts, marks, size)
 
     def marks(self) -> dict[str, str]:
         """Return the marks as of the last append."""

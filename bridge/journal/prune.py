@@ -125,18 +125,29 @@ class Pruner:
         Raises:
             JournalError: the state could not be forced to disk; nothing was deleted.
         """
+        self.free(self._log.bytes() + incoming - self._max_size)
+
+    def free(self, excess: int) -> bool:
+        """Delete what is too old, and the oldest until `excess` bytes are gone, if they may go.
+
+        Returns:
+            Whether anything was deleted.
+
+        Raises:
+            JournalError: the state could not be forced to disk; nothing was deleted.
+        """
         with self.lock:
             with self._state_lock:
                 sealed, ends = self._log.sealed()
                 count = segments_to_delete(
                     sealed,
                     acknowledged=self._state.acknowledged(self._log.head),
-                    excess=self._log.bytes() + incoming - self._max_size,
+                    excess=excess,
                     before=self._now() - int(self._max_age * 1e6),
                     drop=self._drop_oldest,
                 )
                 if count == 0:
-                    return
+                    return False
                 oldest = ends[count - 1]
                 # Before a file goes, no cursor may be able to fall back into it.
                 discarded = self._state.prune_to(oldest)
@@ -145,6 +156,7 @@ class Pruner:
                 self._delete(segment)
         if discarded:
             _log.warning("journal_events_discarded", before=oldest.offset, events=discarded)
+        return True
 
     def _delete(self, segment: SealedSegment) -> None:
         path = segment_path(self._path, segment.first)

@@ -112,3 +112,11 @@ SELECT sink, count(*) FROM dead_letters GROUP BY sink;
 -- Out of a damaged state.db, one at a time until it fails.
 SELECT sink, table_name, "offset", id, time, set_aside, reason, value, raw
 FROM dead_letters ORDER BY number;
+
+-- name: fill_reserve
+-- Grows the write-ahead log of state.db.
+INSERT INTO reserve (filler) VALUES (zeroblob(?));
+
+-- name: empty_reserve
+-- Gives the pages back to the database; the log keeps its size.
+DELETE FROM reserve;

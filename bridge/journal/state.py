@@ -15,13 +15,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bridge.errors import JournalError, JournalFull
-from bridge.journal.database import connect_writer, is_damage, is_full, roll_back
+from bridge.journal.database import PAGE_SIZE, connect_writer, is_damage, is_full, roll_back
 from bridge.journal.layout import FORMAT, state_path, sync_folder
 from bridge.journal.queries import QUERIES, STATE_SCHEMA
 from bridge.journal.records import Account, DeadLetter, Settled
 from bridge.journal.rows import checksum, with_checksums
 from bridge.journal.state_reader import load_cursors, load_meta, load_tallies
 from bridge.journal.tally import Boundary, Tally, settle
+
+# Pages of its write-ahead log: enough to move every cursor before the log starts anew.
+_RESERVED_PAGES = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ class State:
         self._connection = connect_writer(self._path, synchronous="NORMAL")
         try:
             meta = self._checked_meta()
+            self._reserve()
             tallies = load_tallies(self._connection)
             self._sinks = {
                 sink: SinkState(cursor, registered, tallies.get(sink, {}))
@@ -65,6 +69,19 @@ class State:
         self.format = int(meta["format"])
         self.oldest = int(meta["oldest"])
         self._rebuilt_at = int(meta.get("rebuilt_at", "0"))
+
+    def _reserve(self) -> None:
+        """Give the write-ahead log its blocks on the disk, if the disk has them."""
+        connection = self._connection
+        connection.execute(f"PRAGMA wal_autocheckpoint={_RESERVED_PAGES * 3 // 4}")
+        try:
+            connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+            connection.execute(QUERIES["fill_reserve"], (_RESERVED_PAGES * PAGE_SIZE,))
+        except sqlite3.Error as error:
+            if not is_full(error):
+                raise
+        connection.execute(QUERIES["empty_reserve"])
+        connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
 
     def _checked_meta(self) -> dict[str, str]:
         found = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]

@@ -44,3 +44,9 @@ CREATE TABLE dead_letters (
     raw        BLOB
 );
 CREATE INDEX dead_letters_of_sink ON dead_letters (sink, number);
+
+-- Empty. It is filled and emptied when the journal is opened, so that the write-ahead log has
+-- its blocks on the disk: cursors must be able to move, and old segments to go, on a full disk.
+CREATE TABLE reserve (
+    filler BLOB
+);

@@ -25,7 +25,7 @@ from bridge.wire.calls import Cluster
 
 log = structlog.get_logger()
 
-_READERS = 2
+_READERS = 4
 _RETRY_SECONDS = 5.0
 # The levels of the tide are as exact as the probes: rows of this long before one may be
 # among those read from it.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
@@ -21,9 +21,10 @@ import structlog
 from bridge.errors import BridgeError, RequestRefused, WireError
 from bridge.events import Column, Schema
 from bridge.monitor.naming import monitor_id, prefix, unqualified
+from bridge.monitor.probe import Observation
 from bridge.monitor.subscriber import Channel, Subscriber
 from bridge.monitor.table import Route, TableMonitor, make_route
-from bridge.wire.calls import Cluster
+from bridge.wire.calls import Cluster, Created, MonitorInfo
 
 log = structlog.get_logger()
 
@@ -52,12 +53,14 @@ class Established:
         type_id: of the layout they were made for.
         topics: the ids the server knows them by.
         losses: of the channel, when they were made.
+        at: when they were made, seconds since the epoch.
     """
 
     type_id: str
     topics: frozenset[str]
     channel: Channel
     losses: int
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,26 +79,32 @@ class Site:
     instance: str
     timeout: float
 
-    def establish(self, table: TableMonitor) -> Established:
+    def establish(self, table: TableMonitor, seen: Observation) -> Established:
         """Make, or adopt, a table's monitors.
+
+        Args:
+            table: whose.
+            seen: what the cluster said lately; saves asking again for every table.
 
         Raises:
             TableMissing: there is no such table.
             MonitorPortUnreachable: no handshake within the time-out.
             WireError: a call failed.
         """
+        info, monitors = seen.tables.get(table.name), seen.monitors
         for _ in range(_TRIES):
-            info = self.cluster.table(table.name)
             if info is None:
                 raise TableMissing(f"{table.name} does not exist on {self.cluster.url}")
             # Before the new monitors exist, so that alter precedes the rows of the new layout.
             table.adopt_schema(info.schema, self.cluster.url)
-            made = self._make(table, info.schema)
+            made = self._make(table, info.schema, monitors)
             again = self.cluster.table(table.name)
             if again is not None and again.schema == info.schema:
-                self.reap(prefix(self.instance, table.name), keep=made.topics)
+                begins = prefix(self.instance, table.name)
+                self.reap(m for m in monitors if _begins(m, begins) and m not in made.topics)
                 return made
             self.retire(made)
+            info, monitors = again, self.cluster.monitors()
         raise RequestRefused(
             self.cluster.url, "/show/table", f"{table.name} is altered again and again"
         )
@@ -111,15 +120,22 @@ class Site:
             with contextlib.suppress(WireError):
                 self.cluster.clear_monitor(topic)
 
-    def reap(self, begins: str, keep: Collection[str] = ()) -> None:
-        """Clear the monitors whose ids begin like this, but for those to keep."""
-        for monitor in self.cluster.monitors():
-            if unqualified(monitor).startswith(begins) and monitor not in keep:
-                with contextlib.suppress(WireError):
-                    self.cluster.clear_monitor(monitor)
-                    log.info("monitor_reaped", cluster=self.cluster.url, monitor=monitor)
+    def reap(self, monitors: Iterable[str]) -> None:
+        """Clear monitors of ours that are of no use any more."""
+        for monitor in monitors:
+            with contextlib.suppress(WireError):
+                self.cluster.clear_monitor(monitor)
+                log.info("monitor_reaped", cluster=self.cluster.url, monitor=monitor)
 
-    def _make(self, table: TableMonitor, schema: Schema) -> Established:
+    def reap_strangers(self, tables: Collection[str]) -> None:
+        """Clear monitors of ours for tables that are no longer looked after."""
+        kept = [prefix(self.instance, table) for table in tables]
+        ours = [m for m in self.cluster.monitors() if _begins(m, prefix(self.instance))]
+        self.reap(m for m in ours if not any(_begins(m, begins) for begins in kept))
+
+    def _make(
+        self, table: TableMonitor, schema: Schema, monitors: Mapping[str, MonitorInfo]
+    ) -> Established:
         options, url = table.options, self.cluster.url
         ids = {
             event: monitor_id(self.instance, table.name, options.filter, event, schema.type_id)
@@ -131,12 +147,7 @@ class Site:
         }
         channel = self._subscribe({ids[event]: routes[event] for event in options.events})
         losses = channel.losses
-        existing = {}
-        for monitor, info in self.cluster.monitors().items():
-            if info.suspended and unqualified(monitor) in ids.values():
-                self.cluster.clear_monitor(monitor)
-            else:
-                existing[unqualified(monitor)] = monitor
+        existing = {unqualified(m): m for m, info in monitors.items() if not info.suspended}
         topics = set()
         for event in options.events:
             topic = existing.get(ids[event])
@@ -152,7 +163,19 @@ class Site:
                 self._subscribe({topic: routes[event]})
                 self.subscriber.unsubscribe({ids[event].encode()})
             topics.add(topic)
-        return Established(schema.type_id, frozenset(topics), channel, losses)
+        return Established(schema.type_id, frozenset(topics), channel, losses, time.time())
+
+    def _create(self, table: TableMonitor, event: str, monitor: str) -> Created:
+        filter_ = table.options.filter
+        try:
+            return self.cluster.create_monitor(table.name, event, monitor, filter_)
+        except RequestRefused:
+            # One of that id that is suspended, or was not there yet when we looked.
+            same = [m for m in self.cluster.monitors() if unqualified(m) == monitor]
+            if not same:
+                raise
+            self.reap(same)
+            return self.cluster.create_monitor(table.name, event, monitor, filter_)
 
     def _subscribe(self, routes: dict[str, Route]) -> Channel:
         topics = {topic.encode(): route for topic, route in routes.items()}
@@ -167,3 +190,7 @@ class Site:
             ) from error
         time.sleep(_SUBSCRIPTION_SETTLES)
         return channel
+
+
+def _begins(monitor: str, begins: str) -> bool:
+    return unqualified(monitor).startswith(begins)

@@ -20,7 +20,6 @@ import structlog
 from bridge.errors import BridgeError, ClusterUnavailable, WireError
 from bridge.monitor.closing import Closer
 from bridge.monitor.establish import Established, Site, TableMissing
-from bridge.monitor.naming import prefix, unqualified
 from bridge.monitor.probe import Action, Observation, View, decide, observe
 from bridge.monitor.states import Signal, State
 from bridge.monitor.subscriber import Subscriber
@@ -205,10 +204,7 @@ class Watch:
             self._instance,
             self._options.timeout,
         )
-        kept = {prefix(self._instance, charge.table.name) for charge in self._charges}
-        for monitor in map(unqualified, cluster.monitors()):
-            if monitor.startswith(prefix(self._instance)) and not monitor.startswith(tuple(kept)):
-                site.reap(monitor)  # of a table that is no longer configured
+        site.reap_strangers([charge.table.name for charge in self._charges])
         log.info("cluster_connected", cluster=cluster.url, endpoint=site.endpoint)
         return site
 
@@ -217,6 +213,8 @@ class Watch:
             return
         table, made = charge.table, charge.made
         now = time.time()
+        if made is not None and made.at > seen.asked_at:
+            return  # what was seen is older than these monitors
         if made is not None and made.channel.losses != made.losses:
             table.open_span("disconnected", made.channel.whole_until)
         action, reason = decide(_view(charge, now), seen)
@@ -232,11 +230,11 @@ class Watch:
                 table.open_span(reason, table.good_at)
                 table.signal(Signal.LOST, _CAUSES[reason])
                 self._renounce(charge, site)
-                self._submit(charge, site)
+                self._submit(charge, site, seen)
             case Action.RETIRE:
                 self._renounce(charge, site)
             case Action.ESTABLISH if now >= charge.retry_at:
-                self._submit(charge, site)
+                self._submit(charge, site, seen)
 
     def _note_good(
         self, charge: _Charge, made: Established, seen: Observation, *, quiet: bool
@@ -271,21 +269,20 @@ class Watch:
         else:
             table.signal(Signal.MISSING, f"{table.name} does not exist")
 
-    def _submit(self, charge: _Charge, site: Site) -> None:
+    def _submit(self, charge: _Charge, site: Site, seen: Observation) -> None:
         charge.busy = True
-        self._workers.submit(lambda: self._establish(charge, site))
+        self._workers.submit(lambda: self._establish(charge, site, seen))
 
-    def _establish(self, charge: _Charge, site: Site) -> None:
+    def _establish(self, charge: _Charge, site: Site, seen: Observation) -> None:
         """Make a table's monitors; runs in a worker."""
         table = charge.table
-        started = time.time()
         try:
-            made = site.establish(table)
+            made = site.establish(table, seen)
             if self._closer is not None:
                 self._closer.first_level(table, site.cluster)
         except TableMissing:
             charge.retry_at = time.time() + min(self._options.probe_interval, 1.0)
-            self._note_missing(charge, started)
+            self._note_missing(charge, seen.asked_at)
         except BridgeError as error:
             charge.attempts += 1
             charge.retry_at = time.time() + _backoff(charge.attempts)

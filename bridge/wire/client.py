@@ -21,6 +21,7 @@ import fastavro
 import requests
 
 from bridge.errors import (
+    BridgeError,
     ClusterUnavailable,
     ReplyNotUnderstood,
     RequestRefused,
@@ -306,7 +307,8 @@ def _root(error: BaseException) -> str:
     seen: BaseException = error
     while True:
         inner = getattr(seen, "reason", None) or seen.__cause__ or seen.__context__
-        if not isinstance(inner, BaseException) or inner is seen:
+        # A context may also be what was being handled when the call was made.
+        if not isinstance(inner, BaseException) or isinstance(inner, BridgeError):
             break
         seen = inner
     text = str(seen)
