@@ -1,0 +1,120 @@
+"""A whole program around the client: how long it lives, and where the library's log goes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import gpudb
+import pytest
+
+from bridge.emulator import Emulator
+
+PATIENCE = 60.0
+
+PROGRAM = """
+import logging, sys
+from bridge.monitor import GPUdbTableMonitor as Monitor
+{before}
+Type = Monitor.Callback.Type
+callbacks = [
+    Monitor.Callback(Type.INSERT_DECODED, lambda record: print(record, flush=True)),
+    Monitor.Callback(Type.TABLE_DROPPED, lambda name: print("dropped", name, flush=True)),
+]
+monitor = Monitor.Client(sys.argv[1], "orders", callbacks)
+monitor.start_monitor()
+print("live", flush=True)
+{after}
+"""
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    with Emulator() as running:
+        yield running
+
+
+@pytest.fixture
+def table(emulator: Emulator) -> gpudb.GPUdbTable:
+    return gpudb.GPUdbTable([["id", "int"]], name="orders", db=gpudb.GPUdb(host=emulator.url))
+
+
+class Program:
+    """A program in a process of its own."""
+
+    def __init__(self, url: str, *, before: str = "", after: str = "") -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM.format(before=before, after=after), url],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def __enter__(self) -> Program:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def line(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+    def rest(self) -> tuple[str, str]:
+        """Wait for its end; return what else it wrote to stdout, and all it wrote to stderr."""
+        out, err = self._process.communicate(timeout=PATIENCE)
+        assert self._process.returncode == 0, err
+        return out, err
+
+
+def test_a_program_that_is_done_goes_on_while_it_monitors(
+    emulator: Emulator, table: gpudb.GPUdbTable
+) -> None:
+    """Its main thread has ended; callbacks are called until the drop, with which it exits."""
+    with Program(emulator.url) as program:
+        assert program.line() == "live"
+        table.insert_records([[1], [2]])
+        assert program.line() == "{'id': 1}"
+        assert program.line() == "{'id': 2}"
+
+        table.db.clear_table("orders")
+
+        out, err = program.rest()
+    assert out == "dropped orders\n"
+    # Without any logging set up Python itself shows warnings, as it does for any library.
+    assert "table_dropped" in err
+    assert "table_state table=ki_home.orders state=live" not in err
+
+
+def test_the_library_logs_where_the_program_says(
+    emulator: Emulator, table: gpudb.GPUdbTable
+) -> None:
+    """Through `logging`, under its own name and level; nothing of it on stdout."""
+    before = "logging.basicConfig(level='INFO', format='%(name)s|%(levelname)s|%(message)s')"
+    after = "monitor._logger.info('mine'); monitor.stop_monitor()"
+    with Program(emulator.url, before=before, after=after) as program:
+        out, err = program.rest()
+    assert out == "live\n"
+    assert "bridge.monitor|INFO|table_state table=ki_home.orders state=live" in err
+    assert "bridge.monitor.client|INFO|mine" in err
+
+    before += "; Monitor.Client.logging_level.fset(None, logging.ERROR)"
+    with Program(emulator.url, before=before, after=after) as program:
+        assert program.rest() == ("live\n", "")
+
+
+def test_a_program_with_structlog_of_its_own_gets_the_lines_there(
+    emulator: Emulator, table: gpudb.GPUdbTable
+) -> None:
+    """Where structlog is configured the library changes nothing of it."""
+    before = (
+        "import structlog; structlog.configure(processors=[structlog.processors.JSONRenderer()], "
+        "logger_factory=structlog.PrintLoggerFactory(sys.stderr))"
+    )
+    with Program(emulator.url, before=before, after="monitor.stop_monitor()") as program:
+        out, err = program.rest()
+
+    assert out == "live\n"
+    assert '"event": "table_state"' in err
