@@ -1,9 +1,9 @@
 """How fast is the journal, every commit with its fsync, while a reader follows?
 
-Loads are named "records a notification x notifications a commit". Each run writes a journal of its own beside this machine's temporary
-files (or under the folder given) and deletes it; a thread reads every entry as it comes, as a
-sink's worker does. Beside it stands what the disk itself does: the same bytes appended to a
-plain file with an fsync after each commit.
+Loads are named "records a notification x notifications a commit". Each run writes a journal of
+its own in the folder for temporary files (or the one given) and deletes it; a thread reads every
+entry as it comes, as a sink's worker does. Beside it stands what the disk itself does: the same
+bytes appended to a plain file with an fsync after each commit.
 
     python -m benchmarks.bench_journal [--runs N] [--seconds S] [--folder PATH]
 """
@@ -137,8 +137,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"{options.runs} runs of {options.seconds:g} s"
     )
     print(
-        f"{'records x notifications':30}{'MB/s':>8}{'entries/s':>12}{'events/s':>12}{'commit ms':>11}"
-        f"{'reader behind':>15}{'plain file MB/s':>17}"
+        f"{'records x notifications':30}{'MB/s':>8}{'entries/s':>12}{'events/s':>12}"
+        f"{'commit ms':>11}{'reader behind':>15}{'plain file MB/s':>17}"
     )
     results: dict[str, list[Result]] = {load.name: [] for load in LOADS}
     for _ in range(options.runs):

@@ -30,6 +30,8 @@ from bridge.sinks.base import NotConnected, Sink, SinkSettings
 log = structlog.get_logger()
 
 _POLL_SECONDS = 0.2
+# How many events after one that fails are tried to tell it from a broken destination.
+_MOST_FOLLOWING = 8
 # A destination that stays away is said again after this many seconds.
 _REMIND_SECONDS = 60.0
 
@@ -235,8 +237,7 @@ class Worker:
             if len(piece.events) > 1:
                 self._halve(piece)
             elif self._is_poison(piece):
-                reason = f"after {self._retry.max_attempts} tries: {error}"
-                self._ledger.set_aside(piece.events[0], reason)
+                self._set_aside(piece.events[0], error)
                 self._pieces.popleft()
                 self._write_down()
                 return
@@ -256,7 +257,7 @@ class Worker:
     def _settle(self, outcome: Outcome) -> None:
         self._ledger.deliver(outcome.delivered)
         for event, reason in outcome.rejected:
-            log.warning("event_rejected", sink=self.name, event=event.id, cause=reason)
+            log.warning("event_rejected", sink=self.name, id=event.id, cause=reason)
             self._ledger.set_aside(event, reason)
         self._write_down()
 
@@ -287,29 +288,54 @@ class Worker:
     def _is_poison(self, piece: _Piece) -> bool:
         """Whether the destination has accepted another event since this one first failed.
 
-        If none was tried since, the next one is. That keeps the order: it only counts if the
-        one before it is set aside.
+        If none was tried since, the next one is, and with every try one more. That keeps the
+        order: one of them only counts if all before it are set aside.
         """
         if self._accepted > piece.accepted_before:
             return True
-        if len(self._pieces) > 1:
-            following = self._pieces[1]
-        else:
+        failed: list[tuple[Event, Retry]] = []
+        following = self._following(min(piece.attempts, _MOST_FOLLOWING))
+        for event in following:
+            outcome = self._attempt([event])
+            self._settle(outcome)
+            error = outcome.error
+            if error is None:
+                self._forget(event)
+            elif isinstance(error, Reject) or not error.answered:
+                return False
+            else:
+                failed.append((event, error))
+            if outcome.delivered:
+                for other, reason in failed:
+                    self._set_aside(other, reason)
+                    self._forget(other)
+                return True
+        enough = piece.attempts >= self._retry.max_attempts
+        return not following and enough and 0 <= piece.parents_before < self._accepted
+
+    def _following(self, count: int) -> list[Event]:
+        """Return events that come after the first piece, without taking them from theirs."""
+        found = [event for piece in list(self._pieces)[1:] for event in piece.events]
+        if len(found) < count:
             self._backlog.read()
-            events = self._backlog.take(1, 1)
-            if not events:
-                enough = piece.attempts >= self._retry.max_attempts
-                return enough and 0 <= piece.parents_before < self._accepted
-            self._ledger.add(events)
-            following = _Piece(events)
-            self._pieces.append(following)
-        outcome = self._attempt(following.events[:1])
-        self._settle(outcome)
-        if not outcome.again:
-            del following.events[0]
-            if not following.events:
-                self._pieces.remove(following)
-        return bool(outcome.delivered)
+            more = self._backlog.take(self._batch.max_events, self._batch.max_bytes)
+            if more:
+                self._ledger.add(more)
+                self._pieces.append(_Piece(more))
+                found += more
+        return found[:count]
+
+    def _forget(self, event: Event) -> None:
+        """Take a settled event out of the piece that it waits in."""
+        piece = next(piece for piece in self._pieces if event in piece.events)
+        piece.events.remove(event)
+        if not piece.events:
+            self._pieces.remove(piece)
+
+    def _set_aside(self, event: Event, error: Retry) -> None:
+        reason = f"the destination fails on it and accepts others: {error}"
+        log.warning("event_set_aside", sink=self.name, id=event.id, cause=str(error))
+        self._ledger.set_aside(event, reason)
 
     # The connection, and what is said of it.
 

@@ -167,8 +167,6 @@ class Publisher(threading.Thread):
 
     def _close(self) -> None:
         self._socket.disable_monitor()
-        self._events.close(0)
-        self._socket.close(0)
-        self._context.term()
+        self._context.destroy(linger=0)
         for end in (self._wake_receiver, self._wake_sender):
             end.close()

@@ -248,7 +248,7 @@ class Journal:
                 frozenset(tables),
                 oldest=log.oldest()[0],
                 head=head,
-                totals_at=self._totals_at,
+                totals_at=log.totals_at,
             )
         _log.info("journal_sink_registered", sink=sink, cursor=cursor, head=head.offset)
         return cursor
@@ -382,16 +382,6 @@ class Journal:
             return None
         with JournalReader(self._path) as reader:
             return reader.time_of(offset)
-
-    def _totals_at(self, offset: int) -> dict[str, int]:
-        boundary = self._require_open().log.boundary_between(-1, offset)
-        if boundary is None:
-            return {}
-        totals = dict(boundary.totals)
-        with JournalReader(self._path) as reader:
-            for table, events in reader.sums(boundary.offset, offset).items():
-                totals[table] = totals.get(table, 0) + events
-        return totals
 
     def _note_damage(self, damage: Damage) -> None:
         known = self._damaged.setdefault(damage.last, damage)

@@ -20,6 +20,7 @@ from bridge.errors import JournalError, JournalFull
 from bridge.journal.commit_times import CommitClock
 from bridge.journal.database import is_damage, is_full
 from bridge.journal.layout import SPAN, database_bytes, remove_database
+from bridge.journal.reader import JournalReader
 from bridge.journal.records import CommitTimes, SealedSegment
 from bridge.journal.repair import Recovered
 from bridge.journal.rows import Draft
@@ -143,6 +144,21 @@ class SegmentLog:
         if found < 0 or boundaries[found].offset <= low:
             return None
         return boundaries[found]
+
+    def totals_at(self, offset: int) -> dict[str, int]:
+        """Return the totals at an offset that is stored, as far as they can be read.
+
+        Raises:
+            JournalError: the database stayed busy.
+        """
+        boundary = self.boundary_between(-1, offset)
+        if boundary is None:
+            return {}
+        totals = dict(boundary.totals)
+        with JournalReader(self._path) as reader:
+            for table, events in reader.sums(boundary.offset, offset).items():
+                totals[table] = totals.get(table, 0) + events
+        return totals
 
     def commits(self) -> CommitTimes:
         """Return how long the commits took."""

@@ -34,7 +34,7 @@ def first_readable(seek: Callable[[int], int | None], at: int, limit: int) -> in
     if found is None:
         return None
     if found != _BAD:
-        return found + 1  # the way there is sound, the row itself is not
+        return max(found, at) + 1  # the way there is sound, the row itself is not
     bad = at
     offset = at + 1
     while offset < limit:

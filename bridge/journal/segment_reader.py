@@ -236,14 +236,17 @@ class SegmentReader:
         max_entries: int,
     ) -> int | None:
         """Add rows from `at` on to the scan; return where to try again, None at the end."""
-        left = max_entries
+        start, left = at, max_entries
         values: dict[str, object] = {"at": at, "limit": left, "wanted": None}
         if wanted is not None:
             values["wanted"] = json.dumps(sorted(wanted))
         try:
             for row in self._connection.execute(QUERIES["read_entries"], values):
-                at, left = row[0] + 1, left - 1
-                if sealed and row[0] >= limit:
+                left -= 1
+                # A damaged key can lead back, or far beyond the end.
+                if at <= row[0] < limit or not sealed:
+                    at = max(at, row[0] + 1)
+                if sealed and row[0] >= limit and _columns_intact(row):
                     return None  # a transaction that was reported as failed
                 self._take(scan, row, wanted, max_bytes, max_entries)
                 if scan.full:
@@ -257,7 +260,7 @@ class SegmentReader:
             return None
         # A page that ends here must have moved on: one of unreadable rows alone has not.
         scan.full = scan.position > scan.start
-        return at
+        return at if at > start else None
 
     def _take(
         self,

@@ -78,7 +78,12 @@ class Dispatcher:
         for entry in entries:
             if self._silent:
                 return
-            self._tell(entry)
+            try:
+                self._tell(entry)
+            except Exception as error:
+                # A fault of ours: it must not end the thread that all later entries need.
+                log.exception("entry_not_told", table=self._table)
+                self._tell_all(f"{self._table}: something was not told: {excerpt(str(error))}")
 
     def _tell(self, entry: Entry) -> None:
         match entry:

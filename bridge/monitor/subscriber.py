@@ -181,11 +181,8 @@ class Subscriber(Generic[R]):
             for channel in tuple(self._channels):
                 self._close(channel)
             with self._wake_lock:
-                if self._wake is not None:
-                    self._wake.close(0)
                 self._wake = None
-            self._woken.close(0)
-            self._context.term()
+            self._context.destroy(linger=0)
 
     def _stop(self) -> None:
         self._stopping = True

@@ -73,7 +73,9 @@ def test_a_killed_writer_loses_nothing_it_was_told_is_durable(
             assert account.delivered == journal.cursor("s")
             assert account.pending == journal.head - journal.cursor("s")
             page = read_all(path)
-            assert page == unrepaired
+            # Opening may have finished a pruning that the kill cut off, and nothing else.
+            assert page.entries == unrepaired.entries[-len(page.entries) :]
+            assert unrepaired.damaged == []
             assert page.damaged == []
             assert page.next == journal.head
             assert check_entries(page) <= journal.cursor("s")

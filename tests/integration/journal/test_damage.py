@@ -218,6 +218,27 @@ def test_one_bad_page_costs_the_entries_on_it_alone(
     assert sound.next == read_all(closed).next
 
 
+def test_a_segment_cut_short_anywhere_gives_what_is_left_of_it(
+    closed: Path, tmp_path: Path, read_all: ReadAll
+) -> None:
+    sound = read_all(closed)
+    target = segments(closed)[1]
+    first, end = int(target.stem), int(segments(closed)[2].stem)
+    read: list[int] = []
+    path = copy(closed, tmp_path / "j")
+    file = path / "segments" / target.name
+    for size in range(0, target.stat().st_size, 3001):
+        file.write_bytes(target.read_bytes()[:size])
+
+        page = read_all(path, 0)
+
+        assert all(first <= damage.first <= damage.last < end for damage in page.damaged)
+        written = {stored.offset: stored for stored in sound.entries}
+        assert all(written[stored.offset] == stored for stored in page.entries)
+        read.append(len(page.entries))
+    assert read[-1] > read[len(read) // 2] > read[0]
+
+
 def test_a_deleted_segment_is_reported_and_its_events_count_as_discarded(
     closed: Path, tmp_path: Path, read_all: ReadAll
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Self
 
 import gpudb
 import pytest
@@ -23,6 +24,7 @@ callbacks = [
     Monitor.Callback(Type.TABLE_DROPPED, lambda name: print("dropped", name, flush=True)),
 ]
 monitor = Monitor.Client(sys.argv[1], "orders", callbacks)
+{made}
 monitor.start_monitor()
 print("live", flush=True)
 {after}
@@ -43,15 +45,15 @@ def table(emulator: Emulator) -> gpudb.GPUdbTable:
 class Program:
     """A program in a process of its own."""
 
-    def __init__(self, url: str, *, before: str = "", after: str = "") -> None:
+    def __init__(self, url: str, *, before: str = "", made: str = "", after: str = "") -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM.format(before=before, after=after), url],
+            [sys.executable, "-c", PROGRAM.format(before=before, made=made, after=after), url],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
 
-    def __enter__(self) -> Program:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -100,8 +102,8 @@ def test_the_library_logs_where_the_program_says(
     assert "bridge.monitor|INFO|table_state table=ki_home.orders state=live" in err
     assert "bridge.monitor.client|INFO|mine" in err
 
-    before += "; Monitor.Client.logging_level.fset(None, logging.ERROR)"
-    with Program(emulator.url, before=before, after=after) as program:
+    made = "monitor.logging_level = logging.ERROR"
+    with Program(emulator.url, before=before, made=made, after=after) as program:
         assert program.rest() == ("live\n", "")
 
 

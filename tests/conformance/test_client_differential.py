@@ -1,0 +1,212 @@
+"""The vendor's monitor client and ours, side by side: the same program, one import apart.
+
+Both listen to one emulated cluster while the vendor's client changes the table; what the
+program is told must be the same, value by value, in the order of each kind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gpudb
+import pytest
+
+from bridge.emulator import Emulator
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
+
+import every_type
+
+PROGRAM = Path(__file__).with_name("monitor_program.py")
+HUNG = 75
+PATIENCE = 30.0
+KINDS = ("INSERT_RAW", "INSERT_DECODED", "UPDATED", "DELETED")
+
+# Beside the types of the other tests: every width of text, and the ends of every range.
+WIDTHS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+EXTREMES: dict[str, list[Any]] = {
+    "i": [-(2**31), 2**31 - 1, 0],
+    "i8": [-128, 127, -1],
+    "i16": [-(2**15), 2**15 - 1, -1],
+    "big": [-(2**63), 2**63 - 1, 0],
+    "stamp": [-30610224000000, 29379542399999, 0],
+    "f": [1.401298464324817e-45, -3.4028234663852886e38, math.inf],
+    "d": [5e-324, -1.7976931348623157e308, -math.inf],
+    "s": ["", "\x00\x7f\u0080\uffff", "\U0001f600" * 50],
+    "raw": [b"", bytes(range(256)), b"\x00" * 10_000],
+    "price": ["-99999999.99", "0.00", "0.01"],
+    "unsigned": ["0", str(2**64 - 1), "1"],
+}
+
+
+class Listener:
+    """The program in a process of its own, and what it was told. A thread reads its lines."""
+
+    def __init__(self, module: str, emulator: Emulator) -> None:
+        self.module = module
+        self.told: dict[str, list[str]] = {}
+        self._process = subprocess.Popen(
+            [
+                sys.executable,
+                str(PROGRAM),
+                module,
+                emulator.url,
+                str(emulator.monitor_port),
+                "watched",
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        self._lines: queue.Queue[str] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._lines.put(line)
+        self._lines.put("")
+
+    def until(self, kind: str, count: int = 1) -> list[str]:
+        """Read until `count` of one kind were told in all; return these, as JSON."""
+        while len(self.told.get(kind, [])) < count:
+            line = self._lines.get(timeout=PATIENCE)
+            if not line:
+                raise EOFError(self._process.wait())
+            told, value = json.loads(line)
+            self.told.setdefault(told, []).append(json.dumps(value))
+        return self.told[kind]
+
+    def starts(self) -> bool:
+        """Wait until it listens; False if its constructor hung."""
+        try:
+            self.until("STARTED")
+        except EOFError as ended:
+            if ended.args == (HUNG,):
+                return False
+            raise
+        return True
+
+    def finish(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        self.until("STOPPED")
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._reader.join()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                # What could not be sent to a program that has ended is of no interest.
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
+
+
+def start(module: str, emulator: Emulator) -> Listener:
+    """Start the program; again if the vendor's constructor hung, as it does now and then."""
+    for _ in range(5):
+        listener = Listener(module, emulator)
+        if listener.starts():
+            return listener
+        listener.end()
+    pytest.fail(f"{module} hung five times in a row")
+
+
+def columns() -> list[list[str]]:
+    widths = [[f"c_{width}", "string", f"char{width}", "nullable"] for width in WIDTHS]
+    return [*every_type.columns(), *widths]
+
+
+def row(n: int) -> list[Any]:
+    values = dict(zip(every_type.COLUMNS, every_type.given(n), strict=True))
+    if n < 3:
+        values |= {name: extremes[n] for name, extremes in EXTREMES.items()}
+    texts = [None if (n + width) % 5 == 0 else "é"[: n % 2] * (width // 2) for width in WIDTHS]
+    return [*values.values(), *texts]
+
+
+@pytest.fixture
+def table(db: gpudb.GPUdb) -> gpudb.GPUdbTable:
+    return gpudb.GPUdbTable(columns(), name="watched", db=db)
+
+
+@pytest.fixture
+def both(emulator: Emulator, table: gpudb.GPUdbTable) -> Iterator[list[Listener]]:
+    """The vendor's client and ours, both listening for certain."""
+    listeners: list[Listener] = []
+    try:
+        listeners.extend(start(module, emulator) for module in ("gpudb", "bridge.monitor"))
+        with emulator.database.lock:
+            topics = [monitor.topic_id for monitor in emulator.database.monitors.all()]
+        assert len(topics) == 6
+        assert all(emulator.wait_for_subscriber(topic) for topic in topics)
+        yield listeners
+    finally:
+        for listener in listeners:
+            listener.end()
+
+
+def test_both_clients_are_told_the_same(
+    emulator: Emulator, db: gpudb.GPUdb, table: gpudb.GPUdbTable, both: list[Listener]
+) -> None:
+    """Rows of every type and null, one and many a message, counts, upserts, and the drop."""
+    expected = dict.fromkeys(KINDS, 0)
+
+    def insert(ids: range, batch: int) -> None:
+        for at in range(ids.start, ids.stop, batch):
+            table.insert_records([row(n) for n in ids[at - ids.start : at - ids.start + batch]])
+        expected["INSERT_RAW"] += len(ids)
+        expected["INSERT_DECODED"] += len(ids)
+
+    insert(range(50), 1)
+    table.update_records(["i8 is not null", "id = 7"], [{"i": "5"}, {"s": "'again'"}])
+    insert(range(50, 2050), 400)
+    table.delete_records(["id < 10"])
+    table.update_records(["id >= 2000"], [{"d": "1.5"}])
+    insert(range(3000, 3010), 10)
+    table.insert_records(
+        [row(n) for n in (20, 21, 4000)], options={"update_on_existing_pk": "true"}
+    )
+    table.delete_records(["id = 20", "id = 4000"])
+    table.delete_records(["true"])
+    expected["INSERT_RAW"] += 1
+    expected["INSERT_DECODED"] += 1
+    expected["UPDATED"] += 3
+    expected["DELETED"] += 3
+    vendor, ours = both
+    for kind, count in expected.items():
+        assert len(vendor.until(kind, count)) == count
+        assert len(ours.until(kind, count)) == count
+
+    db.clear_table("watched")
+    dropped = [listener.until("TABLE_DROPPED")[0] for listener in both]
+    ours.finish()
+
+    for kind in KINDS:
+        assert ours.told[kind] == vendor.told[kind]
+    assert ours.told["UPDATED"][-1] == "2"
+    assert all("watched" in message for message in dropped)
+    assert ours.told["TABLE_DROPPED"] == ['"watched"']
+    assert "ERROR" not in {*ours.told, *vendor.told}
+
+
+def test_both_clients_clear_what_they_made(emulator: Emulator, both: list[Listener]) -> None:
+    """After stop_monitor of both the cluster has no table monitor."""
+    for listener in both:
+        listener.finish()
+
+    with emulator.database.lock:
+        assert emulator.database.monitors.all() == []
