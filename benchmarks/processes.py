@@ -50,7 +50,8 @@ class PublisherProcess:
         line = self._process.stdout.readline()
         if not line:
             raise RuntimeError(f"the publisher ended with {self._process.wait()}")
-        return json.loads(line)
+        answer: dict[str, Any] = json.loads(line)
+        return answer
 
 
 class MeasuredBridge(BridgeProcess):

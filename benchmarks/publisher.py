@@ -35,9 +35,10 @@ class Publisher:
     def __init__(self, emulator: Emulator) -> None:
         self._emulator = emulator
         self._db = gpudb.GPUdb(host=emulator.url)
-        self._socket = zmq.Context.instance().socket(zmq.XPUB)
-        self._socket.sndhwm = 0
-        self.port = self._socket.bind_to_random_port("tcp://127.0.0.1")
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._socket = context.socket(zmq.XPUB)
+        self._socket.setsockopt(zmq.SNDHWM, 0)
+        self.port: int = self._socket.bind_to_random_port("tcp://127.0.0.1")
         self._subscribed: set[bytes] = set()
         self._records: list[bytes] = []
 

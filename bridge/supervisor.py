@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -59,6 +59,15 @@ class Snapshot:
     queued_bytes: int
     dropped_notifications: int
     unknown_messages: int
+    reloads: Reloads
+
+
+@dataclass(slots=True)
+class Reloads:
+    """Whether the configuration was last taken over, and when: as Prometheus itself says it."""
+
+    successful: bool = True
+    success_at: float = field(default_factory=time.time)
 
 
 class Supervisor:
@@ -78,17 +87,16 @@ class Supervisor:
             on_full=journal.on_full,
         )
         self._intake = Intake(self._journal.append, self._suspect)
-        self._tables = {
-            options.name: TableMonitor(options, self._intake.post)
-            for options in map(_table_options, config.tables)
-        }
-        self._subscriber: Subscriber[Route]
-        self._closer: Closer
-        self._watch: Watch
+        self._subscriber: Subscriber[Route] = Subscriber(self._intake.put, self._suspect)
+        self._closer = Closer(self._intake, JournalHistory(journal.path), self._suspect)
+        self._tables: dict[str, TableMonitor] = {}
         self._workers: dict[str, Worker] = {}
+        self._renderer: Renderer
+        self._watch: Watch
         self._upkeep = threading.Thread(target=self._keep_up, name="upkeep", daemon=True)
         self._stopping = threading.Event()
         self._started = False
+        self.reloads = Reloads()
 
     def start(self) -> None:
         """Start everything; what cannot be reached is waited for, visibly.
@@ -96,34 +104,20 @@ class Supervisor:
         Raises:
             JournalUnavailable: the journal cannot be opened.
         """
-        journal = self._journal
+        config, journal = self._config, self._journal
         journal.open()
-        log.info("starting", journal=str(self._config.journal.path), codec=IMPLEMENTATION)
-        self._build(journal)
-        for worker in self._workers.values():
-            worker.start()
-        self._upkeep.start()
-        self._intake.start()
-        self._subscriber.start()
-        self._watch.start()
-        self._started = True
-
-    def _build(self, journal: Journal) -> None:
-        """Make what needs the open journal: its id is in every event and monitor."""
-        config = self._config
+        log.info("starting", journal=str(config.journal.path), codec=IMPLEMENTATION)
+        # The journal's id is in every event and in the name of every monitor of ours.
+        self._renderer = Renderer(journal.id, _forms(config))
+        for name in set(journal.sinks()) - config.sinks.keys():
+            journal.unregister(name)  # else its cursor would keep events for ever
+        for name in config.sinks:
+            self._workers[name] = self._make_worker(name, config)
+            self._workers[name].start()
         marks = journal.marks()
-        for table in self._tables.values():
-            table.restore(marks)
-        forms = {qualified(t.name): TableForm(t.key, t.values) for t in config.tables}
-        renderer = Renderer(journal.id, forms)
-        for name, settings in config.sinks.items():
-            tables = [qualified(t.name) for t in config.tables if name in t.sinks]
-            sink = find(settings.type)(settings)
-            self._workers[name] = Worker(name, sink, settings, tables, journal, renderer)
-        self._subscriber = Subscriber(self._intake.put, self._suspect)
+        for table in config.tables:
+            self._tables[qualified(table.name)] = self._make_table(table, marks)
         kinetica = config.kinetica
-        history = JournalHistory(config.journal.path)
-        self._closer = Closer(self._intake, history, self._suspect)
         self._watch = Watch(
             make_ring(config),
             list(self._tables.values()),
@@ -136,6 +130,74 @@ class Supervisor:
                 monitor_port=kinetica.monitor_port,
             ),
             closer=self._closer,
+        )
+        self._upkeep.start()
+        self._intake.start()
+        self._subscriber.start()
+        self._watch.start()
+        self._started = True
+
+    def reload(self, config: Config) -> None:
+        """Take over tables and sinks that were added, changed or taken away.
+
+        Those that did not change go on undisturbed. A sink that is stuck is left behind, and
+        replaced once it lets go. What is read only at the start is said.
+        """
+        old, self._config = self._config, config
+        for part in ("kinetica", "journal", "admin", "log"):
+            if getattr(old, part) != getattr(config, part):
+                log.warning(
+                    "restart_needed", cause=f"{part} changed, which a reload does not reach"
+                )
+        self._renderer.forms = _forms(config)
+        self._reload_sinks(old, config)
+        self._reload_tables(old, config)
+        log.info("reloaded", tables=len(config.tables), sinks=len(config.sinks))
+
+    def _reload_sinks(self, old: Config, config: Config) -> None:
+        workers: dict[str, Worker] = {}
+        for name, settings in config.sinks.items():
+            same = old.sinks.get(name) == settings and _routed(old, name) == _routed(config, name)
+            if same:
+                workers[name] = self._workers[name]
+                continue
+            workers[name] = worker = self._make_worker(name, config)
+            before = self._workers.get(name)
+            if before is None:
+                worker.start()
+            else:
+                worker.replace(before)
+        for name in self._workers.keys() - workers.keys():
+            self._workers[name].abandon()
+            self._journal.unregister(name)
+        self._workers = workers
+
+    def _reload_tables(self, old: Config, config: Config) -> None:
+        before = {qualified(table.name): table for table in old.tables}
+        self._intake.barrier()  # so that the marks of a changed table are the latest
+        marks = self._journal.marks()
+        tables: dict[str, TableMonitor] = {}
+        for table in config.tables:
+            name = qualified(table.name)
+            same = name in before and _table_options(before[name]) == _table_options(table)
+            tables[name] = self._tables[name] if same else self._make_table(table, marks)
+        self._tables = tables
+        self._watch.look_after(list(tables.values()))
+
+    def _make_table(self, table: Table, marks: Mapping[str, str]) -> TableMonitor:
+        monitor = TableMonitor(_table_options(table), self._intake.post, closable=True)
+        monitor.restore(marks)
+        return monitor
+
+    def _make_worker(self, name: str, config: Config) -> Worker:
+        settings = config.sinks[name]
+        return Worker(
+            name,
+            find(settings.type)(settings),
+            settings,
+            _routed(config, name),
+            self._journal,
+            self._renderer,
         )
 
     def stop(self, grace: float) -> bool:
@@ -183,6 +245,7 @@ class Supervisor:
             queued_bytes=self._intake.queued_bytes,
             dropped_notifications=self._intake.dropped_notifications,
             unknown_messages=self._subscriber.unknown_messages,
+            reloads=self.reloads,
         )
 
     @property
@@ -216,6 +279,15 @@ def make_ring(config: Config) -> Ring:
         verify=kinetica.tls.verify,
     )
     return Ring(kinetica.urls, lambda url: Cluster(Http(url, access, kinetica.timeout)))
+
+
+def _forms(config: Config) -> dict[str, TableForm]:
+    return {qualified(t.name): TableForm(t.key, t.values) for t in config.tables}
+
+
+def _routed(config: Config, sink: str) -> list[str]:
+    """Return the tables whose events a sink gets."""
+    return [qualified(table.name) for table in config.tables if sink in table.sinks]
 
 
 def _table_options(table: Table) -> TableOptions:

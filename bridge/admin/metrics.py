@@ -71,6 +71,14 @@ def _of_bridge(snapshot: Snapshot) -> Iterator[Metric]:
     queued.add_metric((), snapshot.queued_bytes)
     yield queued
 
+    reloads = snapshot.reloads
+    good = _gauge("config_last_reload_successful", "1 if the configuration was last taken over.")
+    good.add_metric((), float(reloads.successful))
+    yield good
+    at = _gauge("config_last_reload_success_timestamp_seconds", "When it last was.")
+    at.add_metric((), reloads.success_at)
+    yield at
+
     dropped = _counter(
         "intake_dropped_notifications",
         "Notifications that found the intake full.",

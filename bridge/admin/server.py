@@ -72,10 +72,11 @@ class AdminServer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop serving."""
-        self._server.shutdown()
+        """Stop serving, and let go of the port; also if it was never started."""
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._thread.join(1)
         self._server.server_close()
-        self._thread.join(1)
 
     def answer(self, path: str, accept: str) -> tuple[int, str, bytes]:
         """Return status, content type and body of a page."""

@@ -16,7 +16,7 @@ import yaml
 from bridge.admin.server import AdminServer
 from bridge.cli import logs
 from bridge.cli.main import OK
-from bridge.cli.signals import Shutdown
+from bridge.cli.signals import Signals
 from bridge.cli.weather import TABLE, WeatherFeed
 from bridge.config import load
 from bridge.emulator import Emulator
@@ -28,8 +28,8 @@ _GRACE = 5.0
 def run(arguments: argparse.Namespace) -> int:
     """Run until Ctrl-C, or for `--seconds`."""
     logs.configure("warning", None)
-    shutdown = Shutdown()
-    shutdown.install()
+    signals = Signals()
+    signals.install()
     folder = Path(tempfile.mkdtemp(prefix="kinetica-bridge-demo-"))
     with Emulator() as emulator, WeatherFeed(emulator.url) as feed:
         config_file = _write_config(folder, emulator)
@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
             {_ending(arguments.seconds)}
         """)
         feed.start()
-        shutdown.wait(arguments.seconds)
+        signals.wait(arguments.seconds)
         feed.stop()
         drained = supervisor.stop(_GRACE)
         admin.stop()

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 from bridge.cli import logs
 from bridge.cli.main import OK
-from bridge.cli.signals import Shutdown
+from bridge.cli.signals import Signals
 from bridge.cli.weather import WeatherFeed
 from bridge.emulator import Emulator
 
@@ -16,8 +16,8 @@ from bridge.emulator import Emulator
 def run(arguments: argparse.Namespace) -> int:
     """Start it, print one line of JSON that says where it listens, and wait."""
     logs.configure("info", None)
-    shutdown = Shutdown()
-    shutdown.install()
+    signals = Signals()
+    signals.install()
     emulator = Emulator(
         host=arguments.host,
         port=arguments.port,
@@ -31,5 +31,5 @@ def run(arguments: argparse.Namespace) -> int:
             running.enter_context(WeatherFeed(emulator.url)).start()
         place = {"url": emulator.url, "monitor_port": emulator.monitor_port}
         print(json.dumps(place), flush=True)
-        shutdown.wait()
+        signals.wait()
     return OK

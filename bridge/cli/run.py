@@ -3,29 +3,54 @@
 from __future__ import annotations
 
 import argparse
+import time
+from pathlib import Path
+
+import structlog
 
 from bridge.admin.server import AdminServer
 from bridge.cli import logs
 from bridge.cli.main import OK
-from bridge.cli.signals import Shutdown
-from bridge.config import find_file, load
+from bridge.cli.signals import Signals
+from bridge.config import Config, find_file, load
+from bridge.errors import ConfigurationError
 from bridge.supervisor import Supervisor
+
+log = structlog.get_logger()
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run until SIGTERM or SIGINT, then drain. What could not be delivered waits in the journal."""
-    config = load(find_file(arguments.config))
+    """Run until SIGTERM or SIGINT, then drain; SIGHUP reloads.
+
+    What could not be delivered waits in the journal.
+    """
+    path = find_file(arguments.config)
+    config = load(path)
     logs.configure(config.log.level, config.log.format)
-    shutdown = Shutdown()
-    shutdown.install()
+    signals = Signals()
+    signals.install(reload=True)
     supervisor = Supervisor(config)
     # The port first: a second service on this machine must not touch the journal.
     admin = AdminServer(supervisor, config.admin.host, config.admin.port)
     try:
         supervisor.start()
         admin.start()
-        shutdown.wait()
+        while signals.wait():
+            config = _reload(supervisor, path, config)
         supervisor.stop(config.shutdown.grace)
     finally:
         admin.stop()
     return OK
+
+
+def _reload(supervisor: Supervisor, path: Path, present: Config) -> Config:
+    """Take over the file as it is now; a bad one changes nothing."""
+    try:
+        config = load(path)
+    except ConfigurationError as error:
+        supervisor.reloads.successful = False
+        log.error("reload_refused", problems=error.problems)
+        return present
+    supervisor.reload(config)
+    supervisor.reloads.successful, supervisor.reloads.success_at = True, time.time()
+    return config

@@ -44,7 +44,7 @@ class Renderer:
 
     def __init__(self, journal_id: str, forms: Mapping[str, TableForm]) -> None:
         self.journal_id = journal_id
-        self._forms = forms
+        self.forms = forms  # may be replaced at any time
         self._codecs: dict[Schema, Codec] = {}
         self._lock = threading.Lock()  # guards all below
         self._kept: OrderedDict[int, tuple[Future[Sequence[Event]], int]] = OrderedDict()
@@ -88,7 +88,7 @@ class Renderer:
         codec = self._codecs.get(entry.schema)
         if codec is None:
             codec = self._codecs[entry.schema] = compile_schema(entry.schema)
-        form = self._forms.get(entry.table, TableForm())
+        form = self.forms.get(entry.table, TableForm())
         return row_events(
             self.journal_id, stored.offset, entry, codec, key=form.key, values=form.values
         )

@@ -116,12 +116,25 @@ class Worker:
         self._said_at = 0.0
         self._attempts = self._retries = 0
         self._busy = 0.0
+        self._abandoned = False
+        self._before: Worker | None = None
         self._thread = threading.Thread(target=self._run, name=f"sink-{name}", daemon=True)
 
     def start(self) -> None:
         """Start delivering from the sink's cursor."""
         self._journal.register(self.name, self._tables)
         self._thread.start()
+
+    def replace(self, other: Worker) -> None:
+        """Start in the place of another worker of the same sink, once that has let go."""
+        other.abandon()
+        self._before = other
+        self._thread.start()
+
+    def abandon(self) -> None:
+        """Ask the worker to end after the batch in hand."""
+        self._abandoned = True
+        self._stopping.set()
 
     def stop(self) -> None:
         """Ask the worker to deliver what is in the journal and end."""
@@ -147,6 +160,13 @@ class Worker:
     # The rest runs in the worker's thread.
 
     def _run(self) -> None:
+        if self._before is not None:
+            # It may hang in its destination; nobody but this sink waits for that.
+            while not self._before.join(_POLL_SECONDS):
+                if self._stopping.is_set():
+                    return
+            self._before = None
+            self._journal.register(self.name, self._tables)
         with self._journal.reader() as reader:
             self._backlog = Backlog(
                 self.name,
@@ -156,12 +176,14 @@ class Worker:
                 self._renderer,
             )
             try:
-                while self._fill():
+                while not self._abandoned and self._fill():
                     while self._pieces:
                         self._try_first()
             except _Stopped:
                 pass
             except Exception as error:
+                if self._abandoned:
+                    return  # its sink may be gone from the journal by now
                 # A fault of ours must show: this sink stands still, the others go on.
                 log.exception("sink_failed", sink=self.name)
                 self._state, self._error = "retrying", f"{type(error).__name__}: {error}"

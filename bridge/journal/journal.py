@@ -321,8 +321,7 @@ class Journal:
     def wait(self, offset: int, timeout: float) -> bool:
         """Wait until there is an event at `offset`, for at most `timeout` seconds.
 
-        Returns:
-            Whether there is one; at once False once the journal is closed.
+        Returns whether there is one; at once False once the journal is closed.
         """
         opened = self._opened
         return opened is not None and opened.log.wait(offset, timeout)

@@ -143,9 +143,9 @@ class Intake:
 
     def _lose(self, table: TableMonitor, notification: Notification[Route]) -> None:
         self.dropped_notifications += 1
-        if table not in self._overrun:
-            self._overrun[table] = notification.time
-            table.open_span(self._blocked, notification.time / 1e6)
+        self._overrun.setdefault(table, notification.time)
+        # Each time: the probe may have ended the span while there was no room yet.
+        table.open_span(self._blocked, notification.time / 1e6)
 
     # The rest runs in the intake's thread.
 

@@ -150,9 +150,17 @@ class Subscriber(Generic[R]):
         self._ask(self._subscribe, endpoint, dict(routes), future)
         return future
 
-    def unsubscribe(self, topics: set[bytes]) -> None:
-        """Forget topics; a channel without any is closed."""
-        self._ask(self._unsubscribe, set(topics))
+    def unsubscribe(self, topics: set[bytes]) -> Future[None]:
+        """Hand on what has arrived on topics, then forget them.
+
+        A channel without any topic is closed.
+
+        Returns:
+            A future, done when nothing more will come of them.
+        """
+        future: Future[None] = Future()
+        self._ask(self._unsubscribe, set(topics), future)
+        return future
 
     def _ask(self, command: Callable[..., Any], *args: Any) -> None:
         self._commands.put((command, args))
@@ -176,13 +184,14 @@ class Subscriber(Generic[R]):
                     if channel.socket in ready:
                         self._drain(channel)
             for channel in self._channels:
-                self._drain(channel)  # what was sent before the monitors were cleared
+                while self._drain(channel):  # what was sent before the monitors were cleared
+                    pass
         finally:
             for channel in tuple(self._channels):
                 self._close(channel)
             with self._wake_lock:
+                self._context.destroy(linger=0)
                 self._wake = None
-            self._context.destroy(linger=0)
 
     def _stop(self) -> None:
         self._stopping = True
@@ -210,15 +219,20 @@ class Subscriber(Generic[R]):
         else:
             channel.waiting.append(future)
 
-    def _unsubscribe(self, topics: set[bytes]) -> None:
-        for topic in topics:
-            self._routes.pop(topic, None)
+    def _unsubscribe(self, topics: set[bytes], future: Future[None]) -> None:
         for channel in tuple(self._channels):
-            for topic in channel.topics & topics:
+            ours = channel.topics & topics
+            if ours:
+                while self._drain(channel):
+                    pass
+            for topic in ours:
                 channel.socket.unsubscribe(topic)
-            channel.topics -= topics
+            channel.topics -= ours
             if not channel.topics:
                 self._close(channel)
+        for topic in topics:
+            self._routes.pop(topic, None)
+        future.set_result(None)
 
     def _open(self, endpoint: str) -> Channel:
         socket = self._context.socket(zmq.SUB)
@@ -276,7 +290,8 @@ class Subscriber(Generic[R]):
             log.warning("monitor_port_handshake_failed", endpoint=channel.endpoint)
         self._changed()
 
-    def _drain(self, channel: Channel) -> None:
+    def _drain(self, channel: Channel) -> bool:
+        """Hand on what has arrived on a channel; False if that was nothing."""
         receive = channel.socket.recv_multipart
         routes = self._routes
         received: list[Notification[R]] = []
@@ -301,6 +316,7 @@ class Subscriber(Generic[R]):
         channel.heard_at = now / 1e6
         if received:
             self._receive(received)
+        return bool(received)
 
     def _note_unknown(self, topic: bytes) -> None:
         self.unknown_messages += 1

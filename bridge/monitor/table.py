@@ -104,10 +104,12 @@ class TableMonitor:
     Args:
         options: what to watch and how.
         post: takes entries of the monitor's own (alter, drop, gap), in order with the rows.
+        closable: whether somebody reads the table to close its gaps.
     """
 
-    def __init__(self, options: TableOptions, post: Post) -> None:
+    def __init__(self, options: TableOptions, post: Post, *, closable: bool = False) -> None:
         self.options = options
+        self._closable = closable
         self.counts = Counts()
         self._post = post
         self._lock = threading.Lock()  # guards all below
@@ -223,7 +225,7 @@ class TableMonitor:
         now = time.time_ns() // 1000
         gap = Gap(self.name, cluster, now, span.gap, span.since, now, span.reason)
         self._post(gap)
-        if self.reading_order is not None:
+        if self._closable and self.reading_order is not None:
             self._set_unclosed([*self.unclosed, gap])
         seconds = round((now - span.since) / 1e6, 3)
         log.warning("gap_ended", table=self.name, cause=span.reason, gap=span.gap, seconds=seconds)

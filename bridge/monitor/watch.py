@@ -8,11 +8,13 @@ frame does not fit. Where the cluster itself is gone, the next one of the ring t
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, replace
 
 import structlog
@@ -32,6 +34,7 @@ log = structlog.get_logger()
 
 # Calls that may block, for all tables together.
 _WORKERS = 4
+_HAND_ON_SECONDS = 5.0
 _MIN_BACKOFF = 0.2
 _MAX_BACKOFF = 10.0
 # A primary that is back is not gone back to before it has been well for this long.
@@ -92,7 +95,7 @@ class Watch:
     ) -> None:
         self._ring = ring
         self._charges = [_Charge(table) for table in tables]
-        self._schemas = sorted({table.name.rpartition(".")[0] for table in tables})
+        self._wanted: Sequence[TableMonitor] | None = None
         self._subscriber = subscriber
         self._instance = instance
         self._options = options
@@ -129,6 +132,11 @@ class Watch:
         """Probe now."""
         self._wake.set()
 
+    def look_after(self, tables: Sequence[TableMonitor]) -> None:
+        """Look after these tables from the next round on, and no longer after others."""
+        self._wanted = tables
+        self._wake.set()
+
     def stop(self, timeout: float) -> None:
         """End the watch and clear our monitors, within about `timeout` seconds."""
         deadline = time.monotonic() + timeout
@@ -162,12 +170,14 @@ class Watch:
 
     def _round(self) -> float:
         """Probe once and act; return seconds until the next round."""
+        self._take_over_tables()
         cluster = self._ring.current
+        schemas = sorted({charge.table.name.rpartition(".")[0] for charge in self._charges})
         asked_at = time.time()
         try:
             if self._site is None:
                 self._site = self._arrive(cluster)
-            seen = observe(cluster, self._schemas, self._options.probe_timeout, asked_at)
+            seen = observe(cluster, schemas, self._options.probe_timeout, asked_at)
         except WireError as error:
             return self._cluster_failed(error)
         self._attempts = 0
@@ -179,6 +189,25 @@ class Watch:
             c.retry_at - now for c in self._charges if not (c.made or c.busy or c.table.over)
         ]
         return max(0.05, min([self._options.probe_interval, *waiting]))
+
+    def _take_over_tables(self) -> None:
+        """Let go of tables that are not wanted any more, then take on the new ones.
+
+        In that order, and waiting for it: a table whose settings changed is both, and its
+        new monitors may have the ids of the old ones.
+        """
+        wanted, self._wanted = self._wanted, None
+        if wanted is None:
+            return
+        gone = [charge for charge in self._charges if charge.table not in wanted]
+        known = {charge.table for charge in self._charges}
+        self._charges = [charge for charge in self._charges if charge.table in wanted]
+        for charge in gone:
+            while charge.busy:
+                self._wake.wait(0.05)
+            if charge.made is not None and self._site is not None:
+                self._site.retire(charge.made)
+        self._charges += [_Charge(table) for table in wanted if table not in known]
 
     def _arrive(self, cluster: Cluster) -> Site:
         """Learn a cluster's monitor port and ring, and clear what we left behind there."""
@@ -224,6 +253,7 @@ class Watch:
             case Action.DEAF:
                 table.signal(Signal.LOST, f"the connection to {site.endpoint} is down")
             case Action.DROPPED:
+                self._hand_on(made)  # its last rows come before the drop
                 self._renounce(charge, site)
                 self._note_missing(charge, seen.asked_at)
             case Action.RENEW if reason is not None:
@@ -252,6 +282,13 @@ class Watch:
         if quiet:
             minutes = table.options.inactivity_timeout / 60
             table.signal(Signal.QUIET, f"nothing happened for {minutes:g} min")
+
+    def _hand_on(self, made: Established | None) -> None:
+        if made is None:
+            return
+        with contextlib.suppress(FutureTimeoutError):
+            topics = {topic.encode() for topic in made.topics}
+            self._subscriber.unsubscribe(topics).result(_HAND_ON_SECONDS)
 
     def _renounce(self, charge: _Charge, site: Site) -> None:
         if charge.made is not None:

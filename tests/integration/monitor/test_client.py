@@ -224,6 +224,22 @@ def test_stopping_tells_first_what_was_received(
     assert heard.all("UPDATED") == [1]
 
 
+def test_what_may_be_missing_at_the_end_is_told_before_it(
+    emulator: Emulator, table: gpudb.GPUdbTable
+) -> None:
+    """Stopped while the cluster is away: the span that was not over is told all the same."""
+    heard = Heard()
+    often = Options({"inactivity_timeout": 0.01})
+    client = Client(emulator.url, "orders", heard.callbacks("UPDATED"), often)
+    client.start_monitor()
+    emulator.stop()
+    heard.until("ERROR", having="deaf")
+
+    client.stop_monitor(timeout=2)
+
+    assert "may have been missed: disconnected" in heard.all("ERROR")[-1]
+
+
 def test_stopping_is_idempotent_from_several_threads(
     emulator: Emulator, table: gpudb.GPUdbTable
 ) -> None:

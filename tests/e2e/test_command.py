@@ -1,0 +1,257 @@
+"""The command: its exit codes, its output, its signals."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import threading
+from pathlib import Path
+from typing import Any
+
+import gpudb
+import pytest
+import yaml
+from services.process import COMMAND, BridgeProcess, EmulatorProcess, run_command, wait_until
+from services.webhook import WebhookReceiver
+
+GOOD: dict[str, Any] = {
+    "kinetica": {"urls": ["http://127.0.0.1:1"]},
+    "journal": {"path": "journal"},
+    "tables": [{"name": "ki_home.orders"}],
+    "sinks": {"audit": {"type": "file", "path": "{table}.jsonl"}},
+}
+
+
+def write(folder: Path, config: Any) -> Path:
+    path = folder / "bridge.yaml"
+    path.write_text(config if isinstance(config, str) else yaml.safe_dump(config, sort_keys=False))
+    return path
+
+
+def make_table(db: gpudb.GPUdb, name: str = "ki_home.orders") -> gpudb.GPUdbTable:
+    return gpudb.GPUdbTable([["id", "long", "primary_key"]], name=name, db=db)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"kinetica": {"url": ["http://k"]}},
+            ':2: kinetica.url: unknown key; did you mean "urls"?',
+        ),
+        ({"tables": []}, "tables"),
+        ({"tables": [{"name": "a", "sinks": ["audti"]}]}, 'did you mean "audit"?'),
+        ({"tables": [{"name": "a", "inactivity_timeout": 20}]}, "20 has no unit"),
+        ({"tables": [{"name": "a", "values": "declare"}]}, 'did you mean "declared"?'),
+        ({"journal": {"max_size": "10GX"}}, "unknown unit 'GX'"),
+        ({"sinks": {"Audit!": {"type": "stdout"}}}, "lower-case letters, digits"),
+        ({"sinks": {"audit": {"type": "flie", "path": "x"}}}, "did you mean 'file'?"),
+        ({"sinks": {"audit": {"type": "webhook"}}}, "sinks.audit.url"),
+        ({"admin": {"listen": "nowhere"}}, "admin.listen"),
+        ("kinetica: [\n", "not valid YAML"),
+    ],
+)
+def test_a_wrong_configuration_is_refused_with_its_place_and_reason(
+    tmp_path: Path, change: Any, message: str
+) -> None:
+    """Exit code 2, on stderr, FILE:LINE first; nothing is started or written."""
+    path = write(tmp_path, change if isinstance(change, str) else {**GOOD, **change})
+
+    for command in (["run"], ["check", "--offline"]):
+        result = run_command(*command, "-c", str(path))
+
+        assert result.returncode == 2
+        assert result.stdout == ""
+        assert result.stderr.startswith(f"{path}:")
+        assert message in result.stderr
+        assert "Traceback" not in result.stderr
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_missing_file_and_wrong_usage_exit_with_2(tmp_path: Path) -> None:
+    """The message says how to name another file."""
+    missing = run_command("run", "-c", str(tmp_path / "none.yaml"))
+    assert missing.returncode == 2
+    assert "KINETICA_BRIDGE_CONFIG" in missing.stderr
+    assert run_command("tail").returncode == 2
+    assert run_command("fly").returncode == 2
+
+
+def test_a_variable_may_name_the_configuration(tmp_path: Path) -> None:
+    """Without -c, $KINETICA_BRIDGE_CONFIG counts."""
+    path = write(tmp_path, GOOD)
+    result = run_command("check", "--offline", env={"KINETICA_BRIDGE_CONFIG": str(path)})
+
+    assert result.returncode == 0
+    assert str(path) in result.stdout
+
+
+def test_check_tells_what_the_environment_lacks(
+    db: gpudb.GPUdb, kinetica: EmulatorProcess, webhook_receiver: WebhookReceiver, tmp_path: Path
+) -> None:
+    """0 where all is there; 3, and which, where something is not."""
+    make_table(db)
+    config = {
+        **GOOD,
+        "kinetica": {"urls": [kinetica.url], "timeout": "2s"},
+        "journal": {"path": str(tmp_path / "journal")},
+        "sinks": {"hook": {"type": "webhook", "url": webhook_receiver.url}},
+    }
+    well = run_command("check", "-c", str(write(tmp_path, config)))
+    assert well.returncode == 0, well.stdout
+    assert "FAILED" not in well.stdout
+
+    config["kinetica"] = {"urls": [kinetica.url, "http://127.0.0.1:1"], "timeout": "2s"}
+    config["tables"] = [{"name": "orders", "key": ["nope"]}, {"name": "gone"}]
+    ill = run_command("check", "-c", str(write(tmp_path, config)))
+    failed = [line for line in ill.stdout.splitlines() if line.startswith("FAILED")]
+    assert ill.returncode == 3
+    assert len(failed) == 3
+    assert "cluster http://127.0.0.1:1" in failed[0]
+    assert "has no column nope" in failed[1]
+    assert "does not exist" in failed[2]
+
+
+def test_a_second_service_on_one_journal_is_refused(
+    kinetica: EmulatorProcess, tmp_path: Path
+) -> None:
+    """Exit code 1, naming the process that has it."""
+    config = {**GOOD, "kinetica": {"urls": [kinetica.url]}}
+    config["journal"] = {"path": str(tmp_path / "journal")}
+    with BridgeProcess(tmp_path, config) as bridge:
+        wait_until(lambda: bridge.get_json("/livez")[0] == 200, "the service is up")
+        other = write(tmp_path / "..", {**config, "admin": {"listen": "127.0.0.1:0"}})
+        result = run_command("run", "-c", str(other))
+        other.unlink()
+
+    assert result.returncode == 1
+    assert re.search(r"is in use by process [0-9]+", result.stderr)
+
+
+def test_health_asks_the_running_service(kinetica: EmulatorProcess, tmp_path: Path) -> None:
+    """0 while it lives, 1 when it does not."""
+    config = {**GOOD, "kinetica": {"urls": [kinetica.url]}}
+    config["journal"] = {"path": str(tmp_path / "journal")}
+    with BridgeProcess(tmp_path, config) as bridge:
+        wait_until(lambda: bridge.get_json("/livez")[0] == 200, "the service is up")
+        assert run_command("health", "-c", str(bridge.config_file)).returncode == 0
+    assert run_command("health", "-c", str(bridge.config_file)).returncode == 1
+
+
+def test_tail_and_journal_read_beside_the_running_service(
+    db: gpudb.GPUdb, kinetica: EmulatorProcess, tmp_path: Path
+) -> None:
+    """tail prints new events, or from an offset; journal ls says where each sink stands."""
+    table = make_table(db)
+    config = {
+        **GOOD,
+        "kinetica": {"urls": [kinetica.url]},
+        "journal": {"path": str(tmp_path / "journal")},
+        "sinks": {"audit": {"type": "file", "path": str(tmp_path / "{table}.jsonl")}},
+    }
+    with BridgeProcess(tmp_path, config) as bridge:
+        bridge.wait_live()
+        table.insert_records([[n] for n in range(5)])
+        wait_until(lambda: bridge.metric("sink_delivered_events_total") == 5, "five events")
+        of = ["-c", str(bridge.config_file)]
+
+        past = run_command("tail", "orders", "--from", "2", "--count", "3", *of)
+        assert [json.loads(line)["offset"] for line in past.stdout.splitlines()] == [2, 3, 4]
+
+        tail = subprocess.Popen(
+            [*COMMAND, "tail", "ki_home.orders", "--count", "2", *of], stdout=subprocess.PIPE
+        )
+        stop = threading.Event()
+
+        def insert() -> None:
+            n = 100
+            while not stop.wait(0.2):
+                table.insert_records([[n]])
+                n += 1
+
+        inserter = threading.Thread(target=insert)
+        inserter.start()
+        out, _ = tail.communicate(timeout=30)
+        stop.set()
+        inserter.join()
+        assert tail.returncode == 0
+        assert [json.loads(line)["record"]["id"] >= 100 for line in out.splitlines()] == [True] * 2
+
+        listing = run_command("journal", "ls", *of).stdout
+        assert "sink audit: cursor" in listing
+        assert run_command("deadletters", "ls", *of).stdout == ""
+        unknown = run_command("tail", "oders", *of)
+        assert unknown.returncode == 1
+        assert "ki_home.orders" in unknown.stderr
+
+
+def test_sighup_takes_over_what_changed_and_leaves_the_rest_alone(
+    db: gpudb.GPUdb, kinetica: EmulatorProcess, tmp_path: Path
+) -> None:
+    """A table and a sink more, one less; a broken file changes nothing; no gap for the others."""
+    orders, items = make_table(db), make_table(db, "ki_home.items")
+    away = {"type": "webhook", "url": "http://127.0.0.1:1/"}
+    config: dict[str, Any] = {
+        "kinetica": {"urls": [kinetica.url]},
+        "tables": [{"name": "ki_home.orders"}],
+        "sinks": {
+            "one": {"type": "file", "path": str(tmp_path / "one-{table}.jsonl")},
+            "away": away,
+        },
+    }
+
+    def lines(name: str) -> list[dict[str, Any]]:
+        path = tmp_path / name
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    with BridgeProcess(tmp_path, config) as bridge:
+        bridge.wait_live()
+        orders.insert_records([[1]])
+        wait_until(lambda: lines("one-ki_home.orders.jsonl"), "the first row")
+        good = bridge.config_file.read_text()
+
+        bridge.config_file.write_text("kinetica: nonsense")
+        bridge.signal(signal.SIGHUP)
+        wait_until(lambda: bridge.metric("config_last_reload_successful") == 0, "the refusal")
+
+        changed = yaml.safe_load(good)
+        changed["tables"].append({"name": "ki_home.items"})
+        del changed["sinks"]["away"]
+        changed["sinks"]["two"] = {"type": "file", "path": str(tmp_path / "two-{table}.jsonl")}
+        bridge.config_file.write_text(yaml.safe_dump(changed))
+        bridge.signal(signal.SIGHUP)
+        wait_until(lambda: "two" in bridge.readyz()["sinks"], "the new sink")
+        bridge.wait_live()
+        assert bridge.readyz()["sinks"].keys() == {"one", "two"}
+        assert bridge.metric("config_last_reload_successful") == 1
+
+        orders.insert_records([[2]])
+        items.insert_records([[3]])
+        wait_until(lambda: len(lines("one-ki_home.orders.jsonl")) == 2, "row 2 in one")
+        for name in ("two-ki_home.orders", "one-ki_home.items", "two-ki_home.items"):
+            wait_until(lambda n=name: len(lines(f"{n}.jsonl")) == 1, f"a row in {name}")
+        bridge.check_accounts()
+        assert bridge.terminate() == 0
+
+    assert [event["type"] for event in lines("one-ki_home.orders.jsonl")] == ["insert"] * 2
+
+
+def test_the_schema_is_printed_as_json(tmp_path: Path) -> None:
+    """And names the sections of the configuration."""
+    schema = json.loads(run_command("schema").stdout)
+    assert {"kinetica", "journal", "tables", "sinks"} <= schema["properties"].keys()
+
+
+def test_the_demo_ends_by_itself_and_leaves_its_file(tmp_path: Path) -> None:
+    """Rows on stdout, what is where on stderr, the same events in the file."""
+    result = run_command("demo", "--seconds", "3", env={"TMPDIR": str(tmp_path)})
+
+    assert result.returncode == 0, result.stderr
+    printed = [json.loads(line) for line in result.stdout.splitlines()]
+    (file,) = tmp_path.glob("*/out/*.jsonl")
+    assert printed
+    assert [json.loads(line) for line in file.read_text().splitlines()] == printed
+    for word in ("metrics", "health", str(file), "all of it was delivered"):
+        assert word in result.stderr
