@@ -128,6 +128,7 @@ class Supervisor:
                 probe_timeout=kinetica.probe_timeout,
                 timeout=kinetica.timeout,
                 monitor_port=kinetica.monitor_port,
+                failback=kinetica.failback,
             ),
             closer=self._closer,
         )

@@ -102,7 +102,9 @@ def _of_tables(snapshot: Snapshot) -> Iterator[Metric]:
     probe = _gauge("last_probe_timestamp_seconds", "When a probe last found all well.", "table")
     done = _gauge("reading_rows", "Rows of the table looked at by the present read.", "table")
     expected = _gauge("reading_expected_rows", "Rows the present read has in all.", "table")
+    unaccounted = _gauge("unaccounted_rows", "Rows the last audit found missing.", "table")
     for name, table in snapshot.tables.items():
+        unaccounted.add_metric((name,), table.counts.unaccounted)
         counts, progress = table.counts, table.progress
         done.add_metric((name,), progress.done if progress else 0)
         expected.add_metric((name,), progress.expected if progress else 0)
@@ -117,7 +119,19 @@ def _of_tables(snapshot: Snapshot) -> Iterator[Metric]:
         gaps_open.add_metric((name,), counts.gaps_open)
         last.add_metric((name,), counts.last_event)
         probe.add_metric((name,), counts.last_probe)
-    yield from (states, received, size, errors, gaps, gaps_open, last, probe, done, expected)
+    yield from (
+        states,
+        received,
+        size,
+        errors,
+        gaps,
+        gaps_open,
+        last,
+        probe,
+        done,
+        expected,
+        unaccounted,
+    )
 
 
 def _of_sinks(snapshot: Snapshot) -> Iterator[Metric]:

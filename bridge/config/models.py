@@ -49,6 +49,10 @@ def _not_empty(value: Any) -> Any:
     return value
 
 
+def _none_when_off(value: Any) -> Any:
+    return None if value == "off" else value
+
+
 Text = Annotated[str, StringConstraints(min_length=1, pattern=r"\S")]
 SomePath = Annotated[Path, BeforeValidator(_not_empty)]  # "" would be the folder we run in
 PositiveDuration = Annotated[Duration, Field(gt=0)]
@@ -113,6 +117,13 @@ class Kinetica(Section):
     )
     probe_timeout: PositiveDuration = Field(
         default=2.0, description="How long a probe may take before the cluster counts as down."
+    )
+    failback: Annotated[PositiveDuration | None, BeforeValidator(_none_when_off)] = Field(
+        default=60.0,
+        description=(
+            "After a failover, how long the primary must be well before the bridge returns to "
+            "it; off to stay."
+        ),
     )
     tls: Tls = Field(default=Tls(), description="Certificates for https.")
 

@@ -217,13 +217,20 @@ class Emulator:
         with self._database.lock:
             self._database.monitors.clear()
 
+    def lose_notifications(self) -> None:
+        """Lose what is published, unseen, as a publisher with a full queue does."""
+        if self._publisher is not None:
+            self._publisher.discarding = True
+
     def heal(self) -> None:
         """End every fault that lasts."""
         self._faults.clear()
         self._identity.draining = False
         server, publisher = self._server, self._publisher
-        if server is not None and publisher is not None and self._silent:
-            self._silent = publisher.discarding = False
+        if publisher is not None:
+            publisher.discarding = False
+        if server is not None and self._silent:
+            self._silent = False
             self._service.link.returning()
             for descriptor, port in self._descriptors():
                 network.restore(descriptor, port)

@@ -135,11 +135,11 @@ def highest_rows(cluster: Cluster, table: str, filter_: str | None, column: str)
 def count_between(
     cluster: Cluster, table: str, filter_: str | None, column: Column, low: Any, high: Any
 ) -> int:
-    """Return how many rows of the table lie above `low` and up to `high`."""
-    bounds = _both(
-        f"{column.name} > {literal(column, low)}", f"{column.name} <= {literal(column, high)}"
-    )
-    return cluster.read_rows(Query(table, _both(filter_, bounds)), 0, 1).total
+    """Return how many rows of the table lie above `low`, None for no bound, up to `high`."""
+    condition = f"{column.name} <= {literal(column, high)}"
+    if low is not None:
+        condition = _both(f"{column.name} > {literal(column, low)}", condition)
+    return cluster.read_rows(Query(table, _both(filter_, condition)), 0, 1).total
 
 
 def _pages(cluster: Cluster, wanted: Range, progress: Progress) -> Iterator[list[bytes]]:

@@ -13,6 +13,7 @@ import structlog
 
 from bridge.codec import compile_schema
 from bridge.errors import BridgeError
+from bridge.monitor.audit import Auditor
 from bridge.monitor.catch_up import Progress, Range, highest_rows, read_missed
 from bridge.monitor.intake import Intake, Stopping
 from bridge.monitor.seen import History
@@ -26,6 +27,8 @@ from bridge.wire.calls import Cluster
 log = structlog.get_logger()
 
 _READERS = 4
+# Between two audits of a table.
+AUDIT_SECONDS = 60.0
 _RETRY_SECONDS = 5.0
 # The levels of the tide are as exact as the probes: rows of this long before one may be
 # among those read from it.
@@ -50,21 +53,28 @@ class Closer:
         self._workers = Workers(_READERS)
         self._busy: set[TableMonitor] = set()
         self._retry_at: dict[TableMonitor, float] = {}
+        self._auditor = Auditor(history, intake.barrier)
+        self._audit_at: dict[TableMonitor, float] = {}
 
     def stop(self, timeout: float) -> None:
         """End the threads."""
         self._workers.stop(timeout)
 
     def look_after(self, table: TableMonitor, cluster: Cluster) -> None:
-        """Start what a table that is heard needs read, if anything and if it can be."""
+        """Start what a table that is heard needs: a read, if it can be done, or an audit."""
+        if table in self._busy:
+            return
+        now = time.time()
         snapshot = table.snapshot_due
-        if table in self._busy or not (snapshot or table.unclosed):
-            return
-        if time.time() < self._retry_at.get(table, 0.0):
-            return
-        self._busy.add(table)
-        table.signal(Signal.SNAPSHOT if snapshot else Signal.CATCH_UP)
-        self._workers.submit(lambda: self._read(table, cluster))
+        if snapshot or table.unclosed:
+            if now >= self._retry_at.get(table, 0.0):
+                self._busy.add(table)
+                table.signal(Signal.SNAPSHOT if snapshot else Signal.CATCH_UP)
+                self._workers.submit(lambda: self._read(table, cluster))
+        elif now >= self._audit_at.get(table, 0.0):
+            self._busy.add(table)
+            self._audit_at[table] = now + AUDIT_SECONDS
+            self._workers.submit(lambda: self._audit(table, cluster))
 
     def first_level(self, table: TableMonitor, cluster: Cluster) -> None:
         """Note how high a growing column stands when its table is first listened to.
@@ -98,6 +108,21 @@ class Closer:
                 table.finish_snapshot()
             table.close_gaps(gaps, cluster.url, rows)
             self._end(table, None)
+
+    def _audit(self, table: TableMonitor, cluster: Cluster) -> None:
+        try:
+            finding = self._auditor.audit(table, cluster)
+        except Stopping:
+            return
+        except BridgeError as error:
+            log.warning("audit_failed", table=table.name, cause=str(error))
+            finding = None
+        self._busy.discard(table)
+        # A gap that began meanwhile explains what was found, and will be read.
+        if finding is not None and table.span is None and not table.unclosed:
+            table.note_unaccounted(finding.rows, finding.since, cluster.url)
+            if finding.rows:
+                self._done()
 
     def _end(self, table: TableMonitor, reason: str | None) -> None:
         table.progress = None

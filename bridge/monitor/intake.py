@@ -227,6 +227,8 @@ class Intake:
             kind = "update" if route.event == "update" else "delete"
             entries.append(Count(route.table.name, route.cluster, time_, kind, count))  # type: ignore[arg-type]
             route.table.heard(kind, 1, len(frame), time_)
+            if kind == "delete":
+                route.table.counts.deleted_rows += count
 
     def _undecodable(
         self,

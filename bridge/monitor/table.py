@@ -22,7 +22,7 @@ from bridge.codec import Codec, compile_schema
 from bridge.events import Alter, Column, Drop, Entry, Gap, GapReason, Schema
 from bridge.monitor.catch_up import Progress
 from bridge.monitor.states import Signal, State, step
-from bridge.monitor.tide import Tide
+from bridge.monitor.tide import Level, Tide
 
 log = structlog.get_logger()
 
@@ -94,6 +94,9 @@ class Counts:
     decode_errors: int = 0
     gaps: Counter[str] = field(default_factory=Counter)
     gaps_open: int = 0
+    deleted_rows: int = 0
+    unaccounted: int = 0
+    audits: int = 0
     last_event: float = 0.0
     last_probe: float = 0.0
 
@@ -292,6 +295,21 @@ class TableMonitor:
         if old != schema:
             self._post(Mark(f"schema/{self.name}", _to_json(schema)))
 
+    def settle_audit(self, level: Level) -> None:
+        """Note that all rows up to a level are accounted for."""
+        if self.tide is not None:
+            with self._lock:
+                self.tide.audited = level
+
+    def note_unaccounted(self, rows: int, since: float, cluster: str) -> None:
+        """Take the result of an audit; rows that nobody reported are a gap that is over."""
+        self.counts.unaccounted = rows
+        self.counts.audits += 1
+        if rows:
+            log.error("rows_unaccounted", table=self.name, rows=rows)
+            self.open_span("unaccounted", since)
+            self.end_span(cluster)
+
     def _forget_rows(self, now: float) -> None:
         """Forget what was known of the rows of a table that is gone."""
         self.born_at = now
@@ -316,7 +334,7 @@ class TableMonitor:
         self.born_at = float(marks.get(f"born_at/{self.name}", 0))
         self.snapshot_due &= marks.get(f"snapshot/{self.name}") != "done"
         if self.tide is not None:
-            self.tide.from_json(marks.get(f"tide/{self.name}", "[]"))
+            self.tide.from_json(marks.get(f"tide/{self.name}", "[null]"))
         self.unclosed = [
             Gap(self.name, *gap) for gap in json.loads(marks.get(f"gaps/{self.name}", "[]"))
         ]

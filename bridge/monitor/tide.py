@@ -46,6 +46,7 @@ class Tide:
     def __init__(self, column: str) -> None:
         self.column = column
         self.levels: list[Level] = []
+        self.audited: Level | None = None  # up to here all rows are accounted for
         self._latest: deque[bytes] = deque(maxlen=LATEST_ROWS)
         self._schema: Schema | None = None
 
@@ -83,19 +84,26 @@ class Tide:
         """Start over with a table that has no rows."""
         self._latest.clear()
         self.levels = [Level(at, None)]
+        self.audited = None
 
     def before(self, moment: float) -> Level | None:
         """Return the level that was reached by a moment, else the earliest there is."""
-        known = [level for level in self.levels if level.at <= moment]
-        return known[-1] if known else next(iter(self.levels), None)
+        levels = [self.audited, *self.levels] if self.audited is not None else self.levels
+        known = [level for level in levels if level.at <= moment]
+        return known[-1] if known else next(iter(levels), None)
 
     def to_json(self) -> str:
         """Return what `from_json` reads."""
-        return json.dumps([[level.at, level.value, level.ties] for level in self.levels])
+        levels = [self.audited, *self.levels]
+        return json.dumps([level and [level.at, level.value, level.ties] for level in levels])
 
     def from_json(self, text: str) -> None:
         """Take up the levels of an earlier run."""
-        self.levels = [Level(at, value, tuple(ties)) for at, value, ties in json.loads(text)]
+        levels = [
+            saved and Level(saved[0], saved[1], tuple(saved[2])) for saved in json.loads(text)
+        ]
+        self.audited = levels[0]
+        self.levels = [level for level in levels[1:] if level is not None]
 
 
 def _raise(level: Level, reader: RowReader, name: str, rows: Sequence[dict[str, Any]]) -> Level:

@@ -37,8 +37,6 @@ _WORKERS = 4
 _HAND_ON_SECONDS = 5.0
 _MIN_BACKOFF = 0.2
 _MAX_BACKOFF = 10.0
-# A primary that is back is not gone back to before it has been well for this long.
-_FAILBACK_SECONDS = 60.0
 # The versions of the server that this protocol was written down from.
 _SERVER_LINE = "7.2"
 
@@ -50,12 +48,14 @@ class WatchOptions:
     Attributes:
         monitor_port: overrides what the cluster says of itself.
         timeout: for a call that does something, and for a ZeroMQ handshake.
+        failback: how long a primary must be well to be gone back to; None to stay away.
     """
 
     probe_interval: float = 5.0
     probe_timeout: float = 2.0
     timeout: float = 30.0
     monitor_port: int | None = None
+    failback: float | None = 60.0
 
 
 @dataclass(eq=False, slots=True)
@@ -373,14 +373,15 @@ class Watch:
 
     def _maybe_fail_back(self) -> None:
         """Return to the primary once it has been well for long enough."""
-        if self._ring.current is self._ring.primary:
+        failback = self._options.failback
+        if failback is None or self._ring.current is self._ring.primary:
             return
         if why_unusable(self._ring.primary, self._options.probe_timeout) is not None:
             self._primary_well_since = None
             return
         now = time.monotonic()
         self._primary_well_since = self._primary_well_since or now
-        if now - self._primary_well_since >= _FAILBACK_SECONDS:
+        if now - self._primary_well_since >= failback:
             old = self._site
             left = [charge.made for charge in self._charges if charge.made is not None]
             self._move_to(self._ring.primary, "the primary is well again")

@@ -129,6 +129,12 @@ class Rig:
     def wait_cluster(self, url: str) -> None:
         wait_until(lambda: self.snapshot().cluster == url, f"{url} is in use")
 
+    def wait_audits(self, count: int, table: str = TABLE) -> None:
+        """Wait until a table has been audited some more times."""
+        counts = self.snapshot().tables[table].counts
+        before = counts.audits
+        wait_until(lambda: counts.audits >= before + count, f"{count} audits")
+
     def events(self, *types: str, table: str = TABLE) -> list[dict[str, Any]]:
         path = self.folder / f"{table}.jsonl"
         if not path.exists():
