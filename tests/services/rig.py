@@ -17,6 +17,7 @@ from services.process import wait_until
 
 from bridge.config import parse
 from bridge.emulator import Emulator
+from bridge.monitor.naming import prefix
 from bridge.supervisor import Snapshot, Supervisor
 from bridge.wire.client import Access, Http
 
@@ -128,6 +129,12 @@ class Rig:
 
     def wait_cluster(self, url: str) -> None:
         wait_until(lambda: self.snapshot().cluster == url, f"{url} is in use")
+
+    @staticmethod
+    def monitors_of(table: str, monitors: list[str]) -> list[str]:
+        """Return those of our monitors that are of one table, whatever the instance."""
+        digest = prefix("", table).removeprefix(prefix(""))
+        return [monitor for monitor in monitors if digest in monitor]
 
     def wait_audits(self, count: int, table: str = TABLE) -> None:
         """Wait until a table has been audited some more times."""

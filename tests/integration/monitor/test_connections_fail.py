@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from services.process import wait_until
-from services.rig import TABLE, Database, Rig
+from services.rig import FAST, TABLE, Database, Rig
 
 from bridge.emulator import Emulator
 from bridge.emulator.ring import Ring
@@ -132,6 +132,97 @@ def test_a_cluster_that_answers_500_counts_as_bad(tmp_path: Path) -> None:
             database.insert_ids(range(5))
             rig.wait_ids(range(5))
         database.close()
+
+
+def test_the_bridge_returns_to_a_primary_that_is_well_again(tmp_path: Path) -> None:
+    """After the time that is set; no row is lost and no monitor left on either cluster."""
+    with Ring(2) as ring:
+        first, second = Database(ring[0]), Database(ring[1])
+        first.create()
+        with Rig(tmp_path, ring.urls, kinetica={**FAST, "failback": "500ms"}) as rig:
+            rig.wait_live()
+            first.insert_ids(range(10))
+            ring[0].stop()
+            rig.wait_cluster(ring[1].url)
+            rig.wait_live()
+            second.insert_ids(range(10, 20))
+            ring[0].start()
+            rig.wait_cluster(ring[0].url)
+            rig.wait_live()
+            assert ring.wait_replicated()
+            first.insert_ids(range(20, 30))
+            rig.wait_gaps_closed()
+            rig.wait_ids(range(30))
+            assert len(first.monitors()) == 3
+            wait_until(lambda: second.monitors() == [], "no monitor on the second cluster")
+        assert first.monitors() == []
+        first.close()
+        second.close()
+
+
+def test_failing_back_can_be_switched_off(tmp_path: Path) -> None:
+    """With `off` the bridge stays with the cluster that took over."""
+    with Ring(2) as ring:
+        database = Database(ring[1])
+        database.create()
+        with Rig(tmp_path, ring.urls, kinetica={**FAST, "failback": "off"}) as rig:
+            rig.wait_live()
+            ring[0].fail(500)
+            rig.wait_cluster(ring[1].url)
+            ring[0].heal()
+            rig.wait_live()
+            probed = rig.snapshot().tables[TABLE].counts.last_probe
+            wait_until(
+                lambda: rig.snapshot().tables[TABLE].counts.last_probe > probed + 2, "some probes"
+            )
+            assert rig.snapshot().cluster == ring[1].url
+        database.close()
+
+
+def test_a_ring_that_only_the_server_names_is_used(tmp_path: Path) -> None:
+    """One URL is configured; the others come from the server's own properties."""
+    with Ring(2) as ring:
+        database = Database(ring[1])
+        database.create()
+        with Rig(tmp_path, ring.urls[:1]) as rig:
+            rig.wait_live()
+            ring[0].stop()
+            rig.wait_cluster(ring[1].url)
+            rig.wait_live()
+            database.insert_ids(range(5))
+            rig.wait_gaps_closed()
+            rig.wait_ids(range(5))
+        database.close()
+
+
+def test_monitors_left_by_a_crash_are_adopted_or_cleared(
+    cluster: Emulator, database: Database, tmp_path: Path
+) -> None:
+    """Those of a configured table serve on; those of one that is not are taken away."""
+    database.create()
+    database.create("ki_home.other")
+    rig = Rig(tmp_path, [cluster.url])
+    rig.tables.append({"name": "ki_home.other"})
+    with rig:
+        rig.wait_live()
+        rig.wait_live("ki_home.other")
+        left = database.monitors()
+    for monitor in left:  # as a crash would have left them
+        table = "ki_home.other" if monitor in rig.monitors_of("ki_home.other", left) else TABLE
+        event = next(e for e in ("insert", "update", "delete") if f"_{e}_" in monitor)
+        database.call(
+            "/create/tablemonitor",
+            table_name=table,
+            options={"event": event, "monitor_id": monitor},
+        )
+
+    with Rig(tmp_path, [cluster.url]) as again:
+        again.wait_live()
+        wait_until(lambda: len(database.monitors()) == 3, "three monitors")
+        assert set(database.monitors()) < set(left)
+        database.insert_ids(range(5))
+        again.wait_ids(range(5))
+    assert database.monitors() == []
 
 
 def test_a_half_open_connection_is_noticed(
