@@ -221,6 +221,7 @@ class Supervisor:
         for worker in self._workers.values():
             drained &= worker.join(_left(deadline))
         pending = sum(account.pending for account in self._journal.accounts())
+        self._started = False
         self._journal.close()
         log.info("stopped", drained=drained, pending=pending)
         return drained and not pending
@@ -248,6 +249,11 @@ class Supervisor:
             unknown_messages=self._subscriber.unknown_messages,
             reloads=self.reloads,
         )
+
+    @property
+    def started(self) -> bool:
+        """Whether the journal is open and everything runs."""
+        return self._started
 
     @property
     def draining(self) -> bool:

@@ -7,7 +7,7 @@ every sink and table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import get_args
 
 from prometheus_client.core import (
@@ -23,7 +23,7 @@ from bridge import __version__
 from bridge.codec import IMPLEMENTATION
 from bridge.events import GapReason
 from bridge.monitor.states import State
-from bridge.supervisor import Snapshot
+from bridge.supervisor import Snapshot, Supervisor
 
 _PREFIX = "kinetica_bridge_"
 _RECEIVED_TYPES = ("insert", "update", "delete", "read")
@@ -32,12 +32,14 @@ _RECEIVED_TYPES = ("insert", "update", "delete", "read")
 class BridgeCollector(Collector):
     """Collects everything the bridge counts."""
 
-    def __init__(self, snapshot: Callable[[], Snapshot]) -> None:
-        self._snapshot = snapshot
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the families of one snapshot."""
-        snapshot = self._snapshot()
+        """Yield the families of one snapshot; none before the journal is open."""
+        if not self._supervisor.started:
+            return
+        snapshot = self._supervisor.snapshot()
         yield from _of_bridge(snapshot)
         yield from _of_tables(snapshot)
         yield from _of_sinks(snapshot)

@@ -44,7 +44,7 @@ class AdminServer:
     def __init__(self, supervisor: Supervisor, host: str, port: int) -> None:
         self._supervisor = supervisor
         self._registry = CollectorRegistry()
-        self._registry.register(BridgeCollector(supervisor.snapshot))
+        self._registry.register(BridgeCollector(supervisor))
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
         GCCollector(registry=self._registry)
@@ -95,6 +95,8 @@ class AdminServer:
     def _readyz(self) -> tuple[int, str, bytes]:
         if self._supervisor.draining:
             return HTTPStatus.SERVICE_UNAVAILABLE, _JSON, b'{"status":"draining"}\n'
+        if not self._supervisor.started:
+            return HTTPStatus.SERVICE_UNAVAILABLE, _JSON, b'{"status":"starting"}\n'
         snapshot = self._supervisor.snapshot()
         body: dict[str, Any] = readiness(snapshot)
         status = HTTPStatus.OK

@@ -35,8 +35,8 @@ def run(arguments: argparse.Namespace) -> int:
         config_file = _write_config(folder, emulator)
         supervisor = Supervisor(load(config_file))
         admin = AdminServer(supervisor, "127.0.0.1", 0)
-        supervisor.start()
         admin.start()
+        supervisor.start()
         _say(f"""
             kinetica-bridge demo: rows inserted into {TABLE} arrive here
 

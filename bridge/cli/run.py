@@ -32,9 +32,9 @@ def run(arguments: argparse.Namespace) -> int:
     supervisor = Supervisor(config)
     # The port first: a second service on this machine must not touch the journal.
     admin = AdminServer(supervisor, config.admin.host, config.admin.port)
+    admin.start()
     try:
         supervisor.start()
-        admin.start()
         while signals.wait():
             config = _reload(supervisor, path, config)
         supervisor.stop(config.shutdown.grace)

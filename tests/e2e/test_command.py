@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import gpudb
 import pytest
 import yaml
 from services.process import COMMAND, BridgeProcess, EmulatorProcess, run_command, wait_until
-from services.webhook import WebhookReceiver
+from services.webhook import Answer, WebhookReceiver
 
 GOOD: dict[str, Any] = {
     "kinetica": {"urls": ["http://127.0.0.1:1"]},
@@ -236,6 +237,60 @@ def test_sighup_takes_over_what_changed_and_leaves_the_rest_alone(
         assert bridge.terminate() == 0
 
     assert [event["type"] for event in lines("one-ki_home.orders.jsonl")] == ["insert"] * 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_exits_at_once(
+    db: gpudb.GPUdb,
+    kinetica: EmulatorProcess,
+    webhook_receiver: WebhookReceiver,
+    tmp_path: Path,
+    number: signal.Signals,
+) -> None:
+    """While a destination hangs the first one waits for it; the second gives 143 or 130."""
+    table = make_table(db)
+    webhook_receiver.answer_with(Answer(hang=True))
+    config = {
+        "kinetica": {"urls": [kinetica.url]},
+        "tables": [{"name": "ki_home.orders"}],
+        "sinks": {"hook": {"type": "webhook", "url": webhook_receiver.url}},
+        "shutdown": {"grace": "50s"},
+    }
+    with BridgeProcess(tmp_path, config) as bridge:
+        bridge.wait_live()
+        table.insert_records([[1]])
+        wait_until(lambda: webhook_receiver.requests, "the request that hangs")
+        bridge.signal(number)
+        wait_until(lambda: bridge.get_json("/readyz")[1].get("status") == "draining", "draining")
+        bridge.signal(number)
+
+        assert bridge.wait() == 128 + number
+
+
+def test_the_grace_period_ends_a_drain_that_cannot_finish(
+    db: gpudb.GPUdb, kinetica: EmulatorProcess, webhook_receiver: WebhookReceiver, tmp_path: Path
+) -> None:
+    """Exit code 0, and what is left waits in the journal for the next start."""
+    table = make_table(db)
+    webhook_receiver.answer_with(Answer(hang=True))
+    config = {
+        "kinetica": {"urls": [kinetica.url]},
+        "tables": [{"name": "ki_home.orders"}],
+        "sinks": {"hook": {"type": "webhook", "url": webhook_receiver.url}},
+        "shutdown": {"grace": "1s"},
+    }
+    with BridgeProcess(tmp_path, config) as bridge:
+        bridge.wait_live()
+        table.insert_records([[1]])
+        wait_until(lambda: webhook_receiver.requests, "the request that hangs")
+        started = time.monotonic()
+        assert bridge.terminate() == 0
+        assert time.monotonic() - started < 8
+
+        webhook_receiver.answer_with()
+        bridge.start()
+        wait_until(lambda: webhook_receiver.accepted, "the event")
+    assert webhook_receiver.accepted[0]["record"] == {"id": 1}
 
 
 def test_the_schema_is_printed_as_json(tmp_path: Path) -> None:
