@@ -34,6 +34,7 @@ from bridge.wire.ring import Ring
 log = structlog.get_logger()
 
 _UPKEEP_SECONDS = 5.0
+_RELOAD_PATIENCE = 2.0
 # Clearing monitors is a courtesy to the server; delivering is the promise. So of the grace
 # period no more than this goes to the former.
 _CLEARING_SHARE = 0.25
@@ -175,7 +176,8 @@ class Supervisor:
 
     def _reload_tables(self, old: Config, config: Config) -> None:
         before = {qualified(table.name): table for table in old.tables}
-        self._intake.barrier()  # so that the marks of a changed table are the latest
+        # So that the marks of a changed table are the latest; a full journal holds up nobody.
+        self._intake.barrier(_RELOAD_PATIENCE)
         marks = self._journal.marks()
         tables: dict[str, TableMonitor] = {}
         for table in config.tables:

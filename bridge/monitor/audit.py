@@ -54,7 +54,7 @@ class Auditor:
         barrier: returns once all that arrived before is in the history.
     """
 
-    def __init__(self, history: History, barrier: Callable[[], None]) -> None:
+    def __init__(self, history: History, barrier: Callable[[], object]) -> None:
         self._history = history
         self._barrier = barrier
         self._quiet: dict[TableMonitor, _Quiet] = {}

@@ -67,7 +67,7 @@ def read_missed(
     cluster: Cluster,
     wanted: Range,
     history: History,
-    barrier: Callable[[], None],
+    barrier: Callable[[], object],
     deliver: Callable[[list[bytes]], None],
     progress: Progress,
 ) -> int:

@@ -127,19 +127,23 @@ class Intake:
             self._queue.append(notification)
             self._ready.notify()
 
-    def barrier(self) -> None:
-        """Wait until all that is queued now has been emitted.
+    def barrier(self, timeout: float | None = None) -> bool:
+        """Wait until all that is queued now has been emitted; False if not in `timeout` s.
 
         Raises:
             Stopping: the intake is about to end.
         """
         barrier = _Barrier()
+        deadline = None if timeout is None else time.monotonic() + timeout
         with self._ready:
             self._queue.append(barrier)
             self._ready.notify()
-        while not barrier.wait(0.2):
+        while not barrier.wait(0.1):
             if self._stopping:
                 raise Stopping("the bridge is stopping")
+            if deadline is not None and time.monotonic() > deadline:
+                return False
+        return True
 
     def _lose(self, table: TableMonitor, notification: Notification[Route]) -> None:
         self.dropped_notifications += 1

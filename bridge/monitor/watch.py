@@ -65,6 +65,7 @@ class _Charge:
     table: TableMonitor
     made: Established | None = None
     busy: bool = False
+    gone: bool = False
     tried: bool = False
     attempts: int = 0
     retry_at: float = 0.0
@@ -203,8 +204,7 @@ class Watch:
         known = {charge.table for charge in self._charges}
         self._charges = [charge for charge in self._charges if charge.table in wanted]
         for charge in gone:
-            while charge.busy:
-                self._wake.wait(0.05)
+            charge.gone = True  # a job that is still busy takes away what it makes
             if charge.made is not None and self._site is not None:
                 self._site.retire(charge.made)
         self._charges += [_Charge(table) for table in wanted if table not in known]
@@ -320,12 +320,14 @@ class Watch:
         except TableMissing:
             charge.retry_at = time.time() + min(self._options.probe_interval, 1.0)
             self._note_missing(charge, seen.asked_at)
-        except BridgeError as error:
+        except Exception as error:
+            if not isinstance(error, BridgeError):
+                log.exception("establishing_failed", table=table.name)  # a fault of ours
             charge.attempts += 1
             charge.retry_at = time.time() + _backoff(charge.attempts)
             table.signal(Signal.LOST, str(error))
         else:
-            if site is not self._site or self._stopping:
+            if site is not self._site or charge.gone or self._stopping:
                 site.retire(made)
                 return
             charge.made, charge.attempts = made, 0
@@ -355,13 +357,15 @@ class Watch:
         return min(_backoff(self._attempts), self._options.probe_interval)
 
     def _site_lost(self, reason: str) -> None:
+        """Say of every table that it may be deaf.
+
+        That alone is no gap: if the connections outlast it and the monitors are still there
+        afterwards, nothing was missed.
+        """
         for charge in self._charges:
             charge.tried = True
-            table = charge.table
-            if charge.made is not None and table.span is None:
-                table.open_span("disconnected", table.good_at)
             if not charge.busy:
-                table.signal(Signal.LOST, reason)
+                charge.table.signal(Signal.LOST, reason)
 
     def _fail_over(self, reason: str) -> bool:
         for candidate in self._ring.others():
