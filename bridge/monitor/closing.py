@@ -15,12 +15,13 @@ from bridge.codec import compile_schema
 from bridge.errors import BridgeError
 from bridge.monitor.audit import Auditor
 from bridge.monitor.catch_up import Progress, Range, highest_rows, read_missed
+from bridge.monitor.identity import RowReader, comparable
 from bridge.monitor.intake import Intake, Stopping
 from bridge.monitor.seen import History
 from bridge.monitor.states import Signal, State
 from bridge.monitor.subscriber import Notification
 from bridge.monitor.table import Route, TableMonitor
-from bridge.monitor.tide import MARGIN_SECONDS
+from bridge.monitor.tide import MARGIN_SECONDS, Level
 from bridge.monitor.workers import Workers
 from bridge.wire.calls import Cluster
 
@@ -99,9 +100,10 @@ class Closer:
             rows = self._read_range(table, cluster, snapshot=snapshot)
         except Stopping:
             return
-        except BridgeError as error:
+        except Exception as error:
             self._retry_at[table] = time.time() + _RETRY_SECONDS
-            log.warning("reading_failed", table=table.name, cause=str(error))
+            ours = not isinstance(error, BridgeError)  # then the log needs the place, too
+            log.warning("reading_failed", table=table.name, cause=str(error), exc_info=ours)
             self._end(table, f"reading the table failed: {error}")
         else:
             if snapshot:
@@ -114,8 +116,9 @@ class Closer:
             finding = self._auditor.audit(table, cluster)
         except Stopping:
             return
-        except BridgeError as error:
-            log.warning("audit_failed", table=table.name, cause=str(error))
+        except Exception as error:
+            ours = not isinstance(error, BridgeError)
+            log.warning("audit_failed", table=table.name, cause=str(error), exc_info=ours)
             finding = None
         self._busy.discard(table)
         # A gap that began meanwhile explains what was found, and will be read.
@@ -135,12 +138,7 @@ class Closer:
         schema, options = table.schema, table.options
         if schema is None:
             raise BridgeError(f"{table.name} is gone")
-        level, since = None, table.born_at
-        if table.tide is not None and not snapshot:
-            began = min(gap.since for gap in table.unclosed) / 1e6
-            level = table.tide.before(began - MARGIN_SECONDS)
-            if level is not None:
-                since = max(since, level.at - _LEVEL_SLACK)
+        level, since = self._start(table, cluster, snapshot=snapshot)
         route = Route(table, "read", cluster.url, compile_schema(schema), schema)
         table.progress = progress = Progress()
 
@@ -159,3 +157,22 @@ class Closer:
             seconds=round(time.monotonic() - started, 3),
         )
         return rows
+
+    def _start(
+        self, table: TableMonitor, cluster: Cluster, *, snapshot: bool
+    ) -> tuple[Level | None, float]:
+        """Return the level to read from, None for the whole table, and what is remembered."""
+        tide, order, filter_ = table.tide, table.reading_order, table.options.filter
+        if tide is None or order is None or table.schema is None or snapshot:
+            return None, table.born_at
+        began = min(gap.since for gap in table.unclosed) / 1e6
+        level = tide.before(began - MARGIN_SECONDS)
+        if level is None or level.value is None:
+            return level, table.born_at
+        frames = highest_rows(cluster, table.name, filter_, order.name)
+        rows = RowReader(table.schema).rows(b"".join(frames), len(frames))
+        highest = max((comparable(order, row[order.name]) for row in rows), default=None)
+        if highest is None or highest < comparable(order, level.value):
+            # The column fell: a table made anew under the name, or its latest rows deleted.
+            return None, table.born_at
+        return level, max(table.born_at, level.at - _LEVEL_SLACK)

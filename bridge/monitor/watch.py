@@ -9,7 +9,6 @@ frame does not fit. Where the cluster itself is gone, the next one of the ring t
 from __future__ import annotations
 
 import contextlib
-import random
 import threading
 import time
 from collections import Counter
@@ -20,9 +19,10 @@ from dataclasses import dataclass, replace
 import structlog
 
 from bridge.errors import BridgeError, ClusterUnavailable, WireError
+from bridge.monitor.charge import Charge, backoff
 from bridge.monitor.closing import Closer
 from bridge.monitor.establish import Established, Site, TableMissing
-from bridge.monitor.probe import Action, Observation, View, decide, observe
+from bridge.monitor.probe import Action, Observation, decide, observe
 from bridge.monitor.states import Signal, State
 from bridge.monitor.subscriber import Subscriber
 from bridge.monitor.table import Route, TableMonitor
@@ -35,8 +35,6 @@ log = structlog.get_logger()
 # Calls that may block, for all tables together.
 _WORKERS = 4
 _HAND_ON_SECONDS = 5.0
-_MIN_BACKOFF = 0.2
-_MAX_BACKOFF = 10.0
 # The versions of the server that this protocol was written down from.
 _SERVER_LINE = "7.2"
 
@@ -56,20 +54,6 @@ class WatchOptions:
     timeout: float = 30.0
     monitor_port: int | None = None
     failback: float | None = 60.0
-
-
-@dataclass(eq=False, slots=True)
-class _Charge:
-    """A table in the watch's care. Written by the watch's thread, or by the one job it has."""
-
-    table: TableMonitor
-    made: Established | None = None
-    busy: bool = False
-    gone: bool = False
-    tried: bool = False
-    attempts: int = 0
-    retry_at: float = 0.0
-    absent_at: float = 0.0
 
 
 class Watch:
@@ -95,7 +79,7 @@ class Watch:
         closer: Closer | None = None,
     ) -> None:
         self._ring = ring
-        self._charges = [_Charge(table) for table in tables]
+        self._charges = [Charge(table) for table in tables]
         self._wanted: Sequence[TableMonitor] | None = None
         self._subscriber = subscriber
         self._instance = instance
@@ -207,7 +191,7 @@ class Watch:
             charge.gone = True  # a job that is still busy takes away what it makes
             if charge.made is not None and self._site is not None:
                 self._site.retire(charge.made)
-        self._charges += [_Charge(table) for table in wanted if table not in known]
+        self._charges += [Charge(table) for table in wanted if table not in known]
 
     def _arrive(self, cluster: Cluster) -> Site:
         """Learn a cluster's monitor port and ring, and clear what we left behind there."""
@@ -237,7 +221,7 @@ class Watch:
         log.info("cluster_connected", cluster=cluster.url, endpoint=site.endpoint)
         return site
 
-    def _look_after(self, charge: _Charge, site: Site, seen: Observation) -> None:
+    def _look_after(self, charge: Charge, site: Site, seen: Observation) -> None:
         if charge.busy:
             return
         table, made = charge.table, charge.made
@@ -246,7 +230,7 @@ class Watch:
             return  # what was seen is older than these monitors
         if made is not None and made.channel.losses != made.losses:
             table.open_span("disconnected", made.channel.whole_until)
-        action, reason = decide(_view(charge, now), seen)
+        action, reason = decide(charge.view(now), seen)
         match action:
             case Action.GOOD | Action.QUIET if made is not None:
                 self._note_good(charge, made, seen, quiet=action is Action.QUIET)
@@ -267,7 +251,7 @@ class Watch:
                 self._submit(charge, site, seen)
 
     def _note_good(
-        self, charge: _Charge, made: Established, seen: Observation, *, quiet: bool
+        self, charge: Charge, made: Established, seen: Observation, *, quiet: bool
     ) -> None:
         table = charge.table
         if made.channel.losses != made.losses:
@@ -290,12 +274,12 @@ class Watch:
             topics = {topic.encode() for topic in made.topics}
             self._subscriber.unsubscribe(topics).result(_HAND_ON_SECONDS)
 
-    def _renounce(self, charge: _Charge, site: Site) -> None:
+    def _renounce(self, charge: Charge, site: Site) -> None:
         if charge.made is not None:
             self._workers.submit(_retiring(site, charge.made))
             charge.made = None
 
-    def _note_missing(self, charge: _Charge, asked_at: float) -> None:
+    def _note_missing(self, charge: Charge, asked_at: float) -> None:
         table = charge.table
         existed = table.schema is not None
         charge.absent_at = asked_at
@@ -306,11 +290,11 @@ class Watch:
         else:
             table.signal(Signal.MISSING, f"{table.name} does not exist")
 
-    def _submit(self, charge: _Charge, site: Site, seen: Observation) -> None:
+    def _submit(self, charge: Charge, site: Site, seen: Observation) -> None:
         charge.busy = True
         self._workers.submit(lambda: self._establish(charge, site, seen))
 
-    def _establish(self, charge: _Charge, site: Site, seen: Observation) -> None:
+    def _establish(self, charge: Charge, site: Site, seen: Observation) -> None:
         """Make a table's monitors; runs in a worker."""
         table = charge.table
         try:
@@ -324,7 +308,7 @@ class Watch:
             if not isinstance(error, BridgeError):
                 log.exception("establishing_failed", table=table.name)  # a fault of ours
             charge.attempts += 1
-            charge.retry_at = time.time() + _backoff(charge.attempts)
+            charge.retry_at = time.time() + backoff(charge.attempts)
             table.signal(Signal.LOST, str(error))
         else:
             if site is not self._site or charge.gone or self._stopping:
@@ -354,7 +338,7 @@ class Watch:
             still = why_unusable(self._ring.current, self._options.probe_timeout)
             if still is not None and self._fail_over(still):
                 return 0.0
-        return min(_backoff(self._attempts), self._options.probe_interval)
+        return min(backoff(self._attempts), self._options.probe_interval)
 
     def _site_lost(self, reason: str) -> None:
         """Say of every table that it may be deaf.
@@ -417,29 +401,9 @@ _CAUSES = {
 }
 
 
-def _view(charge: _Charge, now: float) -> View:
-    table, made = charge.table, charge.made
-    return View(
-        name=table.name,
-        state=table.state,
-        established=made is not None,
-        type_id=made.type_id if made else "",
-        monitors=made.topics if made else frozenset(),
-        connected_at=made.channel.connected_at if made and made.channel.connected else None,
-        quiet_for=now - max(table.counts.last_event, table.changed_at),
-        inactivity_timeout=table.options.inactivity_timeout,
-    )
-
-
 def _clearing(site: Site, made: Established) -> Callable[[], None]:
     return lambda: site.clear(made)
 
 
 def _retiring(site: Site, made: Established) -> Callable[[], None]:
     return lambda: site.retire(made)
-
-
-def _backoff(attempts: int) -> float:
-    """Return seconds to wait: doubling, capped, between half and all of it at random."""
-    longest = min(_MAX_BACKOFF, _MIN_BACKOFF * 2 ** min(attempts, 10))
-    return float(longest * random.uniform(0.5, 1.0))  # noqa: S311 (jitter is no secret)

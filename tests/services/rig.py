@@ -136,6 +136,11 @@ class Rig:
         digest = prefix("", table).removeprefix(prefix(""))
         return [monitor for monitor in monitors if digest in monitor]
 
+    def height(self, table: str = TABLE) -> Any:
+        """The highest value of the growing column that is settled."""
+        tide = self.snapshot().tables[table].tide
+        return tide.levels[-1].value if tide is not None and tide.levels else None
+
     def wait_audits(self, count: int, table: str = TABLE) -> None:
         """Wait until a table has been audited some more times."""
         counts = self.snapshot().tables[table].counts

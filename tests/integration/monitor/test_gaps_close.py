@@ -73,6 +73,24 @@ def test_the_filter_holds_for_what_is_read(
         rig.wait_ids(range(50, 70))
 
 
+def test_a_table_made_anew_is_read_whole_though_its_column_starts_over(
+    cluster: Emulator, database: Database, tmp_path: Path
+) -> None:
+    """Dropped and made again between two probes: its values lie below what was seen before."""
+    database.create()
+    with Rig(tmp_path, [cluster.url], catch_up={"column": "id"}) as rig:
+        rig.wait_live()
+        database.insert_ids(range(1000, 1010))
+        rig.wait_ids(range(1000, 1010))
+        wait_until(lambda: rig.height() == 1009, "the column's height is known")
+
+        database.drop()
+        database.create()
+        database.insert_ids(range(5))
+        rig.wait_ids([*range(1000, 1010), *range(5)])
+        rig.wait_gaps_closed()
+
+
 def test_without_a_key_or_a_column_a_gap_stays_open_and_says_so(
     cluster: Emulator, database: Database, tmp_path: Path
 ) -> None:

@@ -163,6 +163,46 @@ def test_one_bad_record_costs_only_itself(
             assert rig.state() == "live"
 
 
+def test_a_quiet_table_is_idle_until_something_happens(
+    cluster: Emulator, database: Database, tmp_path: Path
+) -> None:
+    """Idle says that a probe found all well; the next row makes it live."""
+    database.create()
+    with Rig(tmp_path, [cluster.url], inactivity_timeout="500ms") as rig:
+        rig.wait_state("idle")
+        assert "nothing happened" in (rig.snapshot().tables[TABLE].reason or "")
+        database.insert_ids(range(3))
+        rig.wait_live()
+        rig.wait_ids(range(3))
+        rig.wait_state("idle")
+
+
+def test_updates_and_deletes_arrive_as_counts_in_order(
+    cluster: Emulator, database: Database, tmp_path: Path
+) -> None:
+    """How many rows each touched, after the rows it touched."""
+    database.create()
+    with Rig(tmp_path, [cluster.url]) as rig:
+        rig.wait_live()
+        database.insert_ids(range(10))
+        rig.wait_ids(range(10))
+        database.call(
+            "/update/records",
+            table_name=TABLE,
+            expressions=["id < 4"],
+            new_values_maps=[{"name": "new"}],
+            records_to_insert=[],
+            records_to_insert_str=[],
+            record_encoding="json",
+        )
+        wait_until(lambda: rig.events("update"), "the update")
+        database.delete("id >= 4")
+        wait_until(lambda: rig.events("delete"), "the delete")
+
+    counts = [(event["type"], event["count"]) for event in rig.events("update", "delete")]
+    assert counts == [("update", 4), ("delete", 6)]
+
+
 def test_tables_whose_topics_share_a_prefix_do_not_mix(
     cluster: Emulator, database: Database, tmp_path: Path
 ) -> None:
