@@ -287,6 +287,8 @@ class TableMonitor:
         if schema is None:
             if old is not None:
                 log.warning("table_dropped", table=self.name)
+                # Of a table that is gone there is no row left to be missed.
+                self.close_gaps(self.unclosed, cluster, 0)
                 self._post(Drop(self.name, cluster, now))
                 self._forget_rows(now / 1e6)
         elif old is not None and old.columns != schema.columns:

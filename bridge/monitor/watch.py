@@ -228,8 +228,7 @@ class Watch:
         now = time.time()
         if made is not None and made.at > seen.asked_at:
             return  # what was seen is older than these monitors
-        if made is not None and made.channel.losses != made.losses:
-            table.open_span("disconnected", made.channel.whole_until)
+        _note_loss(charge)
         action, reason = decide(charge.view(now), seen)
         match action:
             case Action.GOOD | Action.QUIET if made is not None:
@@ -243,8 +242,8 @@ class Watch:
             case Action.RENEW if reason is not None:
                 table.open_span(reason, table.good_at)
                 table.signal(Signal.LOST, _CAUSES[reason])
-                self._renounce(charge, site)
-                self._submit(charge, site, seen)
+                charge.made = None
+                self._submit(charge, site, seen, made)
             case Action.RETIRE:
                 self._renounce(charge, site)
             case Action.ESTABLISH if now >= charge.retry_at:
@@ -283,21 +282,33 @@ class Watch:
         table = charge.table
         existed = table.schema is not None
         charge.absent_at = asked_at
-        table.forget_span()
+        if existed:
+            table.end_span(self.cluster)  # what the table lost before it went is said
+        else:
+            table.forget_span()
         table.adopt_schema(None, self.cluster)
         if existed and table.options.on_drop == "stop":
             table.signal(Signal.DROPPED, "the table was dropped")
         else:
             table.signal(Signal.MISSING, f"{table.name} does not exist")
 
-    def _submit(self, charge: Charge, site: Site, seen: Observation) -> None:
+    def _submit(
+        self, charge: Charge, site: Site, seen: Observation, old: Established | None = None
+    ) -> None:
         charge.busy = True
-        self._workers.submit(lambda: self._establish(charge, site, seen))
+        self._workers.submit(lambda: self._establish(charge, site, seen, old))
 
-    def _establish(self, charge: Charge, site: Site, seen: Observation) -> None:
-        """Make a table's monitors; runs in a worker."""
+    def _establish(
+        self, charge: Charge, site: Site, seen: Observation, old: Established | None
+    ) -> None:
+        """Make a table's monitors, in the place of old ones if there are any; in a worker."""
         table = charge.table
         try:
+            if old is not None:
+                self._hand_on(old)  # rows of the old layout come before the alter event
+                site.clear(old)
+                left = {m: info for m, info in seen.monitors.items() if m not in old.topics}
+                seen = replace(seen, monitors=left)  # what is cleared must not be adopted
             made = site.establish(table, seen)
             if self._closer is not None:
                 self._closer.first_level(table, site.cluster)
@@ -349,6 +360,7 @@ class Watch:
         for charge in self._charges:
             charge.tried = True
             if not charge.busy:
+                _note_loss(charge)
                 charge.table.signal(Signal.LOST, reason)
 
     def _fail_over(self, reason: str) -> bool:
@@ -399,6 +411,13 @@ _CAUSES = {
     "altered": "the table's layout changed",
     "monitor_lost": "the server no longer has our monitors",
 }
+
+
+def _note_loss(charge: Charge) -> None:
+    """Open a span where the connection was lost since the monitors were made, or last good."""
+    made = charge.made
+    if made is not None and made.channel.losses != made.losses:
+        charge.table.open_span("disconnected", made.channel.whole_until)
 
 
 def _clearing(site: Site, made: Established) -> Callable[[], None]:
