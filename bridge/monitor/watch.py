@@ -12,9 +12,10 @@ import contextlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, replace
+from functools import partial
 
 import structlog
 
@@ -22,13 +23,14 @@ from bridge.errors import BridgeError, ClusterUnavailable, WireError
 from bridge.monitor.charge import Charge, backoff
 from bridge.monitor.closing import Closer
 from bridge.monitor.establish import Established, Site, TableMissing
+from bridge.monitor.failover import Failover
 from bridge.monitor.probe import Action, Observation, decide, observe
 from bridge.monitor.states import Signal, State
 from bridge.monitor.subscriber import Subscriber
 from bridge.monitor.table import Route, TableMonitor
 from bridge.monitor.workers import Workers
 from bridge.wire.calls import DEFAULT_MONITOR_PORT, Cluster
-from bridge.wire.ring import Ring, why_unusable
+from bridge.wire.ring import Ring
 
 log = structlog.get_logger()
 
@@ -85,14 +87,18 @@ class Watch:
         self._instance = instance
         self._options = options
         self._closer = closer
+        self._failover = Failover(ring, options.probe_timeout, options.failback)
         self._site: Site | None = None
         self._attempts = 0
-        self._primary_well_since: float | None = None
         self._wake = threading.Event()
         self._stopping = False
         self._workers = Workers(_WORKERS)
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
-        self.failovers: Counter[tuple[str, str]] = Counter()
+
+    @property
+    def failovers(self) -> Counter[tuple[str, str]]:
+        """How often one cluster was left for another, by their URLs."""
+        return self._failover.moves
 
     @property
     def cluster(self) -> str:
@@ -134,7 +140,7 @@ class Watch:
             for charge in self._charges:
                 if charge.made is None:
                     continue
-                self._workers.submit(_clearing(site, charge.made))
+                self._workers.submit(partial(site.clear, charge.made))
                 if charge.table.span is None and charge.made.channel.connected:
                     charge.table.prove_good(now)
         self._workers.stop(max(0.0, deadline - time.monotonic()))
@@ -275,7 +281,7 @@ class Watch:
 
     def _renounce(self, charge: Charge, site: Site) -> None:
         if charge.made is not None:
-            self._workers.submit(_retiring(site, charge.made))
+            self._workers.submit(partial(site.retire, charge.made))
             charge.made = None
 
     def _note_missing(self, charge: Charge, asked_at: float) -> None:
@@ -296,7 +302,7 @@ class Watch:
         self, charge: Charge, site: Site, seen: Observation, old: Established | None = None
     ) -> None:
         charge.busy = True
-        self._workers.submit(lambda: self._establish(charge, site, seen, old))
+        self._workers.submit(partial(self._establish, charge, site, seen, old))
 
     def _establish(
         self, charge: Charge, site: Site, seen: Observation, old: Established | None
@@ -344,11 +350,10 @@ class Watch:
     def _cluster_failed(self, error: WireError) -> float:
         self._attempts += 1
         self._site_lost(str(error))
-        if isinstance(error, ClusterUnavailable) and len(self._ring.clusters) > 1:
-            # Asked twice, so that one lost reply moves nobody.
-            still = why_unusable(self._ring.current, self._options.probe_timeout)
-            if still is not None and self._fail_over(still):
-                return 0.0
+        reason = self._failover.leave() if isinstance(error, ClusterUnavailable) else None
+        if reason is not None:
+            self._settle_elsewhere(reason)
+            return 0.0
         return min(backoff(self._attempts), self._options.probe_interval)
 
     def _site_lost(self, reason: str) -> None:
@@ -363,39 +368,19 @@ class Watch:
                 _note_loss(charge)
                 charge.table.signal(Signal.LOST, reason)
 
-    def _fail_over(self, reason: str) -> bool:
-        for candidate in self._ring.others():
-            if why_unusable(candidate, self._options.probe_timeout) is None:
-                self._move_to(candidate, reason)
-                return True
-        log.error("no_cluster_left", ring=self.clusters, cause=reason)
-        return False
-
     def _maybe_fail_back(self) -> None:
-        """Return to the primary once it has been well for long enough."""
-        failback = self._options.failback
-        if failback is None or self._ring.current is self._ring.primary:
+        old, left = self._site, [charge.made for charge in self._charges if charge.made]
+        reason = self._failover.return_to_primary()
+        if reason is None:
             return
-        if why_unusable(self._ring.primary, self._options.probe_timeout) is not None:
-            self._primary_well_since = None
-            return
-        now = time.monotonic()
-        self._primary_well_since = self._primary_well_since or now
-        if now - self._primary_well_since >= failback:
-            old = self._site
-            left = [charge.made for charge in self._charges if charge.made is not None]
-            self._move_to(self._ring.primary, "the primary is well again")
-            if old is not None:
-                for made in left:
-                    self._workers.submit(_retiring(old, made))
-            self.wake()
+        self._settle_elsewhere(reason)
+        if old is not None:
+            for made in left:
+                self._workers.submit(partial(old.retire, made))
+        self.wake()
 
-    def _move_to(self, cluster: Cluster, reason: str) -> None:
-        left = self._ring.current
-        log.error("failover", left=left.url, to=cluster.url, cause=reason)
-        self.failovers[left.url, cluster.url] += 1
-        self._primary_well_since = None
-        self._ring.current = cluster
+    def _settle_elsewhere(self, reason: str) -> None:
+        """Let go of all monitors, to be made again on the cluster that is now in use."""
         self._site = None
         for charge in self._charges:
             if charge.table.good_at:
@@ -418,11 +403,3 @@ def _note_loss(charge: Charge) -> None:
     made = charge.made
     if made is not None and made.channel.losses != made.losses:
         charge.table.open_span("disconnected", made.channel.whole_until)
-
-
-def _clearing(site: Site, made: Established) -> Callable[[], None]:
-    return lambda: site.clear(made)
-
-
-def _retiring(site: Site, made: Established) -> Callable[[], None]:
-    return lambda: site.retire(made)
