@@ -13,6 +13,7 @@ BENCHES = (
     ("benchmarks.bench_journal", ("--runs", "3", "--seconds", "2")),
     ("benchmarks.bench_end_to_end", ()),
     ("benchmarks.bench_latency", ()),
+    ("benchmarks.bench_tables", ("--runs", "1")),
 )
 
 

@@ -66,11 +66,6 @@ class MeasuredBridge(BridgeProcess):
             folder, {"kinetica": kinetica, "tables": [{"name": table}], "sinks": sinks}
         )
 
-    @property
-    def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
-
     def account(self) -> str:
         """Say what it knows of records that did not arrive."""
         received = self.metric("received_events_total", type="insert")

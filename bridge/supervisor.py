@@ -97,6 +97,7 @@ class Supervisor:
         self._upkeep = threading.Thread(target=self._keep_up, name="upkeep", daemon=True)
         self._stopping = threading.Event()
         self._started = False
+        self._told_damage: set[int] = set()
         self.reloads = Reloads()
 
     def start(self) -> None:
@@ -112,6 +113,8 @@ class Supervisor:
         self._renderer = Renderer(journal.id, _forms(config))
         for name in set(journal.sinks()) - config.sinks.keys():
             journal.unregister(name)  # else its cursor would keep events for ever
+        settled = min(map(journal.cursor, journal.sinks()), default=0)
+        self._told_damage = {d.last for d in journal.damaged() if d.last < settled}
         for name in config.sinks:
             self._workers[name] = self._make_worker(name, config)
             self._workers[name].start()
@@ -209,6 +212,7 @@ class Supervisor:
         What was not delivered stays in the journal, for the next start.
         """
         if not self._started:
+            self._subscriber.stop()
             self._journal.close()
             return True
         deadline = time.monotonic() + grace
@@ -273,8 +277,25 @@ class Supervisor:
         while not self._stopping.wait(_UPKEEP_SECONDS):
             try:
                 self._journal.prune()
+                self._tell_damage()
             except Exception:
-                log.exception("prune_failed")
+                log.exception("upkeep_failed")
+
+    def _tell_damage(self) -> None:
+        """Declare a gap for what the journal lost before every sink had it.
+
+        Which tables were hit cannot be read any more, so all of them get one.
+        """
+        journal = self._journal
+        for damage in journal.damaged():
+            if damage.last in self._told_damage:
+                continue
+            self._told_damage.add(damage.last)
+            before, after = journal.time_of(damage.first - 1), journal.time_of(damage.last + 1)
+            until = after if after is not None else time.time_ns() // 1000
+            since = min(before if before is not None else 0, until)
+            for table in self._tables.values():
+                table.declare_gap("journal_damaged", since, until, self._watch.cluster)
 
 
 def make_ring(config: Config) -> Ring:

@@ -144,7 +144,8 @@ class Journal(Section):
         default="stop_capture",
         description=(
             "What gives way at max_size: stop_capture takes no new events until there is room, "
-            "drop_oldest deletes the oldest, acknowledged or not. Both are reported as gaps."
+            "which is reported as a gap; drop_oldest deletes the oldest, acknowledged or not, "
+            "and counts them as discarded."
         ),
     )
 

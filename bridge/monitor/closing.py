@@ -166,6 +166,8 @@ class Closer:
         if tide is None or order is None or table.schema is None or snapshot:
             return None, table.born_at
         began = min(gap.since for gap in table.unclosed) / 1e6
+        if tide.origin is None or began < tide.origin.at:
+            return None, table.born_at  # from before all that is remembered
         level = tide.before(began - MARGIN_SECONDS)
         if level is None or level.value is None:
             return level, table.born_at

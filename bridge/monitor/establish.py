@@ -24,7 +24,7 @@ from bridge.monitor.naming import monitor_id, prefix, unqualified
 from bridge.monitor.probe import Observation
 from bridge.monitor.subscriber import Channel, Subscriber
 from bridge.monitor.table import Route, TableMonitor, make_route
-from bridge.wire.calls import Cluster, Created, MonitorInfo
+from bridge.wire.calls import Cluster, Created, MonitorInfo, TableInfo
 
 log = structlog.get_logger()
 
@@ -98,20 +98,42 @@ class Site:
             # Before the new monitors exist, so that alter precedes the rows of the new layout.
             table.adopt_schema(info.schema, self.cluster.url)
             made = self._make(table, info.schema, monitors)
-            again = self.cluster.table(table.name)
+            again = self._look_again(table.name, made)
             if again is not None and again.schema == info.schema:
+                if not self._release(made):
+                    table.open_span("overrun", seen.asked_at)
                 begins = prefix(self.instance, table.name)
                 self.reap(m for m in monitors if _begins(m, begins) and m not in made.topics)
                 return made
+            # In which layout the monitors spoke is not known: it is missed, and said.
+            table.open_span("altered", seen.asked_at)
             self.retire(made)
             info, monitors = again, self.cluster.monitors()
         raise RequestRefused(
             self.cluster.url, "/show/table", f"{table.name} is altered again and again"
         )
 
+    def _look_again(self, table: str, made: Established) -> TableInfo | None:
+        try:
+            return self.cluster.table(table)
+        except WireError:
+            self._forget(made.topics)
+            raise
+
+    def _release(self, made: Established) -> bool:
+        """Hand on what the monitors have said meanwhile; False if that is not all."""
+        topics = {topic.encode() for topic in made.topics}
+        try:
+            return self.subscriber.release(topics).result(self.timeout)
+        except FutureTimeoutError:  # the polling thread has ended
+            return False
+
+    def _forget(self, topics: Iterable[str]) -> None:
+        self.subscriber.unsubscribe({topic.encode() for topic in topics})
+
     def retire(self, made: Established) -> None:
         """Unsubscribe and clear a table's monitors."""
-        self.subscriber.unsubscribe({topic.encode() for topic in made.topics})
+        self._forget(made.topics)
         self.clear(made)
 
     def clear(self, made: Established) -> None:
@@ -148,22 +170,37 @@ class Site:
         channel = self._subscribe({ids[event]: routes[event] for event in options.events})
         losses = channel.losses
         existing = {unqualified(m): m for m, info in monitors.items() if not info.suspended}
-        topics = set()
-        for event in options.events:
-            topic = existing.get(ids[event])
-            if topic is not None:
-                log.info("monitor_adopted", table=table.name, monitor=topic)
-            else:
-                created = self.cluster.create_monitor(table.name, event, ids[event], options.filter)
-                topic = created.topic_id
-                if event != "insert" and created.schema.columns != COUNT_SCHEMA.columns:
-                    routes[event] = make_route(table, event, url, created.schema)
-                    self._subscribe({topic: routes[event]})
-            if topic != ids[event]:
-                self._subscribe({topic: routes[event]})
-                self.subscriber.unsubscribe({ids[event].encode()})
-            topics.add(topic)
+        topics: set[str] = set()
+        try:
+            for event in options.events:
+                topics.add(self._make_one(table, event, ids[event], existing, routes))
+        except WireError:
+            self._forget({*ids.values(), *topics})
+            raise
         return Established(schema.type_id, frozenset(topics), channel, losses, time.time())
+
+    def _make_one(
+        self,
+        table: TableMonitor,
+        event: str,
+        monitor: str,
+        existing: Mapping[str, str],
+        routes: dict[str, Route],
+    ) -> str:
+        """Make, or adopt, one monitor whose id is subscribed; return its topic."""
+        topic = existing.get(monitor)
+        if topic is not None:
+            log.info("monitor_adopted", table=table.name, monitor=topic)
+        else:
+            created = self._create(table, event, monitor)
+            topic = created.topic_id
+            if event != "insert" and created.schema.columns != COUNT_SCHEMA.columns:
+                routes[event] = make_route(table, event, self.cluster.url, created.schema)
+                self._subscribe({topic: routes[event]})
+        if topic != monitor:
+            self._subscribe({topic: routes[event]})
+            self._forget([monitor])
+        return topic
 
     def _create(self, table: TableMonitor, event: str, monitor: str) -> Created:
         filter_ = table.options.filter
@@ -180,7 +217,9 @@ class Site:
     def _subscribe(self, routes: dict[str, Route]) -> Channel:
         topics = {topic.encode(): route for topic, route in routes.items()}
         try:
-            channel = self.subscriber.subscribe(self.endpoint, topics).result(self.timeout)
+            channel = self.subscriber.subscribe(self.endpoint, topics, held=True).result(
+                self.timeout
+            )
         except (FutureTimeoutError, CancelledError) as error:
             self.subscriber.unsubscribe(set(topics))
             raise MonitorPortUnreachable(

@@ -21,6 +21,8 @@ import structlog
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
+from bridge.monitor.holding import Holding
+
 log = structlog.get_logger()
 
 MAX_TOPICS = 64
@@ -125,6 +127,7 @@ class Subscriber(Generic[R]):
         self._poller.register(self._woken, zmq.POLLIN)
         self._channels: list[Channel] = []
         self._routes: dict[bytes, R] = {}
+        self._holding: Holding[Notification[R]] = Holding()
         self._unknown_topics: set[bytes] = set()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="subscriber", daemon=True)
@@ -139,19 +142,38 @@ class Subscriber(Generic[R]):
         if self._thread.is_alive():
             self._ask(self._stop)
             self._thread.join(timeout=5)
+        elif self._thread.ident is None:
+            self._context.destroy(linger=0)
 
-    def subscribe(self, endpoint: str, routes: Mapping[bytes, R]) -> Future[Channel]:
+    def subscribe(
+        self, endpoint: str, routes: Mapping[bytes, R], *, held: bool = False
+    ) -> Future[Channel]:
         """Subscribe a table's topics at one endpoint.
+
+        Args:
+            endpoint: where.
+            routes: what each topic means.
+            held: keep back what arrives on them until `release`.
 
         Returns:
             A future of the channel, done once its ZeroMQ handshake stands.
         """
         future: Future[Channel] = Future()
-        self._ask(self._subscribe, endpoint, dict(routes), future)
+        self._ask(self._subscribe, endpoint, dict(routes), held, future)
+        return future
+
+    def release(self, topics: set[bytes]) -> Future[bool]:
+        """Hand on what was held of topics, and from now on what arrives.
+
+        Returns:
+            A future of whether that was all: False where it was too much to be held.
+        """
+        future: Future[bool] = Future()
+        self._ask(self._release, set(topics), future)
         return future
 
     def unsubscribe(self, topics: set[bytes]) -> Future[None]:
-        """Hand on what has arrived on topics, then forget them.
+        """Hand on what has arrived on topics, but for what is held, then forget them.
 
         A channel without any topic is closed.
 
@@ -196,8 +218,12 @@ class Subscriber(Generic[R]):
     def _stop(self) -> None:
         self._stopping = True
 
-    def _subscribe(self, endpoint: str, routes: dict[bytes, R], future: Future[Channel]) -> None:
+    def _subscribe(
+        self, endpoint: str, routes: dict[bytes, R], held: bool, future: Future[Channel]
+    ) -> None:
         self._routes.update(routes)
+        if held:
+            self._holding.begin(routes.keys())
         channel = next(
             (
                 c
@@ -232,7 +258,14 @@ class Subscriber(Generic[R]):
                 self._close(channel)
         for topic in topics:
             self._routes.pop(topic, None)
+        self._holding.end(topics)
         future.set_result(None)
+
+    def _release(self, topics: set[bytes], future: Future[bool]) -> None:
+        held, whole = self._holding.end(topics)
+        if held:
+            self._receive(held)
+        future.set_result(whole)
 
     def _open(self, endpoint: str) -> Channel:
         socket = self._context.socket(zmq.SUB)
@@ -295,6 +328,7 @@ class Subscriber(Generic[R]):
         receive = channel.socket.recv_multipart
         routes = self._routes
         received: list[Notification[R]] = []
+        drained = False
         budget = _DRAIN_BYTES
         now = time.time_ns() // 1000
         for _ in range(_DRAIN_MESSAGES):
@@ -309,14 +343,17 @@ class Subscriber(Generic[R]):
                 self._note_unknown(topic)
                 continue
             size = sum(map(len, frames))
-            received.append(Notification(route, frames, now, size))
+            notification = Notification(route, frames, now, size)
+            if not self._holding.holds(topic, notification, size):
+                received.append(notification)
+            drained = True
             budget -= size
             if budget < 0:
                 break
         channel.heard_at = now / 1e6
         if received:
             self._receive(received)
-        return bool(received)
+        return drained
 
     def _note_unknown(self, topic: bytes) -> None:
         self.unknown_messages += 1

@@ -222,15 +222,23 @@ class TableMonitor:
         """End the open span, post its gap event, and return it; None if there is none."""
         with self._lock:
             span, self.span = self.span, None
-            if span is None:
-                return None
-            self.counts.gaps[span.reason] += 1
+        if span is None:
+            return None
+        return self._post_gap(span, time.time_ns() // 1000, cluster)
+
+    def declare_gap(self, reason: GapReason, since: int, until: int, cluster: str) -> None:
+        """Post the gap of a span that was over before it was noticed; microseconds."""
+        self.counts.gaps_open += 1
+        self._post_gap(Span(secrets.token_hex(8), since, reason), until, cluster)
+
+    def _post_gap(self, span: Span, until: int, cluster: str) -> Gap:
         now = time.time_ns() // 1000
-        gap = Gap(self.name, cluster, now, span.gap, span.since, now, span.reason)
+        self.counts.gaps[span.reason] += 1
+        gap = Gap(self.name, cluster, now, span.gap, span.since, until, span.reason)
         self._post(gap)
         if self._closable and self.reading_order is not None:
             self._set_unclosed([*self.unclosed, gap])
-        seconds = round((now - span.since) / 1e6, 3)
+        seconds = round((until - span.since) / 1e6, 3)
         log.warning("gap_ended", table=self.name, cause=span.reason, gap=span.gap, seconds=seconds)
         return gap
 
@@ -336,7 +344,7 @@ class TableMonitor:
         self.born_at = float(marks.get(f"born_at/{self.name}", 0))
         self.snapshot_due &= marks.get(f"snapshot/{self.name}") != "done"
         if self.tide is not None:
-            self.tide.from_json(marks.get(f"tide/{self.name}", "[null]"))
+            self.tide.from_json(marks.get(f"tide/{self.name}", "[null, null]"))
         self.unclosed = [
             Gap(self.name, *gap) for gap in json.loads(marks.get(f"gaps/{self.name}", "[]"))
         ]

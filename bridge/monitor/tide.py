@@ -46,6 +46,7 @@ class Tide:
     def __init__(self, column: str) -> None:
         self.column = column
         self.levels: list[Level] = []
+        self.origin: Level | None = None  # what stood in the table before all that is ours
         self.audited: Level | None = None  # up to here all rows are accounted for
         self._latest: deque[bytes] = deque(maxlen=LATEST_ROWS)
         self._schema: Schema | None = None
@@ -78,32 +79,34 @@ class Tide:
         """Make the first level of the table's highest rows as read."""
         reader = RowReader(schema)
         decoded = reader.rows(b"".join(rows), len(rows))
-        self.levels = [_raise(Level(at, None), reader, self.column, decoded)]
+        self.origin = _raise(Level(at, None), reader, self.column, decoded)
+        self.levels = [self.origin]
 
     def empty(self, at: float) -> None:
         """Start over with a table that has no rows."""
         self._latest.clear()
-        self.levels = [Level(at, None)]
+        self.origin = Level(at, None)
+        self.levels = [self.origin]
         self.audited = None
 
     def before(self, moment: float) -> Level | None:
-        """Return the level that was reached by a moment, else the earliest there is."""
-        levels = [self.audited, *self.levels] if self.audited is not None else self.levels
-        known = [level for level in levels if level.at <= moment]
-        return known[-1] if known else next(iter(levels), None)
+        """Return the latest known level that was reached by a moment, else the origin."""
+        earlier = [level for level in (self.audited, *self.levels) if level is not None]
+        known = [level for level in earlier if level.at <= moment]
+        return known[-1] if known else self.origin
 
     def to_json(self) -> str:
         """Return what `from_json` reads."""
-        levels = [self.audited, *self.levels]
+        levels = [self.origin, self.audited, *self.levels]
         return json.dumps([level and [level.at, level.value, level.ties] for level in levels])
 
     def from_json(self, text: str) -> None:
         """Take up the levels of an earlier run."""
         levels = [
-            saved and Level(saved[0], saved[1], tuple(saved[2])) for saved in json.loads(text)
+            level and Level(level[0], level[1], tuple(level[2])) for level in json.loads(text)
         ]
-        self.audited = levels[0]
-        self.levels = [level for level in levels[1:] if level is not None]
+        self.origin, self.audited = levels[:2]
+        self.levels = [level for level in levels[2:] if level is not None]
 
 
 def _raise(level: Level, reader: RowReader, name: str, rows: Sequence[dict[str, Any]]) -> Level:

@@ -63,6 +63,11 @@ class BridgeProcess:
     def admin(self) -> str:
         return f"http://{self.config['admin']['listen']}"
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> Self:
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(

@@ -84,6 +84,9 @@ class Rig:
     ) -> None:
         self.folder = folder
         self.tables = [{"name": TABLE, **table}]
+        self.sinks: dict[str, Any] = {
+            "out": {"type": "file", "path": str(folder / "{table}.jsonl")}
+        }
         self._kinetica = {"urls": urls, **kinetica}
         self.supervisor: Supervisor | None = None
 
@@ -103,7 +106,7 @@ class Rig:
             "kinetica": self._kinetica,
             "journal": {"path": str(self.folder / "journal")},
             "tables": self.tables,
-            "sinks": {"out": {"type": "file", "path": str(self.folder / "{table}.jsonl")}},
+            "sinks": self.sinks,
         }
         self.supervisor = Supervisor(parse(yaml.safe_dump(config)))
         self.supervisor.start()
