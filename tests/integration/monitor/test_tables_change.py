@@ -140,6 +140,25 @@ def test_monitors_cleared_on_the_server_are_made_again(
     assert opened["since"] < opened["until"]
 
 
+@pytest.mark.parametrize("event", ["insert", "update", "delete"])
+def test_one_cleared_monitor_of_three_is_one_gap(
+    cluster: Emulator, database: Database, tmp_path: Path, event: str
+) -> None:
+    """All three are made again once; what is being cleared is not taken up in between."""
+    database.create()
+    with Rig(tmp_path, [cluster.url]) as rig:
+        rig.wait_live()
+        before = set(database.monitors())
+        database.clear(next(monitor for monitor in before if f"_{event}_" in monitor))
+        wait_until(lambda: rig.events("gap"), "a gap")
+        rig.wait_gaps_closed()
+        database.insert_ids(range(5))
+        rig.wait_ids(range(5))
+        assert len(database.monitors()) == 3
+
+    assert len(rig.events("gap")) == 2
+
+
 @pytest.mark.parametrize("policy", ["dead_letter", "skip", "abort"])
 def test_one_bad_record_costs_only_itself(
     cluster: Emulator, database: Database, tmp_path: Path, policy: str

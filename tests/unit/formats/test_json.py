@@ -1,4 +1,4 @@
-"""Events are written as section 4 of the design says, key by key."""
+"""Events are written as promised, key by key."""
 
 from __future__ import annotations
 
