@@ -95,9 +95,10 @@ class Closer:
     # The rest runs in a reader.
 
     def _read(self, table: TableMonitor, cluster: Cluster) -> None:
-        gaps, snapshot = list(table.unclosed), table.snapshot_due
+        gaps, snapshot, born = list(table.unclosed), table.snapshot_due, table.born_at
         try:
             rows = self._read_range(table, cluster, snapshot=snapshot)
+            _require_same(table, born)
         except Stopping:
             return
         except Exception as error:
@@ -135,7 +136,7 @@ class Closer:
         self._done()
 
     def _read_range(self, table: TableMonitor, cluster: Cluster, *, snapshot: bool) -> int:
-        schema, options = table.schema, table.options
+        schema, options, born = table.schema, table.options, table.born_at
         if schema is None:
             raise BridgeError(f"{table.name} is gone")
         level, since = self._start(table, cluster, snapshot=snapshot)
@@ -143,6 +144,7 @@ class Closer:
         table.progress = progress = Progress()
 
         def deliver(frames: list[bytes]) -> None:
+            _require_same(table, born)
             size = sum(map(len, frames))
             self._intake.deliver(Notification(route, frames, time.time_ns() // 1000, size))
 
@@ -178,3 +180,8 @@ class Closer:
             # The column fell: a table made anew under the name, or its latest rows deleted.
             return None, table.born_at
         return level, max(table.born_at, level.at - _LEVEL_SLACK)
+
+
+def _require_same(table: TableMonitor, born: float) -> None:
+    if table.born_at != born:
+        raise BridgeError(f"{table.name} was dropped while it was read")

@@ -248,6 +248,8 @@ class TableMonitor:
         The rows it delivered count for the first of them.
         """
         now = time.time_ns() // 1000
+        known = {gap.gap for gap in self.unclosed}  # a drop meanwhile has closed them all
+        gaps = [gap for gap in gaps if gap.gap in known]
         for gap in gaps:
             self._post(replace(gap, cluster=cluster, time=now, closed=True, rows=rows))
             log.info("gap_closed", table=self.name, gap=gap.gap, rows=rows)
