@@ -8,18 +8,19 @@ READY  := $(VENV)/.ready
 NATIVE := $(wildcard csrc/*.c csrc/*.h)
 ENGINE ?= docker
 
-.PHONY: help demo test lint format bench image clean
+.PHONY: help demo test lint format bench compare image clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo    watch rows travel from an emulated Kinetica to a file and this terminal"
-	@echo "make test    run the tests"
-	@echo "make lint    ruff, mypy --strict, import-linter"
-	@echo "make format  let ruff mend what it can"
-	@echo "make bench   measure, beside the vendor's client"
-	@echo "make image   build the container image (ENGINE=podman for another engine than docker)"
-	@echo "make clean   remove everything that was built, .venv too"
+	@echo "make demo     watch rows travel from an emulated Kinetica to a file and this terminal"
+	@echo "make test     run the tests"
+	@echo "make lint     ruff, mypy --strict, import-linter"
+	@echo "make format   let ruff mend what it can"
+	@echo "make bench    measure, beside the vendor's client"
+	@echo "make compare  the vendor's client, ours and the service in the same troubles (ten minutes)"
+	@echo "make image    build the container image (ENGINE=podman for another engine than docker)"
+	@echo "make clean    remove everything that was built, .venv too"
 
 $(READY): pyproject.toml $(NATIVE)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.12 …")'
@@ -48,6 +49,9 @@ format: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
+
+compare: $(READY)
+	@$(BIN)/python -m benchmarks.compare
 
 image: VERSION  = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' bridge/__init__.py)
 image: REVISION = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import time
 from pathlib import Path
 
@@ -35,12 +36,19 @@ def run(arguments: argparse.Namespace) -> int:
     admin.start()
     try:
         supervisor.start()
+        _collect_seldom()
         while signals.wait():
             config = _reload(supervisor, path, config)
         supervisor.stop(config.shutdown.grace)
     finally:
         admin.stop()
     return OK
+
+
+def _collect_seldom() -> None:
+    # Events make no cycles and come by the million: looking for some cost a tenth of the time.
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 1000)
 
 
 def _reload(supervisor: Supervisor, path: Path, present: Config) -> Config:

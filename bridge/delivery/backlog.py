@@ -1,14 +1,16 @@
 """What one sink still has to get: read from the journal, rendered, cut into batches.
 
-An *item* is what is next in line: an event, or a stretch that cannot become one (bytes that
-do not decode, a damaged span) and only needs to be settled.
+An *item* is what is next in line: the events of an entry, which are moved together as long
+as they fit, or a stretch that cannot become any (bytes that do not decode, a damaged span)
+and only needs to be settled.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from bridge.delivery.rendering import Renderer
 from bridge.errors import DecodeError
@@ -36,6 +38,13 @@ class Unsendable:
     dead_letters: tuple[DeadLetter, ...] = ()
 
 
+class _Stretch(NamedTuple):
+    """Events that follow each other, and the bytes of their values together."""
+
+    events: Sequence[Event]
+    bytes: int
+
+
 class Backlog:
     """The line of one sink. Used by its worker's thread alone.
 
@@ -43,6 +52,9 @@ class Backlog:
         sink: the sink's id.
         tables: the tables routed to it.
         start: the sink's cursor.
+        reader: for this line alone.
+        renderer: shared with other lines.
+        keyed: whether the sink wants the keys of rows.
     """
 
     def __init__(
@@ -52,19 +64,23 @@ class Backlog:
         start: int,
         reader: JournalReader,
         renderer: Renderer,
+        *,
+        keyed: bool,
     ) -> None:
         self._sink = sink
         self._tables = tables
         self._start = start
         self._reader = reader
         self._renderer = renderer
-        self._items: deque[Event | Unsendable] = deque()
+        self._keyed = keyed
+        self._items: deque[_Stretch | Unsendable] = deque()
+        self._events = 0
         self._bytes = 0
         self._unsendable = 0
         self.read_to = start  # all before it is in line or was settled
 
     def __len__(self) -> int:
-        return len(self._items)
+        return self._events + self._unsendable
 
     def next_unsendable(self) -> Unsendable | None:
         """Take the next item if it is one that no sink can get."""
@@ -78,23 +94,34 @@ class Backlog:
     def take(self, max_events: int, max_bytes: int) -> list[Event]:
         """Take the next events, up to the first item that is none; at least one if there is."""
         batch: list[Event] = []
-        items, size = self._items, 0
-        while items and len(batch) < max_events:
+        items, left = self._items, max_bytes
+        while items and len(batch) < max_events and (left > 0 or not batch):
             item = items[0]
-            if not isinstance(item, Event):
+            if isinstance(item, Unsendable):
                 break
-            length = len(item.value)
-            if size + length > max_bytes and batch:
-                break
-            size += length
-            batch.append(item)
-            items.popleft()
-        self._bytes -= size
+            events, size = item
+            if size <= left and len(batch) + len(events) <= max_events:
+                items.popleft()
+                batch += events
+                left -= size
+                continue
+            count, size = _fitting(events, max_events - len(batch), left)
+            if count == 0 and not batch:
+                count, size = 1, len(events[0].value)
+            batch += events[:count]
+            left -= size
+            if count < len(events):
+                items[0] = _Stretch(events[count:], item.bytes - size)
+            else:
+                items.popleft()
+            break
+        self._bytes -= max_bytes - left
+        self._events -= len(batch)
         return batch
 
     def holds(self, max_events: int, max_bytes: int) -> bool:
         """Whether waiting longer would not make the next batch larger."""
-        full = len(self._items) >= max_events or self._bytes >= max_bytes
+        full = self._events >= max_events or self._bytes >= max_bytes
         return full or self._unsendable > 0
 
     def read(self) -> bool:
@@ -102,8 +129,9 @@ class Backlog:
         page = self._reader.read(
             self.read_to, max_bytes=_READ_BYTES, max_entries=_READ_ENTRIES, tables=self._tables
         )
-        stretches: list[Stored | Damage] = [*page.entries, *page.damaged]
-        stretches.sort(key=lambda s: s.first if isinstance(s, Damage) else s.offset)
+        stretches: Sequence[Stored | Damage] = page.entries
+        if page.damaged:
+            stretches = sorted([*page.entries, *page.damaged], key=_first_offset)
         for stretch in stretches:
             if isinstance(stretch, Damage):
                 self._add_damage(stretch)
@@ -118,15 +146,19 @@ class Backlog:
             self._set_aside(stored, stored.entry.reason, stored.entry.payload)
             return
         try:
-            events = self._renderer.events(stored)
+            events = self._renderer.events(stored, keyed=self._keyed)
         except DecodeError as error:
             raw = stored.entry.payload if isinstance(stored.entry, Records) else b""
             self._set_aside(stored, str(error), raw)
             return
         if stored.offset < self._start:  # the cursor stands inside this entry
             events = [event for event in events if event.offset >= self._start]
-        self._items.extend(events)
-        self._bytes += sum(len(event.value) for event in events)
+        if not events:
+            return
+        size = sum([len(event.value) for event in events])
+        self._items.append(_Stretch(events, size))
+        self._events += len(events)
+        self._bytes += size
 
     def _set_aside(self, stored: Stored, reason: str, raw: bytes) -> None:
         entry, offset = stored.entry, stored.offset
@@ -148,3 +180,19 @@ class Backlog:
     def _append(self, item: Unsendable) -> None:
         self._items.append(item)
         self._unsendable += 1
+
+
+def _fitting(events: Sequence[Event], max_events: int, max_bytes: int) -> tuple[int, int]:
+    """Return how many of the first events fit, and their bytes."""
+    count = size = 0
+    for event in events[:max_events]:
+        length = len(event.value)
+        if size + length > max_bytes:
+            break
+        size += length
+        count += 1
+    return count, size
+
+
+def _first_offset(stretch: Stored | Damage) -> int:
+    return stretch.first if isinstance(stretch, Damage) else stretch.offset

@@ -1,14 +1,16 @@
 """Which of the events in hand are settled, and how far the cursor may move.
 
 Events are settled in any order (one piece of a batch may be accepted before another), but a
-cursor says *all before it*: it moves over the settled prefix only.
+cursor says *all before it*: it moves over the settled prefix only. Nearly always all in hand
+are delivered at once: then nothing is noted event by event.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 
 from bridge.events import Event
 from bridge.journal import DeadLetter, Settled, Verdict
@@ -28,7 +30,8 @@ class Ledger:
 
     def __init__(self, sink: str) -> None:
         self._sink = sink
-        self._order: deque[Event] = deque()
+        self._order: list[Event] = []
+        self._all_delivered = False
         self._verdicts: dict[int, tuple[Verdict, DeadLetter | None]] = {}
 
     def __len__(self) -> int:
@@ -36,16 +39,19 @@ class Ledger:
 
     @property
     def first(self) -> Event | None:
-        """The first event that is not settled and written down."""
-        return self._order[0] if self._order else None
+        """The first event that is not settled and written down. Any thread may ask."""
+        return next(iter(self._order), None)
 
     def add(self, events: Iterable[Event]) -> None:
         """Take events in hand."""
         self._order.extend(events)
 
-    def deliver(self, events: Iterable[Event]) -> None:
-        """Note events as delivered."""
-        self._verdicts.update((event.offset, ("delivered", None)) for event in events)
+    def deliver(self, events: Sequence[Event]) -> None:
+        """Note events in hand as delivered."""
+        if 0 < len(events) == len(self._order) and not self._verdicts:
+            self._all_delivered = True
+        else:
+            self._verdicts.update((event.offset, ("delivered", None)) for event in events)
 
     def set_aside(self, event: Event, reason: str) -> None:
         """Note an event as dead-lettered."""
@@ -56,22 +62,52 @@ class Ledger:
 
     def pop_prefix(self) -> Prefix | None:
         """Take the settled prefix; None where the first event is not settled."""
-        to = -1
-        runs: list[Settled] = []
+        order = self._order
         letters: list[DeadLetter] = []
-        table, start, end = "", 0, -1
-        verdict: Verdict = "delivered"
-        order, verdicts = self._order, self._verdicts
-        while order and (found := verdicts.pop(order[0].offset, None)) is not None:
-            event = order.popleft()
-            if event.offset != end or event.table != table or found[0] != verdict:
-                if end > start:
-                    runs.append(Settled(table, start, end - start, verdict))
-                table, start, verdict = event.table, event.offset, found[0]
-            to = end = event.offset + 1
-            if found[1] is not None:
-                letters.append(found[1])
-        if to < 0:
+        verdicts: list[Verdict] = []
+        if self._all_delivered:
+            count = len(order)
+        else:
+            count = 0
+            for event in order:
+                found = self._verdicts.pop(event.offset, None)
+                if found is None:
+                    break
+                verdicts.append(found[0])
+                if found[1] is not None:
+                    letters.append(found[1])
+                count += 1
+        if count == 0:
             return None
-        runs.append(Settled(table, start, end - start, verdict))
-        return Prefix(to, runs, letters)
+        prefix = order[:count]
+        runs = _runs(prefix, "delivered") if self._all_delivered else _split(prefix, verdicts)
+        self._order = order[count:]
+        self._all_delivered = False
+        return Prefix(prefix[-1].offset + 1, runs, letters)
+
+
+def _split(events: Sequence[Event], verdicts: Sequence[Verdict]) -> list[Settled]:
+    """Return the runs of events, each of which has its verdict at the same place."""
+    runs: list[Settled] = []
+    start = 0
+    for verdict, same in groupby(verdicts):
+        end = start + len(list(same))
+        runs += _runs(events[start:end], verdict)
+        start = end
+    return runs
+
+
+def _runs(events: Sequence[Event], verdict: Verdict) -> list[Settled]:
+    """Return the runs of events that all have one verdict."""
+    runs: list[Settled] = []
+    for table, same in groupby(events, attrgetter("table")):
+        group = list(same)
+        first, count = group[0].offset, len(group)
+        if group[-1].offset - first == count - 1:
+            runs.append(Settled(table, first, count, verdict))
+            continue
+        # Other tables' events, which go elsewhere, stand between them.
+        for _, pairs in groupby(enumerate(group), lambda pair: pair[1].offset - pair[0]):
+            part = [event for _, event in pairs]
+            runs.append(Settled(table, part[0].offset, len(part), verdict))
+    return runs

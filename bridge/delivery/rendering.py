@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 
 from bridge.codec import Codec, Values, compile_schema
@@ -34,6 +33,31 @@ class TableForm:
     values: Values = "declared"
 
 
+class _Rendering:
+    """The events of an entry, maybe still in the making.
+
+    Attributes:
+        making: held until they are made, or cannot be.
+        size: about how many bytes they take.
+    """
+
+    __slots__ = ("error", "events", "making", "size")
+
+    def __init__(self, size: int) -> None:
+        self.making = threading.Lock()
+        self.making.acquire()
+        self.size = size
+        self.events: Sequence[Event] = ()
+        self.error: BaseException | None = None
+
+    def result(self) -> Sequence[Event]:
+        """Wait for the events; raises what their making raised."""
+        with self.making:
+            if self.error is not None:
+                raise self.error
+            return self.events
+
+
 class Renderer:
     """Turn stored entries into events. Any thread may call.
 
@@ -47,39 +71,50 @@ class Renderer:
         self.forms = forms  # may be replaced at any time
         self._codecs: dict[Schema, Codec] = {}
         self._lock = threading.Lock()  # guards all below
-        self._kept: OrderedDict[int, tuple[Future[Sequence[Event]], int]] = OrderedDict()
+        self._keyed = False  # whether anybody has asked for keys; then all events have them
+        self._kept: OrderedDict[int, _Rendering] = OrderedDict()
         self._kept_bytes = 0
 
-    def events(self, stored: Stored) -> Sequence[Event]:
+    def events(self, stored: Stored, *, keyed: bool = False) -> Sequence[Event]:
         """Return the events of an entry.
+
+        Args:
+            stored: the entry.
+            keyed: whether the keys of rows are wanted; where not, they may be None.
 
         Raises:
             DecodeError: its bytes are no records of its schema.
         """
         with self._lock:
+            if keyed and not self._keyed:
+                self._keyed = True
+                self._kept.clear()  # rendered without
+                self._kept_bytes = 0
+            keyed = self._keyed
             kept = self._kept.get(stored.offset)
             if kept is None:
-                future: Future[Sequence[Event]] = Future()
-                size = len(stored.entry.payload) * 4 if isinstance(stored.entry, Records) else 500
-                self._keep(stored.offset, future, size)
+                mine = self._keep(stored)
         if kept is not None:
-            return kept[0].result()
+            return kept.result()
         try:
-            events = self._render(stored)
+            mine.events = self._render(stored, keyed=keyed)
         except BaseException as error:
-            future.set_exception(error)
+            mine.error = error
             raise
-        future.set_result(events)
-        return events
+        finally:
+            mine.making.release()
+        return mine.events
 
-    def _keep(self, offset: int, future: Future[Sequence[Event]], size: int) -> None:
-        self._kept[offset] = future, size
+    def _keep(self, stored: Stored) -> _Rendering:
+        size = len(stored.entry.payload) * 4 if isinstance(stored.entry, Records) else 500
+        rendering = self._kept[stored.offset] = _Rendering(size)
         self._kept_bytes += size
         while self._kept_bytes > _KEPT_BYTES and len(self._kept) > 1:
-            _, (_, freed) = self._kept.popitem(last=False)
-            self._kept_bytes -= freed
+            _, oldest = self._kept.popitem(last=False)
+            self._kept_bytes -= oldest.size
+        return rendering
 
-    def _render(self, stored: Stored) -> Sequence[Event]:
+    def _render(self, stored: Stored, *, keyed: bool) -> Sequence[Event]:
         entry = stored.entry
         if isinstance(entry, Undecodable):
             return ()
@@ -90,5 +125,11 @@ class Renderer:
             codec = self._codecs[entry.schema] = compile_schema(entry.schema)
         form = self.forms.get(entry.table, TableForm())
         return row_events(
-            self.journal_id, stored.offset, entry, codec, key=form.key, values=form.values
+            self.journal_id,
+            stored.offset,
+            entry,
+            codec,
+            key=form.key,
+            values=form.values,
+            keyed=keyed,
         )

@@ -20,6 +20,7 @@ import structlog
 
 from bridge.delivery.attempts import Outcome, attempt
 from bridge.delivery.backlog import Backlog
+from bridge.delivery.cursor import Cursor
 from bridge.delivery.ledger import Ledger
 from bridge.delivery.rendering import Renderer
 from bridge.errors import BridgeError, JournalError, Reject, Retry
@@ -105,6 +106,7 @@ class Worker:
         self._tables = frozenset(tables)
         self._journal = journal
         self._renderer = renderer
+        self._cursor = Cursor(journal, name)
         self._ledger = Ledger(name)
         self._pieces: deque[_Piece] = deque()
         self._backlog: Backlog
@@ -174,11 +176,13 @@ class Worker:
                 self._journal.cursor(self.name),
                 reader,
                 self._renderer,
+                keyed=self._sink.keyed,
             )
             try:
                 while not self._abandoned and self._fill():
                     while self._pieces:
                         self._try_first()
+                self._write_cursor()
             except _Stopped:
                 pass
             except Exception as error:
@@ -197,9 +201,7 @@ class Worker:
         while True:
             unsendable = backlog.next_unsendable()
             if unsendable is not None:
-                self._journal.advance(
-                    self.name, unsendable.end, unsendable.settled, unsendable.dead_letters
-                )
+                self._cursor.move(unsendable.end, unsendable.settled, unsendable.dead_letters)
                 continue
             if not self._open and not self._stopping.is_set():
                 self._connect()
@@ -215,19 +217,40 @@ class Worker:
                 if not len(backlog):
                     return False
                 break
-            wait = _POLL_SECONDS if deadline is None else deadline - time.monotonic()
-            self._journal.wait(backlog.read_to, max(0.0, min(wait, _POLL_SECONDS)))
+            self._wait(deadline)
         events = backlog.take(batch.max_events, batch.max_bytes)
         if events:
             self._ledger.add(events)
             self._pieces.append(_Piece(events))
         return True
 
+    def _wait(self, deadline: float | None) -> None:
+        """Wait for more to read, and write the cursor down when that is due."""
+        now = time.monotonic()
+        until = now + _POLL_SECONDS
+        if deadline is not None:
+            until = min(until, deadline)
+        if self._cursor.due is not None:
+            until = min(until, self._cursor.due)
+        self._journal.wait(self._backlog.read_to, max(0.0, until - now))
+        self._write_cursor()
+
+    def _write_cursor(self) -> None:
+        """Write the cursor down if that is due, or if this is the end."""
+        due = self._cursor.due
+        if due is None or (time.monotonic() < due and not self._stopping.is_set()):
+            return
+        try:
+            self._cursor.write()
+        except JournalError as error:
+            log.error("cursor_not_written", sink=self.name, cause=str(error))
+            self._stopping.wait(1.0)
+
     def _read(self) -> bool:
         moved = self._backlog.read()
         if moved and not len(self._backlog):
             # Only other sinks' events: the cursor follows, so that they can be pruned.
-            self._journal.advance(self.name, self._backlog.read_to, ())
+            self._cursor.move(self._backlog.read_to, ())
         return moved
 
     def _try_first(self) -> None:
@@ -291,7 +314,7 @@ class Worker:
         to = self._backlog.read_to if nothing_left else prefix.to
         while True:
             try:
-                self._journal.advance(self.name, to, prefix.settled, prefix.dead_letters)
+                self._cursor.move(to, prefix.settled, prefix.dead_letters)
             except JournalError as error:
                 # Delivered, and not written down: a crash now means a duplicate, no loss.
                 log.error("cursor_not_written", sink=self.name, cause=str(error))

@@ -3,12 +3,15 @@
     {"id":…,"type":…,"table":…,"cluster":…,"time":…,"offset":…, and what the type adds}
 
 The part before a record is the same for all records of an entry but for its offset, so it
-is written once and filled in per record.
+is written once. Rows come by the hundred thousand a second: what is done for each of them is
+done by iterators, one step for all rows, without a line of Python in between.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from itertools import repeat
 from typing import Any
 
 import orjson
@@ -16,6 +19,9 @@ import orjson
 from bridge.codec import Codec, Values
 from bridge.events import Alter, Count, Drop, Event, EventType, Gap, Schema, rfc3339
 from bridge.journal import Records
+
+# What `Event` itself does, without its arguments' names.
+_make_event: Callable[[tuple[Any, ...]], Event] = partial(tuple.__new__, Event)
 
 # The entries that are exactly one event.
 Single = Count | Alter | Drop | Gap
@@ -29,6 +35,7 @@ def row_events(
     *,
     key: Sequence[str] | None,
     values: Values,
+    keyed: bool = True,
 ) -> list[Event]:
     """Turn the rows of one entry into events.
 
@@ -40,33 +47,46 @@ def row_events(
         key: columns of the message key; None for the table's primary key. Columns that the
             layout does not have are left out, and without any left a row has no key.
         values: the form of the values, `declared` or `kinetica`.
+        keyed: whether somebody wants the keys; else every row's key is None.
 
     Raises:
         DecodeError: the bytes are no records of the schema.
     """
-    columns = _key_columns(records.schema, key)
-    bodies = codec.transcode(records.payload, records.count, values=values)
-    keys: Sequence[bytes | None] = (
-        codec.transcode(records.payload, records.count, values=values, columns=columns)
+    columns = _key_columns(records.schema, key) if keyed else ()
+    count, type_, table, time = records.count, records.type, records.table, records.time
+    bodies = codec.transcode(records.payload, count, values=values)
+    keys: Iterable[bytes | None] = (
+        codec.transcode(records.payload, count, values=values, columns=columns)
         if columns
-        else [None] * records.count
+        else repeat(None, count)
     )
-    type_: EventType = records.type
-    table, time = records.table, records.time
     head, middle = _frame(journal_id, type_, table, records.cluster, time)
-    identity = f"{journal_id}-"
-    return [
-        Event(
-            offset,
-            f"{identity}{offset}",
-            type_,
-            table,
-            time,
-            row_key,
-            b'%b%d%b%d,"record":%b}' % (head, offset, middle, offset, body),
-        )
-        for offset, (body, row_key) in enumerate(zip(bodies, keys, strict=True), first)
-    ]
+    offsets = range(first, first + count)
+    digits = list(map(str, offsets))
+    in_bytes = " ".join(digits).encode().split()  # a call for all, not one a number
+    rows = zip(
+        offsets,
+        map(f"{journal_id}-".__add__, digits),
+        repeat(type_, count),
+        repeat(table, count),
+        repeat(time, count),
+        keys,
+        map(
+            b"".join,
+            zip(
+                repeat(head, count),
+                in_bytes,
+                repeat(middle, count),
+                in_bytes,
+                repeat(b',"record":', count),
+                bodies,
+                repeat(b"}", count),
+                strict=True,
+            ),
+        ),
+        strict=True,
+    )
+    return list(map(_make_event, rows))
 
 
 def single_event(journal_id: str, offset: int, entry: Single) -> Event:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from bisect import bisect_left
 from types import TracebackType
@@ -16,7 +17,10 @@ class CommitClock:
     """Times what happens inside its `with` block; a block that raises is not counted."""
 
     def __init__(self) -> None:
-        self._times = CommitTimes(BOUNDS, (0,) * (len(BOUNDS) + 1), 0.0)
+        # Guards the two below, so that a reader sees counts and sum of one moment.
+        self._lock = threading.Lock()
+        self._counts = [0] * (len(BOUNDS) + 1)
+        self._seconds = 0.0
         self._started = 0.0
 
     def __enter__(self) -> None:
@@ -31,11 +35,11 @@ class CommitClock:
         if kind is not None:
             return
         seconds = time.perf_counter() - self._started
-        counts = list(self._times.counts)
-        counts[bisect_left(BOUNDS, seconds)] += 1
-        # Replaced whole, so that a reader sees counts and sum of one moment.
-        self._times = CommitTimes(BOUNDS, tuple(counts), self._times.seconds + seconds)
+        with self._lock:
+            self._counts[bisect_left(BOUNDS, seconds)] += 1
+            self._seconds += seconds
 
     def snapshot(self) -> CommitTimes:
         """Return the numbers so far."""
-        return self._times
+        with self._lock:
+            return CommitTimes(BOUNDS, tuple(self._counts), self._seconds)

@@ -76,7 +76,7 @@ def connect_reader(path: Path, *, sealed: bool = False) -> ReadConnection:
 
 def _connect_read_only(path: Path, *, immutable: bool) -> ReadConnection:
     connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?{'immutable=1' if immutable else 'mode=ro'}",
+        f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if immutable else ''}",
         uri=True,
         timeout=_READER_PATIENCE,
         isolation_level=None,

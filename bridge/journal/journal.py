@@ -61,7 +61,7 @@ class Journal:
     """The writer of one journal; safe to use from several threads.
 
     Args:
-        path: a folder; it is created, the one above it is not.
+        path: a folder; it is created with those above it.
         max_size: bytes at which `on_full` applies. The write-ahead logs come on top, 16 MiB
             or the largest append, whichever is more.
         max_age: seconds after which acknowledged entries go.
@@ -288,6 +288,8 @@ class Journal:
         to: int,
         settled: Sequence[Settled],
         dead_letters: Sequence[DeadLetter] = (),
+        *,
+        later: bool = False,
     ) -> None:
         """Move a cursor, count what became of the events, and set some aside, all or nothing.
 
@@ -300,6 +302,9 @@ class Journal:
             to: its new cursor; one below the present cursor changes nothing.
             settled: what became of the events from the cursor on.
             dead_letters: the events set aside.
+            later: whether it may be written down with the next `write_cursors`, or before. A
+                crash until then means duplicates, no more; `cursor` and `accounts` show it at
+                once.
 
         Raises:
             ValueError: `to` is beyond the head.
@@ -313,10 +318,20 @@ class Journal:
         with self._state_lock:
             boundary = log.boundary_between(state.cursor(sink), to, or_head=True)
             lost = state.advance(
-                sink, to, settled, dead_letters, boundary=boundary, now=self._now()
+                sink, to, settled, dead_letters, boundary=boundary, now=self._now(), later=later
             )
         if lost:
             _log.warning("journal_events_lost", sink=sink, before=to, events=lost)
+
+    def write_cursors(self) -> None:
+        """Write down what `advance` left for later.
+
+        Raises:
+            JournalError: the state could not be written; it is still left.
+        """
+        state = self._require_open().state
+        with self._state_lock:
+            state.write()
 
     def wait(self, offset: int, timeout: float) -> bool:
         """Wait until there is an event at `offset`, for at most `timeout` seconds.
@@ -328,7 +343,9 @@ class Journal:
 
     def reader(self) -> JournalReader:
         """Return a reader for one thread; the caller closes it."""
-        return JournalReader(self._path, on_damage=self._note_damage)
+        opened = self._opened
+        extent = None if opened is None else opened.log.extent
+        return JournalReader(self._path, on_damage=self._note_damage, extent=extent)
 
     def prune(self) -> None:
         """Delete segments that are too old or too many; call it every few seconds.
@@ -341,6 +358,7 @@ class Journal:
             self._require_open()
             # Without this a quiet journal would keep its last entries for ever.
             log.roll_if_old()
+        self.write_cursors()
         pruner.prune()
 
     def accounts(self) -> list[Account]:
@@ -377,10 +395,16 @@ class Journal:
         Raises:
             JournalError: the database stayed busy.
         """
-        if offset >= self._require_open().log.head:
+        log = self._require_open().log
+        if offset >= log.head:
             return None
-        with JournalReader(self._path) as reader:
+        with JournalReader(self._path, extent=log.extent) as reader:
             return reader.time_of(offset)
+
+    def damaged(self) -> list[Damage]:
+        """Return the spans found damaged since the journal was opened, in order."""
+        spans = list(self._damaged.values())  # copied at once: readers note more meanwhile
+        return sorted(spans, key=lambda damage: damage.first)
 
     def _note_damage(self, damage: Damage) -> None:
         known = self._damaged.setdefault(damage.last, damage)

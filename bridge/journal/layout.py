@@ -115,17 +115,10 @@ def prepare_folder(journal: Path) -> None:
     """Create the journal's folders where they are missing, and make sure they can be written.
 
     Raises:
-        JournalUnavailable: the folder above is missing, a file stands in the way, or this
-            user may not write there.
+        JournalUnavailable: a file stands in the way, or this user may not write there.
     """
     try:
-        journal.mkdir(exist_ok=True)
-        segments_folder(journal).mkdir(exist_ok=True)
-    except FileNotFoundError as error:
-        raise JournalUnavailable(
-            f"journal {journal}: there is no folder {journal.parent}",
-            hint="create it, or set journal.path to a folder that exists",
-        ) from error
+        segments_folder(journal).mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise JournalUnavailable(
             f"journal {journal}: {error.filename or journal} is no folder",

@@ -21,7 +21,7 @@ from bridge.journal.commit_times import CommitClock
 from bridge.journal.database import is_damage, is_full
 from bridge.journal.layout import SPAN, database_bytes, remove_database
 from bridge.journal.reader import JournalReader
-from bridge.journal.records import CommitTimes, SealedSegment
+from bridge.journal.records import CommitTimes, Extent, SealedSegment
 from bridge.journal.repair import Recovered
 from bridge.journal.rows import Draft
 from bridge.journal.segment import SegmentWriter, create_segment
@@ -64,6 +64,7 @@ class SegmentLog:
         self._grown = threading.Condition()
         self._writer = recovered.writer
         self._sealed = recovered.sealed
+        self._firsts = self._list_firsts()
         self._head = recovered.head
         self._totals = recovered.totals
         self._marks = recovered.marks
@@ -97,6 +98,11 @@ class SegmentLog:
         """Whether the newest segment holds nothing."""
         return self._writer.empty
 
+    def extent(self) -> Extent:
+        """Return what readers in this process need not look up in the folder."""
+        with self._grown:
+            return Extent(self._firsts, self._head)
+
     def close(self) -> None:
         """Seal the newest segment and wake whoever waits. Append lock held."""
         self._writer.seal()
@@ -128,8 +134,8 @@ class SegmentLog:
     def sealed(self) -> tuple[list[SealedSegment], list[Boundary]]:
         """Return the sealed segments, oldest first, and for each the boundary at its end."""
         with self._grown:
-            boundaries = self._boundaries()
-            return list(self._sealed), boundaries[1:]
+            ends = [self._boundary(index) for index in range(1, len(self._firsts))]
+            return list(self._sealed), ends
 
     def boundary_between(self, low: int, high: int, *, or_head: bool = False) -> Boundary | None:
         """Return the last offset above `low` and not above `high` at which totals are known.
@@ -139,11 +145,10 @@ class SegmentLog:
         with self._grown:
             if or_head and low < high == self._head:
                 return Boundary(self._head, dict(self._totals))
-            boundaries = self._boundaries()
-        found = bisect_right(boundaries, high, key=lambda boundary: boundary.offset) - 1
-        if found < 0 or boundaries[found].offset <= low:
-            return None
-        return boundaries[found]
+            found = bisect_right(self._firsts, high) - 1
+            if found < 0 or self._firsts[found] <= low:
+                return None
+            return self._boundary(found)
 
     def totals_at(self, offset: int) -> dict[str, int]:
         """Return the totals at an offset that is stored, as far as they can be read.
@@ -166,6 +171,8 @@ class SegmentLog:
 
     def wait(self, offset: int, timeout: float) -> bool:
         """Wait until there is an event at `offset`; at once False once the log is closed."""
+        if self._head > offset:
+            return True
         with self._grown:
             self._grown.wait_for(lambda: self._head > offset or self._closed, timeout)
             return self._head > offset
@@ -174,6 +181,7 @@ class SegmentLog:
         """Take the oldest sealed segments off the list."""
         with self._grown:
             del self._sealed[:count]
+            self._firsts = self._list_firsts()
 
     def append(self, drafts: Sequence[Draft], marks: Mapping[str, str], size: int) -> int:
         """Write drafts and marks in one durable transaction. Append lock held.
@@ -241,6 +249,7 @@ class SegmentLog:
                     )
                 )
             self._writer = writer
+            self._firsts = self._list_firsts()
         self._suspect = False
 
     def _write(self, drafts: Sequence[Draft], marks: Mapping[str, str]) -> int:
@@ -279,11 +288,13 @@ class SegmentLog:
     def _is_old(self) -> bool:
         return self._now() - self._writer.created > self._segment_age
 
-    def _boundaries(self) -> list[Boundary]:
-        return [
-            *(Boundary(segment.first, segment.totals) for segment in self._sealed),
-            Boundary(self._writer.first, self._writer.totals),
-        ]
+    def _list_firsts(self) -> tuple[int, ...]:
+        return (*(segment.first for segment in self._sealed), self._writer.first)
+
+    def _boundary(self, index: int) -> Boundary:
+        """Return where the segment of that index begins, the newest being the last."""
+        segment = self._sealed[index] if index < len(self._sealed) else self._writer
+        return Boundary(segment.first, segment.totals)
 
     def _failed(self, error: sqlite3.Error | OSError, act: str) -> JournalError:
         full = is_full(error) if isinstance(error, sqlite3.Error) else error.errno == ENOSPC

@@ -48,9 +48,9 @@ SELECT "offset" FROM entries WHERE "offset" <= ? ORDER BY "offset" DESC LIMIT 1;
 SELECT "offset" FROM entries WHERE "offset" >= ? ORDER BY "offset" LIMIT 1;
 
 -- name: read_entries
--- A page. The payload of what is not wanted is not read; wanted is a JSON array of origin ids.
+-- A page. The payload of what is not wanted is not read; unwanted is a JSON array of origin ids.
 SELECT "offset", count, kind, time, origin_id, checksum, detail,
-       CASE WHEN :wanted IS NULL OR origin_id IN (SELECT value FROM json_each(:wanted))
+       CASE WHEN :unwanted IS NULL OR origin_id NOT IN (SELECT value FROM json_each(:unwanted))
             THEN payload END
 FROM entries WHERE "offset" >= :at ORDER BY "offset" LIMIT :limit;
 

@@ -1,7 +1,8 @@
 """Reading the journal: from any thread or process, without a lock, beside a running bridge.
 
 A reader lists the segments anew for every page, so it follows the writer and the pruner
-without talking to either. It holds one segment open; if that file is deleted meanwhile, the
+without talking to either; one that the journal itself made is told where they begin, and at
+the head touches no file. It holds one segment open; if that file is deleted meanwhile, the
 reader notices at its next page and goes on behind it.
 """
 
@@ -29,10 +30,12 @@ from bridge.journal.lock import noted_head
 from bridge.journal.records import (
     Damage,
     DeadLetter,
+    Extent,
     Overview,
     Page,
     SegmentSummary,
     SinkSummary,
+    Stored,
 )
 from bridge.journal.segment_reader import SegmentReader
 from bridge.journal.state_reader import StateReader
@@ -44,12 +47,22 @@ class JournalReader:
     Args:
         path: the journal's folder.
         on_damage: told of every damaged span a page reports.
+        extent: says where the segments begin and what the head is, where the journal is open
+            in this process; else the folder is asked.
     """
 
-    def __init__(self, path: Path, *, on_damage: Callable[[Damage], None] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        on_damage: Callable[[Damage], None] | None = None,
+        extent: Callable[[], Extent] | None = None,
+    ) -> None:
         self._path = path
         self._on_damage = on_damage
+        self._extent = extent
         self._open: SegmentReader | None = None
+        self._looked_at: Sequence[int] = ()  # the segments at the last page
 
     def __repr__(self) -> str:
         return f"<JournalReader of {self._path}>"
@@ -104,10 +117,14 @@ class JournalReader:
             JournalUnavailable: there is no journal here, or it may not be read.
             JournalError: the database stayed busy; try again.
         """
+        entries: Sequence[Stored] = ()
         damaged: list[Damage] = []
         position = start
+        look = self._extent or self._look
         while True:
-            firsts = self._firsts()
+            firsts, head = look()
+            if self._extent is not None and position >= head:
+                break
             if position < firsts[0]:
                 lost_from = max(position, self._pruned_to())
                 if lost_from < firsts[0]:
@@ -115,20 +132,30 @@ class JournalReader:
                 position = firsts[0]
             index = bisect_right(firsts, position) - 1
             sealed = index + 1 < len(firsts)
-            limit = firsts[index + 1] if sealed else noted_head(self._path)
+            limit = firsts[index + 1] if sealed else head
             page = self._read_segment(
-                firsts[index], position, limit, sealed, max_bytes, max_entries, tables
+                firsts[index],
+                position,
+                limit,
+                sealed,
+                max_bytes,
+                max_entries,
+                tables,
+                unchanged=firsts is self._looked_at,
             )
+            self._looked_at = firsts
             if page is None:
+                look = self._look  # somebody deleted a file that the journal knows of
                 continue
             damaged.extend(page.damaged)
             position = page.next
             if page.entries or not sealed or position < limit:
+                entries = page.entries
                 break
         if self._on_damage is not None:
             for damage in damaged:
                 self._on_damage(damage)
-        return Page(page.entries, position, damaged)
+        return Page(entries, position, damaged)
 
     def time_of(self, offset: int) -> int | None:
         """Return when the event at or after an offset was received, None at the head.
@@ -262,10 +289,12 @@ class JournalReader:
         max_bytes: int,
         max_entries: int,
         tables: Collection[str] | None,
+        *,
+        unchanged: bool,
     ) -> Page | None:
         """Read a page of one segment, None where the file is gone and the list is stale."""
         try:
-            segment = self._segment(first, sealed=sealed)
+            segment = self._segment(first, sealed=sealed, unchanged=unchanged)
             return segment.read(
                 position,
                 limit,
@@ -284,15 +313,23 @@ class JournalReader:
                 return Page((), position)
             return Page((), limit, [Damage(position, limit - 1, str(error))])
 
-    def _segment(self, first: int, *, sealed: bool) -> SegmentReader:
+    def _segment(self, first: int, *, sealed: bool, unchanged: bool = False) -> SegmentReader:
+        """Return a reader of a segment; `unchanged` says that no file was made anew since."""
         open_now = self._open
-        if open_now is None or open_now.first != first or open_now.is_stale(sealed=sealed):
+        if (
+            open_now is None
+            or open_now.first != first
+            or (not unchanged and open_now.is_stale(sealed=sealed))
+        ):
             self.close()
             open_now = self._open = SegmentReader(self._path, first, sealed=sealed)
         return open_now
 
     def _gone(self, first: int) -> bool:
         return not segment_path(self._path, first).exists()
+
+    def _look(self) -> Extent:
+        return Extent(self._firsts(), noted_head(self._path))
 
     def _firsts(self) -> list[int]:
         try:

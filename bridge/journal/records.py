@@ -75,6 +75,16 @@ class Page:
     damaged: Sequence[Damage] = ()
 
 
+class Extent(NamedTuple):
+    """Where a journal's segments begin, oldest first, and the head; of one moment.
+
+    `firsts` is replaced, never changed: the same object means the same files.
+    """
+
+    firsts: Sequence[int]
+    head: int
+
+
 @dataclass(frozen=True, slots=True)
 class Settled:
     """A run of `count` events of one table, from `offset` on, that shared one fate."""

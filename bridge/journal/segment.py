@@ -120,7 +120,7 @@ class SegmentWriter:
         try:
             self._connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
             self._next_origin = 1 + self._scalar("SELECT coalesce(max(origin_id), 0) FROM origins")
-            self._measure()
+            self.bytes = self._measured()
         except BaseException:
             self._connection.close()
             raise
@@ -160,9 +160,12 @@ class SegmentWriter:
         connection = self._connection
         try:
             connection.execute("BEGIN IMMEDIATE")
-            connection.executemany(QUERIES["put_origin"], new_origins)
+            if new_origins:
+                connection.executemany(QUERIES["put_origin"], new_origins)
             self._put_entries(rows)
-            connection.executemany(QUERIES["put_mark"], with_checksums(marks))
+            if marks:
+                connection.executemany(QUERIES["put_mark"], with_checksums(marks))
+            size = self._measured()  # inside the transaction, where it takes no lock of its own
             connection.execute("COMMIT")
         except BaseException:
             roll_back(connection)
@@ -172,7 +175,7 @@ class SegmentWriter:
         if drafts:
             self.oldest_time = drafts[0].time if self.oldest_time is None else self.oldest_time
             self.newest_time = drafts[-1].time
-        self._measure()
+        self.bytes = size
         return head
 
     def seal(self) -> None:
@@ -218,8 +221,8 @@ class SegmentWriter:
         self._origins.clear()
         self._by_identity.clear()
 
-    def _measure(self) -> None:
-        self.bytes = self._scalar("PRAGMA page_count") * PAGE_SIZE
+    def _measured(self) -> int:
+        return self._scalar("PRAGMA page_count") * PAGE_SIZE
 
     def _scalar(self, statement: str) -> int:
         return int(self._connection.execute(statement).fetchone()[0])

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -83,6 +83,7 @@ class SegmentReader:
         self._inode = self._inode_now()
         self._origins: dict[int, Origin] = {}
         self._last_origin = 0
+        self._next_entry = first  # an offset at which an entry begins, if there is one
 
     def __repr__(self) -> str:
         return f"<SegmentReader of {self.path.name}>"
@@ -195,7 +196,7 @@ class SegmentReader:
         max_entries: int = 4096,
         tables: Collection[str] | None = None,
     ) -> Page:
-        """Read entries from `start` on, in one short transaction.
+        """Read entries from `start` on, in short transactions.
 
         Args:
             start: an offset; the entry it lies in comes whole.
@@ -211,12 +212,11 @@ class SegmentReader:
         """
         scan = _Scan([], [], start, start)
         try:
-            with self._snapshot():
+            if not self._origins:
                 self._load_origins()
-                wanted = self._wanted(tables)
-                at: int | None = self._floor_or(start, scan)
-                while at is not None and not scan.full:
-                    at = self._walk(scan, at, limit, sealed, wanted, max_bytes, max_entries)
+            at: int | None = start if start == self._next_entry else self._floor_or(start, scan)
+            while at is not None and not scan.full:
+                at = self._walk(scan, at, limit, sealed, tables, max_bytes, max_entries)
         except sqlite3.Error as error:
             if not is_damage(error):
                 raise
@@ -231,26 +231,26 @@ class SegmentReader:
         at: int,
         limit: int,
         sealed: bool,
-        wanted: frozenset[int] | None,
+        tables: Collection[str] | None,
         max_bytes: int,
         max_entries: int,
     ) -> int | None:
         """Add rows from `at` on to the scan; return where to try again, None at the end."""
         start, left = at, max_entries
-        values: dict[str, object] = {"at": at, "limit": left, "wanted": None}
-        if wanted is not None:
-            values["wanted"] = json.dumps(sorted(wanted))
+        values = {"at": at, "limit": left, "unwanted": self._unwanted(tables)}
         try:
-            for row in self._connection.execute(QUERIES["read_entries"], values):
-                left -= 1
-                # A damaged key can lead back, or far beyond the end.
-                if at <= row[0] < limit or not sealed:
-                    at = max(at, row[0] + 1)
-                if sealed and row[0] >= limit and _columns_intact(row):
-                    return None  # a transaction that was reported as failed
-                self._take(scan, row, wanted, max_bytes, max_entries)
-                if scan.full:
-                    return None
+            # Closed at once: a statement that is not at its end holds its transaction open.
+            with closing(self._connection.execute(QUERIES["read_entries"], values)) as rows:
+                for row in rows:
+                    left -= 1
+                    # A damaged key can lead back, or far beyond the end.
+                    if at <= row[0] < limit or not sealed:
+                        at = max(at, row[0] + 1)
+                    if sealed and row[0] >= limit and _columns_intact(row):
+                        return None  # a transaction that was reported as failed
+                    self._take(scan, row, tables, max_bytes, max_entries)
+                    if scan.full:
+                        return None
         except sqlite3.Error as error:
             if not is_damage(error):
                 raise
@@ -266,25 +266,26 @@ class SegmentReader:
         self,
         scan: _Scan,
         row: tuple[Any, ...],
-        wanted: frozenset[int] | None,
+        tables: Collection[str] | None,
         max_bytes: int,
         max_entries: int,
     ) -> None:
         offset, count, kind, time, origin_id, check, detail, payload = row
-        if not _columns_intact(row) or origin_id not in self._origins:
+        origin = self._origin(origin_id) if _columns_intact(row) else None
+        if origin is None:
             scan.trouble = "an entry is damaged"
             return
+        self._next_entry = offset + count
         if offset + count <= scan.position:
             return
         stored: list[Stored] = []
-        if wanted is None or origin_id in wanted:
+        if tables is None or origin.table in tables:
             if (payload is not None and not isinstance(payload, bytes)) or (
                 crc32(payload or b"") != check & 0xFFFFFFFF
             ):
                 scan.trouble = "the payload of an entry is damaged"
                 return
             try:
-                origin = self._origins[origin_id]
                 stored = stored_entries(offset, count, kind, time, origin, detail, payload)
             except (ValueError, KeyError, TypeError) as error:
                 scan.trouble = f"an entry is not understood: {error}"
@@ -304,12 +305,19 @@ class SegmentReader:
                 return
         scan.position = offset + count
 
-    def _wanted(self, tables: Collection[str] | None) -> frozenset[int] | None:
+    def _origin(self, origin_id: int) -> Origin | None:
+        if origin_id > self._last_origin:
+            self._load_origins()  # written since: never later than the entries that name it
+        return self._origins.get(origin_id)
+
+    def _unwanted(self, tables: Collection[str] | None) -> str | None:
+        """Return as a JSON array the origins whose payloads need not be read, None without."""
         if tables is None:
             return None
-        return frozenset(
-            number for number, origin in self._origins.items() if origin.table in tables
-        )
+        unwanted = [
+            number for number, origin in self._origins.items() if origin.table not in tables
+        ]
+        return json.dumps(unwanted) if unwanted else None
 
     def _floor(self, offset: int) -> int:
         row = self._connection.execute(QUERIES["floor_entry"], (offset,)).fetchone()

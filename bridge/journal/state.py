@@ -1,7 +1,8 @@
 """Writing `state.db`: where every sink stands and what became of its events.
 
-Cursors and counts are held in memory and written through, so the numbers shown never wait
-for the disk. A commit is not followed by an fsync (`synchronous=NORMAL`): after a power cut a
+Cursors and counts are held in memory, so the numbers shown never wait for the disk. They are
+written through, or a little later together with others where the caller says that this will
+do. A commit is not followed by an fsync (`synchronous=NORMAL`): after a power cut a
 cursor may stand a little further back, with the counts of that moment, and its events come
 again. Only before segments are deleted is everything forced to disk.
 """
@@ -65,6 +66,7 @@ class State:
         except BaseException:
             self._connection.close()
             raise
+        self._written = dict(self._sinks)  # what the file holds
         self.journal_id = meta["journal_id"]
         self.format = int(meta["format"])
         self.oldest = int(meta["oldest"])
@@ -122,7 +124,8 @@ class State:
 
     def close(self) -> None:
         """Move all into the file and let go of it; may be called twice."""
-        with suppress(sqlite3.Error):
+        with suppress(sqlite3.Error, JournalError):
+            self.write()
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         self._connection.close()
 
@@ -239,6 +242,7 @@ class State:
         *,
         boundary: Boundary | None,
         now: int,
+        later: bool = False,
     ) -> dict[str, int]:
         """Move a cursor, count what became of the events, and set some aside, all in one.
 
@@ -249,6 +253,8 @@ class State:
             dead_letters: events set aside.
             boundary: the last between the present cursor and `to` at which totals are known.
             now: microseconds since the epoch.
+            later: whether it need not be in the file before the next `write`; dead letters
+                must.
 
         Returns:
             Events per table that no run settled and that were discarded at the boundary.
@@ -274,8 +280,21 @@ class State:
             if missing > 0:
                 lost[table] = missing
         kept = [letter for letter in dead_letters if cursor <= letter.offset < to]
-        self._commit({sink: SinkState(to, registered=True, tallies=tallies)}, kept, now=now)
+        moved = SinkState(to, registered=True, tallies=tallies)
+        if later and not kept:
+            self._sinks[sink] = moved
+        else:
+            self._commit({sink: moved}, kept, now=now)
         return lost
+
+    def write(self) -> None:
+        """Write what was left for later.
+
+        Raises:
+            JournalError: it could not be written; it is still left.
+        """
+        if any(state is not self._written.get(sink) for sink, state in self._sinks.items()):
+            self._commit({})
 
     def prune_to(self, boundary: Boundary) -> dict[str, dict[str, int]]:
         """Note that all before a boundary goes, and force the whole state to disk.
@@ -317,7 +336,7 @@ class State:
 
     def _commit(
         self,
-        changed: Mapping[str, SinkState],
+        changed: dict[str, SinkState],
         dead_letters: Sequence[DeadLetter] = (),
         *,
         now: int = 0,
@@ -330,11 +349,13 @@ class State:
                 # One synced commit makes all before it durable too; readers cannot hold it up.
                 connection.execute("PRAGMA synchronous=FULL")
             connection.execute("BEGIN IMMEDIATE")
-            for sink, state in changed.items():
-                self._write(sink, state)
-            connection.executemany(
-                QUERIES["put_dead_letter"], (_letter_row(letter, now) for letter in dead_letters)
-            )
+            after = self._sinks | changed
+            for sink, state in after.items():
+                if state is not self._written.get(sink):
+                    self._write(sink, state)
+            if dead_letters:
+                rows = [_letter_row(letter, now) for letter in dead_letters]
+                connection.executemany(QUERIES["put_dead_letter"], rows)
             if oldest is not None:
                 facts = with_checksums({"oldest": str(oldest)})
                 connection.executemany(QUERIES["put_meta"], facts)
@@ -349,12 +370,13 @@ class State:
             if durable:
                 with suppress(sqlite3.Error):
                     connection.execute("PRAGMA synchronous=NORMAL")
-        self._sinks.update(changed)
+        self._sinks = after
+        self._written = dict(after)
 
     def _write(self, sink: str, state: SinkState) -> None:
         row = (sink, state.cursor, int(state.registered))
         self._connection.execute(QUERIES["put_cursor"], (*row, checksum(*row)))
-        before = self._sinks.get(sink)
+        before = self._written.get(sink)
         self._connection.executemany(
             QUERIES["put_account"],
             [

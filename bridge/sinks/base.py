@@ -118,9 +118,12 @@ class Sink(ABC):
 
     Attributes:
         Settings: the pydantic model of its configuration.
+        keyed: whether it uses `event.key`. A sink that says False saves the work of making
+            the keys of rows, and may find None there.
     """
 
     Settings: ClassVar[type[SinkSettings]]
+    keyed: ClassVar[bool] = True
 
     @abstractmethod
     def __init__(self, settings: SinkSettings) -> None:

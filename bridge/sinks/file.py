@@ -59,6 +59,7 @@ class FileSink(Sink):
     """
 
     Settings: ClassVar[type[SinkSettings]] = FileSettings
+    keyed: ClassVar[bool] = False
 
     def __init__(self, settings: FileSettings) -> None:
         self._settings = settings

@@ -32,6 +32,7 @@ class StdoutSink(Sink):
     """
 
     Settings: ClassVar[type[SinkSettings]] = StdoutSettings
+    keyed: ClassVar[bool] = False
 
     def __init__(self, settings: StdoutSettings) -> None:
         self._settings = settings

@@ -39,6 +39,7 @@ class WebhookSink(Sink):
     """
 
     Settings: ClassVar[type[SinkSettings]] = WebhookSettings
+    keyed: ClassVar[bool] = False
 
     def __init__(self, settings: WebhookSettings, clock: Callable[[], float] = time.time) -> None:
         self._settings = settings

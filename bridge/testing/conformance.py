@@ -84,6 +84,19 @@ class SinkConformance(ABC):
             _includes(self._held(events), events[: begin + 10])
         sink.close()
 
+    def test_a_sink_that_says_it_uses_no_keys_needs_none(self) -> None:
+        """With `keyed = False` rows come without keys, and arrive all the same."""
+        sink = self._opened()
+        if sink.keyed:
+            sink.close()
+            raise unittest.SkipTest("it uses keys")
+        events = [event._replace(key=None) for event in _stream(30)]
+        drive(sink, events)
+        sink.close()
+        _equal("held", sorted(self._held(events)), [event.offset for event in events])
+        if self.order == "key":
+            raise AssertionError("order by key without keys: say keyed = True")
+
     def test_a_new_sink_goes_on_where_the_old_one_ended(self) -> None:
         """A sink closed and another opened add to what is there, and take nothing away."""
         events = _stream(40)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 from hypothesis import given, settings
@@ -58,7 +59,7 @@ def test_batches_hold_as_much_as_may_be_and_every_event_once(
                 assert len(backlog) == before - len(batch)
 
     assert seen == list(range(start, head))
-    for batch, following in zip(batches, batches[1:], strict=False):
+    for batch, following in pairwise(batches):
         size = sum(len(event.value) for event in batch)
         assert 1 <= len(batch) <= max_events
         assert size <= max_bytes or len(batch) == 1

@@ -261,6 +261,16 @@ def test_other_tables_events_are_passed_over(rig: Rig) -> None:
     assert rig.sink.calls == []
 
 
+def test_the_cursor_is_on_the_disk_soon_after_the_last_event(rig: Rig) -> None:
+    """Many batches in a row share a transaction; without more of them it is written by itself."""
+    rig.start(max_events=1)
+    rig.insert(*range(60))
+    rig.wait_settled()
+
+    with JournalReader(rig.folder) as reader:
+        wait_until(lambda: reader.cursors() == [("s", 60)], "it is written")
+
+
 def test_stopping_delivers_what_is_there(rig: Rig) -> None:
     """All that is in the journal, and then the thread ends."""
     rig.insert(*range(50))

@@ -392,9 +392,9 @@ def test_a_second_writer_is_refused_with_the_pid_of_the_first(tmp_path: Path) ->
         pass
 
 
-def test_a_folder_whose_parent_is_missing_is_named(tmp_path: Path) -> None:
-    with pytest.raises(JournalUnavailable, match="there is no folder"):
-        Journal(tmp_path / "no" / "j").open()
+def test_folders_that_are_missing_are_made(tmp_path: Path) -> None:
+    with Journal(tmp_path / "no" / "j"):
+        assert (tmp_path / "no" / "j").is_dir()
 
 
 def test_a_file_in_place_of_the_folder_is_named(tmp_path: Path) -> None:
