@@ -18,7 +18,8 @@ import structlog
 from bridge.codec import IMPLEMENTATION
 from bridge.config import Config, Table
 from bridge.delivery.rendering import Renderer, TableForm
-from bridge.delivery.worker import SinkStats, Worker
+from bridge.delivery.standing import SinkStats
+from bridge.delivery.worker import Worker
 from bridge.history import JournalHistory
 from bridge.journal import Account, Journal, JournalStats
 from bridge.monitor.closing import Closer

@@ -23,6 +23,7 @@ from bridge.delivery.backlog import Backlog
 from bridge.delivery.cursor import Cursor
 from bridge.delivery.ledger import Ledger
 from bridge.delivery.rendering import Renderer
+from bridge.delivery.standing import SinkStats, Standing
 from bridge.errors import BridgeError, JournalError, Reject, Retry
 from bridge.events import Event
 from bridge.journal import Journal
@@ -33,29 +34,6 @@ log = structlog.get_logger()
 _POLL_SECONDS = 0.2
 # How many events after one that fails are tried to tell it from a broken destination.
 _MOST_FOLLOWING = 8
-# A destination that stays away is said again after this many seconds.
-_REMIND_SECONDS = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class SinkStats:
-    """A snapshot of a worker.
-
-    Attributes:
-        state: connecting, delivering or retrying.
-        error: the first cause of the present trouble, None where there is none.
-        oldest: reception time of the oldest event in hand, microseconds, None without any.
-        attempts: calls to the sink.
-        retries: calls that came to nothing.
-        busy_seconds: time spent in the sink.
-    """
-
-    state: str
-    error: str | None
-    oldest: int | None
-    attempts: int
-    retries: int
-    busy_seconds: float
 
 
 @dataclass(slots=True)
@@ -113,10 +91,8 @@ class Worker:
         self._open = False
         self._accepted = 0
         self._stopping = threading.Event()
-        self._state = "connecting"
-        self._error: str | None = None
-        self._said_at = 0.0
-        self._attempts = self._retries = 0
+        self._standing = Standing(name)
+        self._attempts = 0
         self._busy = 0.0
         self._abandoned = False
         self._before: Worker | None = None
@@ -151,11 +127,11 @@ class Worker:
         """Return a snapshot."""
         first = self._ledger.first
         return SinkStats(
-            self._state,
-            self._error,
+            self._standing.state,
+            self._standing.error,
             first.time if first is not None else None,
             self._attempts,
-            self._retries,
+            self._standing.failures,
             self._busy,
         )
 
@@ -190,7 +166,7 @@ class Worker:
                     return  # its sink may be gone from the journal by now
                 # A fault of ours must show: this sink stands still, the others go on.
                 log.exception("sink_failed", sink=self.name)
-                self._state, self._error = "retrying", f"{type(error).__name__}: {error}"
+                self._standing.fail(Retry(_text(error)))
             finally:
                 self._close()
 
@@ -275,7 +251,7 @@ class Worker:
         piece.attempts += 1
         if piece.accepted_before < 0:
             piece.accepted_before = self._accepted
-        self._note_failure(error)
+        self._standing.fail(error)
         if isinstance(error, NotConnected):
             self._close()
         if error.answered and (piece.isolating or piece.attempts >= self._retry.max_attempts):
@@ -296,7 +272,7 @@ class Worker:
         if outcome.delivered:
             self._accepted += 1
         if outcome.error is None:
-            self._note_success()
+            self._standing.succeed()
         return outcome
 
     def _settle(self, outcome: Outcome) -> None:
@@ -387,19 +363,17 @@ class Worker:
     def _connect(self) -> None:
         attempts = 0
         while not self._open:
-            if self._error is None:
-                self._state = "connecting"
             try:
                 self._sink.open()
             except Exception as error:  # noqa: BLE001 (whatever a sink raises, it is not open)
                 attempts += 1
                 cause = error if isinstance(error, Retry) else Retry(_text(error))
-                self._note_failure(cause)
+                self._standing.fail(cause)
                 self._pause(attempts, cause)
             else:
                 self._open = True
-                if self._error is None:
-                    self._state = "delivering"
+                if not self._pieces:
+                    self._standing.succeed()
 
     def _close(self) -> None:
         self._open = False
@@ -407,20 +381,6 @@ class Worker:
             self._sink.close()
         except Exception as error:  # noqa: BLE001 (closing is a courtesy)
             log.warning("sink_close_failed", sink=self.name, cause=_text(error))
-
-    def _note_failure(self, error: Retry) -> None:
-        self._retries += 1
-        self._state = "retrying"
-        self._error = self._error or str(error)
-        now = time.monotonic()
-        if now - self._said_at > _REMIND_SECONDS or self._said_at == 0.0:
-            self._said_at = now
-            log.warning("sink_retrying", sink=self.name, cause=str(error), first=self._error)
-
-    def _note_success(self) -> None:
-        if self._error is not None:
-            log.info("sink_recovered", sink=self.name, was=self._error)
-        self._state, self._error, self._said_at = "delivering", None, 0.0
 
     def _pause(self, attempts: int, error: Retry) -> None:
         if self._stopping.is_set():
