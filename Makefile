@@ -8,13 +8,14 @@ READY  := $(VENV)/.ready
 NATIVE := $(wildcard csrc/*.c csrc/*.h)
 ENGINE ?= docker
 
-.PHONY: help demo test lint format bench compare image clean
+.PHONY: help demo test chaos lint format bench compare image clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo     watch rows travel from an emulated Kinetica to a file and this terminal"
 	@echo "make test     run the tests"
+	@echo "make chaos    random faults for ten minutes, printed so that they can be repeated"
 	@echo "make lint     ruff, mypy --strict, import-linter"
 	@echo "make format   let ruff mend what it can"
 	@echo "make bench    measure, beside the vendor's client"
@@ -46,6 +47,9 @@ lint: $(READY)
 format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+chaos: $(READY)
+	CHAOS_SECONDS=600 $(BIN)/python -m pytest tests/chaos -k random_plans --timeout=1200
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

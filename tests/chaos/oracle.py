@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
-import json
 
 from chaos.ledger import Layout, Ledger
 
@@ -26,6 +27,7 @@ class Outcome:
         layouts: all that the table had.
         dead_lettered: events that the file sink did not get for a stated reason.
         closable: whether gaps can be closed by reading the table.
+        heard_since: when the service listened first; what came before need not be in a gap.
         arrives_by: a moment by which what was inserted had reached the cluster in use; None
             where it is inserted there.
     """
@@ -36,6 +38,7 @@ class Outcome:
     layouts: set[Layout]
     dead_lettered: int
     closable: bool
+    heard_since: float
     arrives_by: float | None = None
 
 
@@ -58,11 +61,12 @@ def violations(ledger: Ledger, outcome: Outcome) -> list[str]:
 
 
 def _wrong_ids(outcome: Outcome) -> list[str]:
-    wrong = []
     by_id: dict[str, Mapping[str, Any]] = {}
-    for event in (*outcome.events, *outcome.posted):
-        if by_id.setdefault(event["id"], event) != event:
-            wrong.append(f"one id, two events: {event} and {by_id[event['id']]}")
+    wrong = [
+        f"one id, two events: {event} and {by_id[event['id']]}"
+        for event in (*outcome.events, *outcome.posted)
+        if by_id.setdefault(event["id"], event) != event
+    ]
     filed = {event["id"] for event in outcome.events}
     posted = {event["id"] for event in outcome.posted}
     if filed != posted:
@@ -115,7 +119,7 @@ def _missing_rows(ledger: Ledger, outcome: Outcome) -> list[str]:
     if outcome.closable and (lost := sorted(set(outcome.present) - delivered)):
         wrong.append(f"{len(lost)} rows of the table never delivered: {_some(lost)}")
     for id_, row in ledger.rows.items():
-        if row.accepted and id_ not in delivered:
+        if row.accepted and row.ended > outcome.heard_since and id_ not in delivered:
             until = (outcome.arrives_by or row.ended) + _TRANSIT_SECONDS
             if not any(_covers(gap, row.began, until) for gap in gaps):
                 wrong.append(f"row {id_} neither delivered nor in a gap: {row}")
@@ -123,8 +127,6 @@ def _missing_rows(ledger: Ledger, outcome: Outcome) -> list[str]:
 
 
 def _covers(gap: Mapping[str, Any], began: float, ended: float) -> bool:
-    from datetime import datetime
-
     since, until = (datetime.fromisoformat(gap[name]).timestamp() for name in ("since", "until"))
     return since <= ended and began <= until
 

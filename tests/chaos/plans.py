@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+# `CHAOS_SEED` makes other plans, `CHAOS_SECONDS` goes on with random ones for so long.
+SEED = int(os.environ.get("CHAOS_SEED", "1"))
+SECONDS = float(os.environ.get("CHAOS_SECONDS", "0"))
+
+LENGTH = 25  # steps in a plan
+LEAST_ROWS = 60  # that a run must have, else it shows nothing
 
 # What a fault of the HTTP side may concern: everything, or one call the bridge needs.
 _ENDPOINTS: tuple[tuple[str, ...], ...] = (
@@ -32,18 +40,19 @@ class Step:
         return f"Step({self.name!r}, {self.arguments!r})"
 
 
-def make_plan(seed: int, length: int, *, kill: bool = False) -> list[Step]:
+def make_plan(seed: int, *, ring: bool = False, kill: bool = False) -> list[Step]:
     """Return a plan; the same seed gives the same one.
 
     Args:
         seed: of the random choice.
-        length: how many steps.
+        ring: whether there are two clusters; a single one is not cut off, since it takes a
+            quarter of a minute until that is noticed.
         kill: whether the bridge may be killed; else it is only restarted.
     """
     chance = random.Random(seed)
     makers: list[tuple[int, Callable[[random.Random], Step]]] = [
-        (8, lambda r: Step("insert", (r.choice((1, 1, 7, 60, 500)),))),
-        (3, lambda r: Step("pause", (r.choice((0.1, 0.4, 1.2)),))),
+        (10, lambda r: Step("insert", (r.choice((1, 1, 7, 60, 500)),))),
+        (5, lambda r: Step("pause", (r.choice((0.1, 0.4, 1.2)),))),
         (2, lambda _: Step("update")),
         (2, lambda _: Step("delete")),
         (2, lambda _: Step("alter_extra")),
@@ -55,7 +64,7 @@ def make_plan(seed: int, length: int, *, kill: bool = False) -> list[Step]:
         (2, lambda r: _http_fault("drop_requests", r)),
         (2, lambda r: Step("drop_connections", (r.randrange(2),))),
         (2, lambda r: Step("forget_monitors", (r.randrange(2),))),
-        (1, lambda r: Step("go_silent", (r.randrange(2),))),
+        (2 * ring, lambda r: Step("go_silent", (r.randrange(2),))),
         (1, lambda r: Step("drain", (r.randrange(2),))),
         (2, lambda _: Step("publish_garbage")),
         (2, lambda _: Step("hook_away")),
@@ -63,13 +72,12 @@ def make_plan(seed: int, length: int, *, kill: bool = False) -> list[Step]:
         (4, lambda _: Step("kill") if kill else Step("restart")),
     ]
     weights = [weight for weight, _ in makers]
-    return [make(chance) for _, make in chance.choices(makers, weights, k=length)]
+    chosen = chance.choices([make for _, make in makers], weights, k=LENGTH)
+    return [Step("insert", (60,)), *(make(chance) for make in chosen)]
 
 
 def _http_fault(name: str, chance: random.Random) -> Step:
-    return Step(
-        name, (chance.randrange(2), chance.choice(_ENDPOINTS), chance.random() < 0.3)
-    )
+    return Step(name, (chance.randrange(2), chance.choice(_ENDPOINTS), chance.random() < 0.3))
 
 
 def shown(seed: int, plan: Sequence[Step]) -> str:

@@ -1,0 +1,135 @@
+"""What the random plans found once, each as the shortest story that shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from services.process import wait_until
+from services.rig import COLUMNS, Database, Rig
+
+from bridge.emulator import Emulator
+
+
+@pytest.fixture
+def cluster() -> Iterator[Emulator]:
+    """One emulated cluster."""
+    with Emulator() as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def database(cluster: Emulator) -> Iterator[Database]:
+    """A program that changes tables on the cluster."""
+    database = Database(cluster)
+    yield database
+    database.close()
+
+
+def test_what_a_table_lost_before_it_was_dropped_is_said(
+    cluster: Emulator, database: Database, tmp_path: Path
+) -> None:
+    """Rows came while nobody heard and went with the table: they lie in a gap before the drop."""
+    database.create()
+    with Rig(tmp_path, [cluster.url]) as rig:
+        rig.wait_live()
+    database.insert_ids(range(5))
+    database.drop()
+
+    with Rig(tmp_path, [cluster.url]) as rig:
+        rig.wait_state("waiting_for_table")
+        wait_until(lambda: rig.events("drop"), "the drop")
+        database.create()
+        rig.wait_live()
+        rig.wait_gaps_closed()
+
+    gap, drop = (rig.events(kind)[0] for kind in ("gap", "drop"))
+    assert (gap["reason"], gap["closed"]) == ("start", False)
+    assert gap["offset"] < drop["offset"]
+
+
+@pytest.mark.parametrize("event", ["insert", "update", "delete"])
+def test_one_monitor_that_is_gone_is_one_gap(
+    cluster: Emulator, database: Database, tmp_path: Path, event: str
+) -> None:
+    """The two that are left are not taken over while they are being cleared."""
+    database.create()
+    with Rig(tmp_path, [cluster.url]) as rig:
+        rig.wait_live()
+        for times in range(1, 6):
+            database.clear(next(m for m in database.monitors() if f"_{event}_" in m))
+            wait_until(lambda n=times: len(rig.events("gap")) >= 2 * n, "the gap is closed")
+            rig.wait_live()
+        database.insert_ids(range(5))
+        rig.wait_ids(range(5))
+
+        assert len(database.monitors()) == 3
+    assert len(rig.events("gap")) == 10
+
+
+def test_rows_that_come_before_a_new_layout_is_known_are_not_mistaken(
+    cluster: Emulator, database: Database, tmp_path: Path
+) -> None:
+    """The table is altered while its monitors are being made; the layouts look alike as bytes."""
+    database.create(columns={**COLUMNS, "at": ["long"]})
+    cluster.hang(["/create/tablemonitor"])
+    with Rig(tmp_path, [cluster.url]) as rig:
+        wait_until(cluster.subscriptions, "the topics are subscribed")
+        database.alter("change_column", "at", column_type="long", column_properties="timestamp")
+        cluster.hang(["/show/table"])  # and the monitors are made
+        wait_until(lambda: len(database.monitors()) == 3, "the monitors")
+        database.insert([{"id": 1, "name": "a", "at": 1_700_000_000_000}])
+        assert cluster.wait_published()
+        cluster.heal()
+        rig.wait_live()
+        rig.wait_gaps_closed()
+        rig.wait_ids([1])
+
+    assert rig.rows()[0]["at"] == "2023-11-14T22:13:20.000Z"
+
+
+def test_a_table_dropped_while_it_is_read_closes_its_gap_once(
+    cluster: Emulator, database: Database, tmp_path: Path
+) -> None:
+    """The read of a table that is gone ends without a word; the new one's gap is its own."""
+    database.create()
+    with Rig(tmp_path, [cluster.url]) as rig:
+        rig.wait_live()
+        cluster.hang(["/get/records"])
+        database.clear(database.monitors()[0])
+        wait_until(lambda: rig.events("gap"), "the gap")
+        database.drop()
+        wait_until(lambda: rig.events("drop"), "the drop")
+        cluster.heal()
+        database.create()
+        database.insert_ids(range(5))
+        rig.wait_live()
+        rig.wait_gaps_closed()
+        rig.wait_ids(range(5))
+
+    stages: dict[str, list[bool]] = {}
+    for gap in rig.events("gap"):
+        stages.setdefault(gap["gap"], []).append(gap["closed"])
+    assert list(stages.values()) == [[False, True]] * len(stages)
+
+
+def test_a_suspended_monitor_is_replaced(
+    cluster: Emulator, database: Database, tmp_path: Path
+) -> None:
+    """Its id is taken by one that says nothing any more: that one is cleared first."""
+    database.create()
+    with Rig(tmp_path, [cluster.url]) as rig:
+        rig.wait_live()
+        for monitor in database.monitors():
+            database.call(
+                "/alter/tablemonitor",
+                topic_id=monitor,
+                monitor_updates_map={"notifications": "suspend"},
+            )
+        database.insert_ids(range(5))
+        rig.wait_gaps_closed()
+        rig.wait_ids(range(5))
+        rig.wait_live()
+        database.insert_ids([5])
+        rig.wait_ids(range(6))

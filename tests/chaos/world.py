@@ -1,0 +1,431 @@
+"""A ring of clusters, the service on it, and a program that changes a table while all fails.
+
+`run` carries out a plan, then heals everything, waits until the service is whole, and returns
+what the oracle finds wrong.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import random
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from chaos.bridges import Bridge, InProcess, OwnProcess, configuration
+from chaos.ledger import Layout, Ledger, Row, content
+from chaos.oracle import Outcome, read_events, violations
+from chaos.plans import Step
+from services.process import wait_until
+from services.rig import TABLE, Database
+from services.webhook import WebhookReceiver
+
+from bridge.emulator import Emulator
+from bridge.emulator.ring import Ring
+from bridge.errors import BridgeError
+from bridge.monitor.subscriber import HEARTBEAT_HORIZON
+from bridge.wire.client import Access, Http
+
+# A program gives up on a call after this; the service's own time-outs are longer.
+_CALL_SECONDS = 1.0
+_WHOLE_SECONDS = 60.0
+_ROWS_BEFORE = 500  # in the table before the service is started, where they are delivered
+_LOAD_PAUSE = 0.01
+
+
+class Program(Database):
+    """The program of a user, which does not wait long for an answer."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        super().__init__(emulator)
+        self._http = Http(emulator.url, Access(), timeout=_CALL_SECONDS)
+
+
+class World:
+    """Everything a run needs. A context manager.
+
+    Args:
+        folder: for journal and files.
+        table: how the service is told to watch the table.
+        key: whether the table has a primary key.
+        members: clusters in the ring.
+        own_process: whether the service runs in a process of its own.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        table: Mapping[str, Any],
+        key: bool,
+        members: int = 1,
+        own_process: bool = False,
+    ) -> None:
+        self.folder = folder
+        self.closable = key or "catch_up" in table
+        self.ledger = Ledger()
+        self.layouts: set[Layout] = set()
+        self._key = key
+        self._table = table
+        self._own_process = own_process
+        self._ring = Ring(members, delay=0.15 if members > 1 else 0.0)
+        self._stack = contextlib.ExitStack()
+        self._lock = threading.RLock()  # rows are inserted in one layout at a time
+        self._versions = itertools.count(1)
+        self._hook_away = False
+        self._received: list[WebhookReceiver] = []
+        self._chance = random.Random(0)
+
+    def __enter__(self) -> Self:
+        with self._stack:
+            self._stack.enter_context(self._ring)
+            self._programs = [
+                self._stack.enter_context(contextlib.closing(Program(member)))
+                for member in self._members
+            ]
+            self._create()
+            if self._table.get("snapshot") == "initial":
+                self.insert(_ROWS_BEFORE)
+            self._hook = self._stack.enter_context(WebhookReceiver())
+            self._received.append(self._hook)
+            self._hook_port = self._hook.port
+            self._stack.callback(self.hook_away)
+            config = configuration(self.folder, self._ring.urls, self._hook.url, self._table)
+            self.bridge: Bridge = (
+                OwnProcess(self.folder, config) if self._own_process else InProcess(config)
+            )
+            self._stack.callback(self.bridge.stop)
+            self.bridge.start()
+            first = ("live", "snapshotting")
+            wait_until(lambda: self.bridge.state() in first, "the first monitors")
+            self._heard_since = time.time()
+            self._stack = self._stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def run(self, plan: Sequence[Step], *, load: bool) -> list[str]:
+        """Carry out a plan and heal; return what is wrong then.
+
+        Args:
+            plan: what to do.
+            load: whether rows are inserted all the while, besides.
+        """
+        with self._load() if load else contextlib.nullcontext():
+            for step in plan:
+                getattr(self, step.name)(*step.arguments)
+                if self.bridge.running:
+                    self.bridge.check_accounts()
+        return self._settle()
+
+    # Operations.
+
+    def insert(self, count: int) -> None:
+        """Insert rows in one call, wherever a cluster takes them."""
+        with self._lock:
+            layout = self._truth()
+            if layout is None:
+                return
+            ids = list(self.ledger.next_ids(count))
+            rows = [Row(layout, time.time()) for _ in ids]
+            self.ledger.rows.update(zip(ids, rows, strict=True))
+            accepted = self._attempt("insert", [content(id_, layout) for id_ in ids])
+            for row in rows:
+                row.ended, row.accepted = time.time(), accepted
+
+    def update(self) -> None:
+        """Give a range of rows another note."""
+        with self._lock:
+            ids, note = self._some_ids(), f"v{next(self._versions)}"
+            self.ledger.note_update(ids, note)
+            self._attempt(
+                "call",
+                "/update/records",
+                table_name=TABLE,
+                expressions=[_range(ids)],
+                new_values_maps=[{"note": note}],
+                records_to_insert=[],
+                records_to_insert_str=[],
+                record_encoding="json",
+                options={},
+            )
+
+    def delete(self) -> None:
+        """Delete a range of rows."""
+        with self._lock:
+            self._attempt("delete", _range(self._some_ids()))
+
+    def alter_extra(self) -> None:
+        """Add the column `extra`, or take it away."""
+        with self._lock:
+            layout = self._truth()
+            if layout is None:
+                return
+            if layout.extra:
+                self.ledger.note_layout_change()
+                self._attempt("alter", "delete_column", "extra")
+            else:
+                self._attempt(
+                    "alter",
+                    "add_column",
+                    "extra",
+                    column_type="int",
+                    column_properties="int8,nullable",
+                )
+            self._truth()
+
+    def alter_at(self) -> None:
+        """Make `at` a timestamp or a long again, which look the same on the wire."""
+        with self._lock:
+            layout = self._truth()
+            if layout is not None:
+                properties = "" if layout.timestamp else "timestamp"
+                self._attempt(
+                    "alter",
+                    "change_column",
+                    "at",
+                    column_type="long",
+                    column_properties=properties,
+                )
+                self._truth()
+
+    def recreate(self, seconds: float) -> None:
+        """Drop the table and make it again after a while."""
+        with self._lock:
+            self._attempt("drop")
+        time.sleep(seconds)
+        with self._lock:
+            self._create()
+
+    # Faults.
+
+    def restart(self) -> None:
+        """Stop the service, change the table, start it again."""
+        self.bridge.stop()
+        self.insert(5)
+        self.bridge.start()
+
+    def kill(self) -> None:
+        """Kill the service, change the table, start it again."""
+        self.bridge.kill()
+        self.insert(5)
+        self.bridge.start()
+
+    def stop_cluster(self, member: int) -> None:
+        """Stop a cluster."""
+        self._member(member).stop()
+
+    def fail(self, member: int, endpoints: tuple[str, ...], after: bool) -> None:
+        """Have a cluster answer 500."""
+        self._member(member).fail(500, endpoints, after=after)
+
+    def hang(self, member: int, endpoints: tuple[str, ...], after: bool) -> None:
+        """Have a cluster not answer."""
+        self._member(member).hang(endpoints, after=after)
+
+    def drop_requests(self, member: int, endpoints: tuple[str, ...], after: bool) -> None:
+        """Have a cluster close connections instead of answering."""
+        self._member(member).drop_requests(endpoints, after=after)
+
+    def drop_connections(self, member: int) -> None:
+        """Cut all connections of a cluster."""
+        self._member(member).drop_connections()
+
+    def forget_monitors(self, member: int) -> None:
+        """Have a cluster lose its table monitors."""
+        self._member(member).forget_monitors()
+
+    def go_silent(self, member: int) -> None:
+        """Cut a cluster off, until the service has left it or its heartbeats have failed.
+
+        A shorter cut loses nothing on a real network, where it is sent again.
+        """
+        cluster = self._member(member)
+        if not cluster.running:
+            return
+        cluster.go_silent()
+        until = time.monotonic() + HEARTBEAT_HORIZON + 2.0
+        while self.bridge.running and self.bridge.cluster() == cluster.url:
+            if time.monotonic() > until:
+                return
+            time.sleep(0.05)
+
+    def drain(self, member: int) -> None:
+        """Have a cluster say that it is catching up."""
+        cluster = self._member(member)
+        if cluster.running:
+            cluster.drain()
+
+    def publish_garbage(self) -> None:
+        """Publish what is no record on the service's own topics."""
+        for cluster in self._members:
+            with cluster.database.lock:
+                topics = [monitor.topic_id for monitor in cluster.database.monitors.all()]
+            for topic in topics:
+                cluster.publish(topic, [b"\xff" * 9])
+
+    def hook_away(self) -> None:
+        """Have the webhook's receiver not listen."""
+        self._hook.stop()
+        self._hook_away = True
+
+    def heal(self) -> None:
+        """End all faults."""
+        with self._lock:
+            for cluster in self._members:
+                cluster.heal()
+                cluster.start()
+            assert self._ring.wait_replicated(30)
+        if self._hook_away:
+            self._hook_away = False
+            self._hook = WebhookReceiver(port=self._hook_port)
+            self._hook.__enter__()
+            self._received.append(self._hook)
+
+    def pause(self, seconds: float) -> None:
+        """Let time pass."""
+        time.sleep(seconds)
+
+    # The rest is not a step.
+
+    @property
+    def _members(self) -> list[Emulator]:
+        return [self._ring[i] for i in range(len(self._ring))]
+
+    def _member(self, number: int) -> Emulator:
+        return self._ring[number % len(self._ring)]
+
+    def _reachable(self) -> int | None:
+        """Return the first cluster that a program can reach and that has what the ring has."""
+        return next((i for i, member in enumerate(self._members) if member.reachable), None)
+
+    def _attempt(self, method: str, *arguments: Any, **keywords: Any) -> bool:
+        """Ask a cluster to change something; False where it is unknown whether it did."""
+        number = self._reachable()
+        if number is None:
+            return False
+        try:
+            getattr(self._programs[number], method)(*arguments, **keywords)
+        except BridgeError:
+            return False
+        return True
+
+    def _create(self) -> None:
+        columns = {
+            "id": ["long", *(["primary_key"] if self._key else [])],
+            "name": ["string", "char32"],
+            "at": ["long"],
+            "note": ["string", "char16"],
+        }
+        self._attempt("create", TABLE, columns)
+        self._truth()
+
+    def _truth(self) -> Layout | None:
+        """Return the layout that the table has, None where there is no table."""
+        number = self._reachable()
+        if number is None:
+            return None
+        database = self._members[number].database
+        with database.lock:
+            table = database.find(TABLE)
+            if table is None:
+                return None
+            kinds = {column.name: column.type for column in table.kind.columns}
+        layout = Layout("extra" in kinds, kinds["at"] == "timestamp")
+        self.layouts.add(layout)
+        return layout
+
+    def _some_ids(self) -> range:
+        end = len(self.ledger.rows)
+        start = self._chance.randrange(end + 1)
+        return range(start, min(end, start + 20))
+
+    @contextlib.contextmanager
+    def _load(self) -> Iterator[None]:
+        over = threading.Event()
+
+        def run() -> None:
+            while not over.wait(_LOAD_PAUSE):
+                self.insert(3)
+
+        thread = threading.Thread(target=run, name="load")
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def _settle(self) -> list[str]:
+        self.heal()
+        if self._truth() is None:
+            self._create()
+        self.bridge.start()
+        assert self._ring.wait_replicated(30)
+        arrives_by = time.time() if len(self._ring) > 1 else None
+        try:
+            wait_until(self._whole, "the service is whole", _WHOLE_SECONDS)
+            self._insert_until_heard()
+            wait_until(self._whole, "the service is whole again", _WHOLE_SECONDS)
+        except AssertionError as error:
+            return [f"{error}: {self.bridge.shown()}"]
+        self.bridge.check_accounts()
+        dead_lettered = self.bridge.dead_lettered()
+        self.bridge.stop()
+        outcome = Outcome(
+            events=self._events(),
+            posted=[event for hook in self._received for event in hook.accepted],
+            present=self._present(),
+            layouts=self.layouts,
+            dead_lettered=dead_lettered,
+            closable=self.closable,
+            heard_since=self._heard_since,
+            arrives_by=arrives_by,
+        )
+        return violations(self.ledger, outcome)
+
+    def _whole(self) -> bool:
+        return self.bridge.whole(closable=self.closable)
+
+    def _insert_until_heard(self) -> None:
+        """See that the stream goes on; the last step may not have been noticed yet."""
+        deadline = time.monotonic() + _WHOLE_SECONDS
+        while True:
+            self.insert(10)
+            assert self._ring.wait_replicated(30)
+            try:
+                wait_until(self._last_arrived, "the last rows arrive", 3.0)
+            except AssertionError:
+                if time.monotonic() > deadline:
+                    raise
+            else:
+                return
+
+    def _last_arrived(self) -> bool:
+        last = len(self.ledger.rows) - 1
+        return any(
+            event["type"] in ("insert", "read") and event["record"]["id"] == last
+            for event in self._events()[-100:]
+        )
+
+    def _events(self) -> list[dict[str, Any]]:
+        return read_events(self.folder / f"{TABLE}.jsonl")
+
+    def _present(self) -> list[int]:
+        database = self._members[0].database
+        with database.lock:
+            return [id_ for (id_,) in database.rows.run(f'SELECT "id" FROM "{TABLE}"')]
+
+
+def _range(ids: range) -> str:
+    return f"id >= {ids.start} and id < {ids.stop}"
