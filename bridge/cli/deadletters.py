@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 import orjson
 
@@ -11,13 +12,19 @@ from bridge.config import find_file, load
 from bridge.events import rfc3339
 from bridge.journal import DeadLetter, JournalReader
 
+# A broken receiver can leave millions; the newest ones tell what is wrong.
+_MOST = 10_000
+
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a JSON object a line for each dead letter, oldest first."""
     config = load(find_file(arguments.config))
     with JournalReader(config.journal.path) as reader:
-        for letter in reader.dead_letters(arguments.sink):
-            print(orjson.dumps(_shown(letter)).decode())
+        letters = reader.dead_letters(arguments.sink, _MOST)
+    if len(letters) == _MOST:
+        print(f"only the newest {_MOST} are shown", file=sys.stderr)
+    for letter in reversed(letters):
+        print(orjson.dumps(_shown(letter)).decode())
     return OK
 
 

@@ -15,7 +15,7 @@ import gpudb
 import pytest
 import yaml
 from services.process import COMMAND, BridgeProcess, EmulatorProcess, run_command, wait_until
-from services.webhook import Answer, WebhookReceiver
+from services.webhook import Answer, Request, WebhookReceiver
 
 GOOD: dict[str, Any] = {
     "kinetica": {"urls": ["http://127.0.0.1:1"]},
@@ -186,6 +186,38 @@ def test_tail_and_journal_read_beside_the_running_service(
         unknown = run_command("tail", "oders", *of)
         assert unknown.returncode == 1
         assert "ki_home.orders" in unknown.stderr
+
+
+def test_dead_letters_are_listed_with_their_reason_and_event(
+    db: gpudb.GPUdb, kinetica: EmulatorProcess, webhook_receiver: WebhookReceiver, tmp_path: Path
+) -> None:
+    """Oldest first, a JSON object a line; the others were delivered."""
+    table = make_table(db)
+    bad = (3, 8)
+
+    def judge(request: Request) -> Answer:
+        ids = [event["record"]["id"] for event in request.events]
+        return Answer(status=422) if set(ids) & set(bad) else Answer()
+
+    webhook_receiver.answer = judge
+    config = {
+        "kinetica": {"urls": [kinetica.url]},
+        "tables": [{"name": "ki_home.orders"}],
+        "sinks": {"hook": {"type": "webhook", "url": webhook_receiver.url}},
+    }
+    with BridgeProcess(tmp_path, config) as bridge:
+        bridge.wait_live()
+        table.insert_records([[n] for n in range(10)])
+        wait_until(lambda: bridge.metric("sink_pending_events") == 0, "nothing is pending")
+        listing = run_command("deadletters", "ls", "-c", str(bridge.config_file), "--sink", "hook")
+        bridge.check_accounts()
+
+    letters = [json.loads(line) for line in listing.stdout.splitlines()]
+    assert [letter["event"]["record"]["id"] for letter in letters] == list(bad)
+    assert all("422" in letter["reason"] for letter in letters)
+    assert [e["record"]["id"] for e in webhook_receiver.accepted] == [
+        n for n in range(10) if n not in bad
+    ]
 
 
 def test_sighup_takes_over_what_changed_and_leaves_the_rest_alone(
