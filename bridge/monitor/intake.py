@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import structlog
@@ -253,12 +254,22 @@ class Intake:
         self._suspect()
 
     def _emit_surely(self, entries: Sequence[Entry], marks: Mapping[str, str]) -> None:
-        """Emit, and where that fails, again: what was received is not given up."""
+        """Emit, and where that fails, again: what was received is not given up.
+
+        What is too much at once is emitted in halves, so that a journal with little room
+        takes what it can; the marks go with the last of them.
+        """
         while True:
             try:
                 self._emit(entries, marks)
             except JournalError as error:
-                reason: GapReason = "journal_full" if isinstance(error, JournalFull) else "overrun"
+                full = isinstance(error, JournalFull)
+                halves = _halves(entries) if full else None
+                if halves is not None:
+                    self._emit_surely(halves[0], {})
+                    entries = halves[1]
+                    continue
+                reason: GapReason = "journal_full" if full else "overrun"
                 if self._blocked != reason or reason == "overrun":
                     log.error("journal_refuses", cause=str(error))
                 self._blocked = reason
@@ -269,6 +280,21 @@ class Intake:
             else:
                 self._blocked = "overrun"
                 return
+
+
+def _halves(entries: Sequence[Entry]) -> tuple[Sequence[Entry], Sequence[Entry]] | None:
+    """Part entries in two, the rows of one among themselves; None where that cannot be."""
+    if len(entries) > 1:
+        middle = len(entries) // 2
+        return entries[:middle], entries[middle:]
+    for entry in entries:
+        if isinstance(entry, Rows) and len(entry.frames) > 1:
+            middle = len(entry.frames) // 2
+            return (
+                [replace(entry, frames=entry.frames[:middle])],
+                [replace(entry, frames=entry.frames[middle:])],
+            )
+    return None
 
 
 def _joins(first: Notification[Route], other: object) -> bool:

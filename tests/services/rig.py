@@ -87,6 +87,7 @@ class Rig:
         self.sinks: dict[str, Any] = {
             "out": {"type": "file", "path": str(folder / "{table}.jsonl")}
         }
+        self.journal: dict[str, Any] = {"path": str(folder / "journal")}
         self._kinetica = {"urls": urls, **kinetica}
         self.supervisor: Supervisor | None = None
 
@@ -104,7 +105,7 @@ class Rig:
     def start(self) -> Self:
         config = {
             "kinetica": self._kinetica,
-            "journal": {"path": str(self.folder / "journal")},
+            "journal": self.journal,
             "tables": self.tables,
             "sinks": self.sinks,
         }
