@@ -67,7 +67,7 @@ class Closer:
             return
         now = time.time()
         snapshot = table.snapshot_due
-        if snapshot or table.unclosed:
+        if snapshot or (table.unclosed and table.reading_order is not None):
             if now >= self._retry_at.get(table, 0.0):
                 self._busy.add(table)
                 table.signal(Signal.SNAPSHOT if snapshot else Signal.CATCH_UP)

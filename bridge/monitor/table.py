@@ -236,7 +236,8 @@ class TableMonitor:
         self.counts.gaps[span.reason] += 1
         gap = Gap(self.name, cluster, now, span.gap, span.since, until, span.reason)
         self._post(gap)
-        if self._closable and self.reading_order is not None:
+        # A layout that is not known yet may turn out to have a key.
+        if self._closable and (self.schema is None or self.reading_order is not None):
             self._set_unclosed([*self.unclosed, gap])
         seconds = round((until - span.since) / 1e6, 3)
         log.warning("gap_ended", table=self.name, cause=span.reason, gap=span.gap, seconds=seconds)

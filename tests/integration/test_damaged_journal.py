@@ -28,7 +28,8 @@ def test_what_a_damaged_segment_held_is_read_from_the_table(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A sink was away while its events were lost: it gets the rows all the same."""
-    monkeypatch.setattr(supervisor, "_UPKEEP_SECONDS", 0.1)
+    # So often that the damage is found before the table is.
+    monkeypatch.setattr(supervisor, "_UPKEEP_SECONDS", 0.001)
     database = Database(cluster)
     database.create()
     port = int(webhook_receiver.url.rsplit(":", 1)[1].split("/")[0])
