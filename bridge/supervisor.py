@@ -111,7 +111,7 @@ class Supervisor:
         journal.open()
         log.info("starting", journal=str(config.journal.path), codec=IMPLEMENTATION)
         # The journal's id is in every event and in the name of every monitor of ours.
-        self._renderer = Renderer(journal.id, _forms(config))
+        self._renderer = Renderer(journal.id, table_forms(config))
         for name in set(journal.sinks()) - config.sinks.keys():
             journal.unregister(name)  # else its cursor would keep events for ever
         settled = min(map(journal.cursor, journal.sinks()), default=0)
@@ -155,7 +155,7 @@ class Supervisor:
                 log.warning(
                     "restart_needed", cause=f"{part} changed, which a reload does not reach"
                 )
-        self._renderer.forms = _forms(config)
+        self._renderer.forms = table_forms(config)
         self._reload_sinks(old, config)
         self._reload_tables(old, config)
         log.info("reloaded", tables=len(config.tables), sinks=len(config.sinks))
@@ -312,7 +312,8 @@ def make_ring(config: Config) -> Ring:
     return Ring(kinetica.urls, lambda url: Cluster(Http(url, access, kinetica.timeout)))
 
 
-def _forms(config: Config) -> dict[str, TableForm]:
+def table_forms(config: Config) -> dict[str, TableForm]:
+    """Return how the rows of each table are written, by qualified name."""
     return {qualified(t.name): TableForm(t.key, t.values) for t in config.tables}
 
 

@@ -7,10 +7,11 @@ import sys
 import time
 
 from bridge.cli.main import OK
-from bridge.config import Config, find_file, load
-from bridge.delivery.rendering import Renderer, TableForm
+from bridge.config import find_file, load
+from bridge.delivery.rendering import Renderer
 from bridge.errors import BridgeError, DecodeError
 from bridge.journal import JournalReader
+from bridge.supervisor import table_forms
 from bridge.wire.calls import qualified
 
 _POLL_SECONDS = 0.1
@@ -29,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
         if start < oldest:
             print(f"events before offset {oldest} are not kept any more", file=sys.stderr)
             start = oldest
-        renderer = Renderer(reader.overview().id, _forms(config))
+        renderer = Renderer(reader.overview().id, table_forms(config))
         _follow(reader, renderer, table, start, arguments.count)
     return OK
 
@@ -65,7 +66,3 @@ def _follow(
         if page.next == position:
             time.sleep(_POLL_SECONDS)
         position = page.next
-
-
-def _forms(config: Config) -> dict[str, TableForm]:
-    return {qualified(t.name): TableForm(t.key, t.values) for t in config.tables}

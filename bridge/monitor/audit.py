@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bridge.errors import DecodeError
+from bridge.events import Schema
 from bridge.monitor.catch_up import count_between
 from bridge.monitor.identity import RowReader, comparable
 from bridge.monitor.seen import History
@@ -99,13 +100,16 @@ class Auditor:
         count = 0
         since = max(table.born_at, low.at - _HISTORY_SLACK)
         follow = self._history.follow(table.name, since)
+        readers: dict[Schema, RowReader] = {}
         try:
             self._barrier()
             for rows in follow.more():
                 if all(c.name != column.name for c in rows.schema.columns):
                     continue
+                if rows.schema not in readers:
+                    readers[rows.schema] = RowReader(rows.schema)
                 try:
-                    decoded = RowReader(rows.schema).rows(rows.payload, rows.count)
+                    decoded = readers[rows.schema].rows(rows.payload, rows.count)
                 except DecodeError:
                     continue
                 for row in decoded:

@@ -191,16 +191,6 @@ class Http:
         except _NOT_AVRO as error:
             raise ReplyNotUnderstood(self.url, endpoint, f"unreadable payload: {error}") from error
 
-    def ping(self, timeout: float) -> bool:
-        """Return whether something that says it is a running Kinetica answers at the URL."""
-        try:
-            response = self._session().get(
-                self.url, timeout=(min(_CONNECT_TIMEOUT, timeout), timeout)
-            )
-        except requests.RequestException:
-            return False
-        return response.ok and "is running" in response.text
-
     def close(self) -> None:
         """Close every thread's connections; may be called twice."""
         with self._lock:
