@@ -19,6 +19,7 @@ WORKDIR /source
 COPY pyproject.toml README.md LICENSE ./
 COPY csrc csrc
 COPY bridge bridge
+COPY kinetica_emulator kinetica_emulator
 RUN python3 -m pip wheel --no-cache-dir --no-deps --wheel-dir /wheel .
 
 RUN set -eu; \

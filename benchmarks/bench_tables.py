@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import harness
-from bridge.emulator.ring import Ring
 from bridge.wire.client import Access, Http
+from kinetica_emulator.ring import Ring
 from tests.services.process import BridgeProcess, wait_until
 
 _IDLE_SECONDS = 10.0

@@ -24,7 +24,7 @@ import gpudb
 import zmq
 
 from benchmarks import orders
-from bridge.emulator import Emulator
+from kinetica_emulator import Emulator
 
 PATIENCE_MS = 30_000
 

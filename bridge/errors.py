@@ -13,7 +13,8 @@
     │   └── JournalFull           no room for another entry
     └── SinkError
         ├── Retry                 the destination may accept this later
-        └── Reject                the destination will never accept this
+        │   └── Disabled          it is gone: what goes there waits for a reload
+        └── Reject                the destination refused this
 
 A message says what failed, on what, and why. `hint` names the command or setting that
 cures it, where one does. No message holds a secret; foreign text is cut short.
@@ -112,22 +113,44 @@ class SinkError(BridgeError):
 
 
 class Retry(SinkError):
-    """The destination may accept this later.
+    """The destination may accept this later: the same events are sent again, after a backoff.
 
     Attributes:
         after: seconds the destination asked us to wait, None if it did not say.
         answered: True where the destination looked at the events and failed, so that one
             of them may be the cause; False where it could not be reached at all.
+        answer: what the destination said, its status first, at most 2 KiB; None where it said
+            nothing.
     """
 
-    def __init__(self, message: str, *, after: float | None = None, answered: bool = False) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        after: float | None = None,
+        answered: bool = False,
+        answer: str | None = None,
+    ) -> None:
         super().__init__(excerpt(message))
         self.after = after
         self.answered = answered
+        self.answer = answer
+
+
+class Disabled(Retry):
+    """The destination is gone for good: what goes there waits until a reload."""
 
 
 class Reject(SinkError):
-    """The destination will never accept this."""
+    """The destination refused this. Whether the event is poison is for the engine to prove.
 
-    def __init__(self, message: str) -> None:
+    Attributes:
+        certain: True where the sink knows by itself that it can never be sent (too large for
+            the broker, say), so that no proof is needed.
+        answer: as for `Retry`.
+    """
+
+    def __init__(self, message: str, *, certain: bool = False, answer: str | None = None) -> None:
         super().__init__(excerpt(message))
+        self.certain = certain
+        self.answer = answer

@@ -53,6 +53,42 @@ class Rows:
     frames: Sequence[bytes]
 
 
+Times = tuple[tuple[int, int], ...]
+"""When the records of a block were received: runs of (records, microseconds), in order."""
+
+ReadCause = Literal["gap", "snapshot", "update"]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Records of one table, layout and cluster that arrived together, validated, as bytes.
+
+    Attributes:
+        table: the qualified name of the table.
+        cluster: the URL they came from.
+        type: insert, or read where they were fetched from the table.
+        schema: their layout; equal schemas that come from one place are one object.
+        payload: the records' Avro bytes one after the other; the schema tells them apart.
+        count: how many records.
+        times: when they were received; the runs add up to `count`.
+        cause: why they were read, None for an insert.
+    """
+
+    table: str
+    cluster: str
+    type: Literal["insert", "read"]
+    schema: Schema
+    payload: bytes
+    count: int
+    times: Times
+    cause: ReadCause | None = None
+
+    @property
+    def time(self) -> int:
+        """When the first of them was received."""
+        return self.times[0][1]
+
+
 @dataclass(frozen=True, slots=True)
 class Count:
     """How many rows one update or delete touched."""
@@ -99,7 +135,7 @@ GapReason = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A span in which events may have been missed; `rows` only once it is closed."""
+    """A span in which events may have been missed; `rows` and `by` only once it is closed."""
 
     table: str
     cluster: str
@@ -110,6 +146,7 @@ class Gap:
     reason: GapReason
     closed: bool = False
     rows: int | None = None
+    by: Literal["quiet", "read", "accepted"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +160,7 @@ class Undecodable:
     reason: str
 
 
-Entry = Rows | Count | Alter | Drop | Gap | Undecodable
+Entry = Rows | Block | Count | Alter | Drop | Gap | Undecodable
 
 EventType = Literal["insert", "update", "delete", "alter", "drop", "read", "gap"]
 

@@ -12,7 +12,7 @@ from typing import Any, Self
 from benchmarks.compare.contenders import Client, Contender, Service, Told
 from benchmarks.compare.measure import Result, is_settled, is_whole, result
 from benchmarks.compare.watched import Database, Load
-from bridge.emulator import Emulator, Ring
+from kinetica_emulator import Emulator, Ring
 from tests.services.process import free_port, wait_until
 
 VENDOR = "vendor's client"

@@ -14,10 +14,10 @@ from typing import Any
 
 import orjson
 
-from bridge.emulator import Emulator
-from bridge.emulator.changes import InsertOptions, insert
 from bridge.errors import BridgeError
 from bridge.wire.client import Access, Http
+from kinetica_emulator import Emulator
+from kinetica_emulator.changes import InsertOptions, insert
 
 TABLE = "ki_home.orders"
 COLUMNS = {"id": ["long", "primary_key"], "label": ["string", "char32"], "at": ["long"]}

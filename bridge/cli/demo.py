@@ -17,10 +17,10 @@ from bridge.admin.server import AdminServer
 from bridge.cli import logs
 from bridge.cli.main import OK
 from bridge.cli.signals import Signals
-from bridge.cli.weather import TABLE, WeatherFeed
 from bridge.config import load
-from bridge.emulator import Emulator
 from bridge.supervisor import Supervisor
+from kinetica_emulator import Emulator
+from kinetica_emulator.weather import TABLE, WeatherFeed
 
 _GRACE = 5.0
 

@@ -9,8 +9,8 @@ from contextlib import ExitStack
 from bridge.cli import logs
 from bridge.cli.main import OK
 from bridge.cli.signals import Signals
-from bridge.cli.weather import WeatherFeed
-from bridge.emulator import Emulator
+from kinetica_emulator import Emulator
+from kinetica_emulator.weather import WeatherFeed
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -8,19 +8,23 @@ is published under the entry-point group `kinetica_bridge.sinks`; its name there
 Life: constructed with its validated settings (stores them, does no I/O), `open()`, any
 number of `deliver(batch)`, `close()`. After an exception from `deliver` the engine calls
 `deliver` again with the same events; after `NotConnected` it calls `close` and `open` first.
-All calls come from one thread, never two at once.
+`deliver` is called from one thread at a time, or from up to `max_in_flight`, never with events of
+one table in two calls at once; the other calls are never made while a `deliver` runs.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import ClassVar, overload
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bridge.errors import Reject, Retry, SinkError
+from bridge.errors import Disabled, Reject, Retry, SinkError
 from bridge.events import Event
+from bridge.lines import Lines, Slice
 from bridge.units import Duration, Size
 
 
@@ -80,37 +84,84 @@ class NotConnected(Retry):
 class Batch(Sequence[Event]):
     """The events of one call, in journal order; frozen across its retries.
 
-    A sink that could deliver only a part marks the others with `fail`; unmarked events
-    count as delivered once `deliver` returns.
+    A sink that writes bytes takes `slices`, or their `data`, as they stand; one that wants events
+    iterates, and each is made as it is asked for. A sink that could deliver only a part marks the
+    others with `fail`; what is not marked counts as delivered once `deliver` returns.
+
+    Args:
+        slices: runs of events of one table each, as encoded.
+
+    Attributes:
+        slices: as given.
+        failed_events: by offset.
+        failed_tables: by table: all its events of this batch.
     """
 
-    __slots__ = ("_events", "failures")
+    __slots__ = ("_starts", "failed_events", "failed_tables", "slices")
 
-    def __init__(self, events: Sequence[Event]) -> None:
-        self._events = events
-        self.failures: dict[int, Retry | Reject] = {}
+    def __init__(self, slices: Sequence[Slice]) -> None:
+        self.slices = slices
+        self._starts = [0, *accumulate(len(each) for each in slices)]
+        self.failed_events: dict[int, Retry | Reject] = {}
+        self.failed_tables: dict[str, Retry | Reject] = {}
 
-    def fail(self, event: Event, error: Retry | Reject) -> None:
-        """Mark one event as not delivered: `Retry` sends it again, `Reject` sets it aside."""
-        self.failures[event.offset] = error
+    @property
+    def id(self) -> str:
+        """The id of the first event."""
+        first = self.slices[0]
+        return first.lines.id(first.start)
+
+    @property
+    def tables(self) -> set[str]:
+        """The tables it holds events of."""
+        return {each.table for each in self.slices}
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all lines, line feeds included."""
+        return sum(each.nbytes for each in self.slices)
+
+    def lines(self) -> list[memoryview]:
+        """Return the bytes of all events, a line each, in as few pieces as they lie in."""
+        return [each.data for each in self.slices]
+
+    def fail(self, what: Event | Slice | str, error: Retry | Reject) -> None:
+        """Mark an event, a slice, or a whole table (by its name) as not delivered.
+
+        `Retry` makes it go out again: the table waits, and later events of it with it. `Reject`
+        says that the destination refused it.
+        """
+        if isinstance(what, str):
+            self.failed_tables[what] = error
+        elif isinstance(what, Slice):
+            self.failed_events.update(dict.fromkeys(range(what.offset, what.end), error))
+        else:
+            self.failed_events[what.offset] = error
 
     @overload
     def __getitem__(self, index: int) -> Event: ...
     @overload
     def __getitem__(self, index: slice) -> Sequence[Event]: ...
     def __getitem__(self, index: int | slice) -> Event | Sequence[Event]:
-        return self._events[index]
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if index < 0:
+            index += len(self)
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        place = bisect_right(self._starts, index) - 1
+        return self.slices[place].event(index - self._starts[place])
 
     def __len__(self) -> int:
-        return len(self._events)
+        return self._starts[-1]
 
     def __iter__(self) -> Iterator[Event]:
-        return iter(self._events)
+        for each in self.slices:
+            for index in range(len(each)):
+                yield each.event(index)
 
     def __repr__(self) -> str:
-        if not self._events:
-            return "<Batch of 0 events>"
-        return f"<Batch of {len(self)} events from {self._events[0].id}>"
+        return f"<Batch of {len(self)} events{f' from {self.id}' if len(self) else ''}>"
 
 
 class Sink(ABC):
@@ -120,10 +171,15 @@ class Sink(ABC):
         Settings: the pydantic model of its configuration.
         keyed: whether it uses `event.key`. A sink that says False saves the work of making
             the keys of rows, and may find None there.
+        ordered_by_key: whether order is per key, so that where one key's event waits the
+            table's other keys go on.
+        max_in_flight: calls to `deliver` at once; a sink may set it in its constructor.
     """
 
     Settings: ClassVar[type[SinkSettings]]
     keyed: ClassVar[bool] = True
+    ordered_by_key: ClassVar[bool] = False
+    max_in_flight: int = 1
 
     @abstractmethod
     def __init__(self, settings: SinkSettings) -> None:
@@ -138,8 +194,10 @@ class Sink(ABC):
 
         Raises:
             Retry: send all of it again, `after` seconds if given.
-            Reject: none of it will ever be accepted.
-            Exception: anything else means Retry.
+            Reject: the body as a whole was refused; the engine finds out what is to blame.
+            Disabled: the destination is gone; what goes there waits for a reload.
+            Exception: anything else is a fault of the sink's own code: logged with its
+                traceback, shown as `failed`, and tried again.
         """
 
     def check(self) -> None:  # noqa: B027 (optional)
@@ -152,6 +210,8 @@ class Sink(ABC):
 __all__ = [
     "Batch",
     "Batching",
+    "Disabled",
+    "Lines",
     "NotConnected",
     "Reject",
     "Retry",
@@ -159,4 +219,5 @@ __all__ = [
     "Sink",
     "SinkError",
     "SinkSettings",
+    "Slice",
 ]

@@ -9,7 +9,7 @@ import pytest
 from services.process import wait_until
 from services.rig import COLUMNS, Database, Rig
 
-from bridge.emulator import Emulator
+from kinetica_emulator import Emulator
 
 
 @pytest.fixture

@@ -24,11 +24,11 @@ from services.process import wait_until
 from services.rig import TABLE, Database
 from services.webhook import WebhookReceiver
 
-from bridge.emulator import Emulator
-from bridge.emulator.ring import Ring
 from bridge.errors import BridgeError
 from bridge.monitor.subscriber import HEARTBEAT_HORIZON
 from bridge.wire.client import Access, Http
+from kinetica_emulator import Emulator
+from kinetica_emulator.ring import Ring
 
 # A program gives up on a call after this; the service's own time-outs are longer.
 _CALL_SECONDS = 1.0

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import gpudb
 import pytest
 
-from bridge.emulator import Emulator
+from kinetica_emulator import Emulator
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from typing import Any
 import gpudb
 import pytest
 
-from bridge.emulator import Emulator
+from kinetica_emulator import Emulator
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
 

@@ -18,8 +18,8 @@ import gpudb
 import pytest
 from gpudb import GPUdbColumnProperty as Property
 
-from bridge.emulator import Emulator, Ring
-from bridge.emulator.endpoints import ENDPOINTS
+from kinetica_emulator import Emulator, Ring
+from kinetica_emulator.endpoints import ENDPOINTS
 
 PROGRAM = Path(__file__).with_name("vendor_monitor_program.py")
 PATIENCE = 90.0

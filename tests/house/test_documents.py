@@ -16,7 +16,7 @@ from services.rig import Database
 
 from bridge.config import parse
 from bridge.config.models import Config
-from bridge.emulator import Emulator
+from kinetica_emulator import Emulator
 
 ROOT = Path(__file__).parents[2]
 

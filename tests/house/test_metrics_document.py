@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from services.rig import Database, Rig
 
 from bridge.admin.server import AdminServer
-from bridge.emulator import Emulator
+from kinetica_emulator import Emulator
 
 ROW = re.compile(
     r"^\| `(kinetica_bridge_\w+)(?:\{([\w,]+)\})?` \| (gauge|counter|histogram) \| .+ \|$",

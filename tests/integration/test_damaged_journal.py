@@ -11,7 +11,7 @@ from services.rig import Database, Rig
 from services.webhook import WebhookReceiver
 
 from bridge import supervisor
-from bridge.emulator import Emulator
+from kinetica_emulator import Emulator
 
 
 @pytest.fixture

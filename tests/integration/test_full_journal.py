@@ -10,8 +10,8 @@ from services.process import wait_until
 from services.rig import TABLE, Database, Rig
 from services.webhook import WebhookReceiver
 
-from bridge.emulator import Emulator
 from bridge.monitor import intake
+from kinetica_emulator import Emulator
 
 ROWS = 24_000
 TEXT = "x" * 200

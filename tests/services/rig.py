@@ -16,10 +16,10 @@ import yaml
 from services.process import wait_until
 
 from bridge.config import parse
-from bridge.emulator import Emulator
 from bridge.monitor.naming import prefix
 from bridge.supervisor import Snapshot, Supervisor
 from bridge.wire.client import Access, Http
+from kinetica_emulator import Emulator
 
 TABLE = "ki_home.orders"
 COLUMNS: dict[str, list[str]] = {"id": ["long", "primary_key"], "name": ["string", "char32"]}

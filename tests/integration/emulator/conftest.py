@@ -13,8 +13,8 @@ import pytest
 import requests
 import zmq
 
-from bridge.emulator import Emulator
-from bridge.emulator.endpoints import ENDPOINTS, ENVELOPE
+from kinetica_emulator import Emulator
+from kinetica_emulator.endpoints import ENDPOINTS, ENVELOPE
 
 BINARY = "application/octet-stream"
 JSON = "application/json"

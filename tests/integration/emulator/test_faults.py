@@ -12,7 +12,7 @@ import pytest
 import requests
 import zmq
 
-from bridge.emulator import Emulator
+from kinetica_emulator import Emulator
 
 SOON = 0.3
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from bridge.emulator import Emulator
+from kinetica_emulator import Emulator
 
 BINARY = "application/octet-stream"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bridge.emulator import Emulator, EmulatorError
+from kinetica_emulator import Emulator, EmulatorError
 
 
 def test_it_starts_and_stops_as_often_as_asked() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import fastavro
 import pytest
 
-from bridge.emulator import Emulator
+from kinetica_emulator import Emulator
 
 COLUMNS = {"id": ["int", "primary_key"], "s": ["string", "char8", "nullable"]}
 SCHEMA = {

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bridge.emulator.identity import MAX_GET_RECORDS_SIZE
+from kinetica_emulator.identity import MAX_GET_RECORDS_SIZE
 
 COLUMNS = {"id": ["int"], "s": ["string", "char8", "nullable"], "d": ["string", "decimal(8,2)"]}
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bridge.emulator import Ring
+from kinetica_emulator import Ring
 
 FAR_AWAY = 3600.0
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bridge.emulator.columns import base_of
-from bridge.emulator.values import bulk_test_of, check_of
 from bridge.events import Column
+from kinetica_emulator.columns import base_of
+from kinetica_emulator.values import bulk_test_of, check_of
 
 FORMS: dict[str, st.SearchStrategy[Any]] = {
     "int": st.integers(-(2**31), 2**31 - 1),

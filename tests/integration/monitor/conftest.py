@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from services.rig import Database
 
-from bridge.emulator import Emulator
+from kinetica_emulator import Emulator
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 from services.process import wait_until
 from services.rig import COLUMNS, TABLE, Database, Rig
 
-from bridge.emulator import Emulator
 from bridge.monitor import audit, closing
+from kinetica_emulator import Emulator
 
 
 @pytest.fixture(autouse=True)

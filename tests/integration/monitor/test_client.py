@@ -12,8 +12,8 @@ import gpudb
 import pytest
 from services.callbacks import Heard
 
-from bridge.emulator import Emulator
 from bridge.monitor import Callback, Client, GPUdbTableMonitor, NotLive, Options
+from kinetica_emulator import Emulator
 
 COLUMNS = [["id", "int", "primary_key"], ["s", "string", "char8", "nullable"]]
 PATIENCE = 30.0

@@ -16,8 +16,8 @@ import pytest
 import structlog
 from services.callbacks import Heard
 
-from bridge.emulator import Emulator, Ring
 from bridge.monitor import Callback, Client, MonitoringAborted, NotLive, Options
+from kinetica_emulator import Emulator, Ring
 
 COLUMNS = [["id", "int", "primary_key"], ["s", "string", "char8", "nullable"]]
 PATIENCE = 30.0

@@ -10,7 +10,7 @@ from typing import Self
 import gpudb
 import pytest
 
-from bridge.emulator import Emulator
+from kinetica_emulator import Emulator
 
 PATIENCE = 60.0
 

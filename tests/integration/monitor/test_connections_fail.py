@@ -10,9 +10,9 @@ from typing import Self
 from services.process import wait_until
 from services.rig import FAST, TABLE, Database, Rig
 
-from bridge.emulator import Emulator
-from bridge.emulator.ring import Ring
 from bridge.errors import BridgeError
+from kinetica_emulator import Emulator
+from kinetica_emulator.ring import Ring
 
 
 class Load:

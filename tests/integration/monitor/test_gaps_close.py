@@ -9,8 +9,8 @@ import pytest
 from services.process import wait_until
 from services.rig import COLUMNS, TABLE, Database, Rig
 
-from bridge.emulator import Emulator
 from bridge.monitor import catch_up
+from kinetica_emulator import Emulator
 
 KEYLESS = {"id": ["long"], "name": ["string"]}
 

@@ -8,7 +8,7 @@ import pytest
 from services.process import wait_until
 from services.rig import COLUMNS, TABLE, Database, Rig
 
-from bridge.emulator import Emulator
+from kinetica_emulator import Emulator
 
 
 def column_names(layout: list[dict[str, object]]) -> list[object]:

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from services.rig import COLUMNS, TABLE, Database
 
-from bridge.emulator import Emulator
 from bridge.errors import (
     ClusterUnavailable,
     ReplyNotUnderstood,
@@ -22,6 +21,7 @@ from bridge.errors import (
 )
 from bridge.wire.calls import Cluster, Query
 from bridge.wire.client import Access, Http
+from kinetica_emulator import Emulator
 
 
 class Liar:

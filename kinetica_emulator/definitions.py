@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from bridge.emulator.errors import RequestError
-from bridge.emulator.sqltext import Token
+from kinetica_emulator.errors import RequestError
+from kinetica_emulator.sqltext import Token
 
 _TYPES: Mapping[str, str] = {
     "BOOLEAN": "boolean",

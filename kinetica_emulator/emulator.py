@@ -6,13 +6,13 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
-from bridge.emulator import network
-from bridge.emulator.database import Database
-from bridge.emulator.endpoints import Endpoint
-from bridge.emulator.faults import Faults
-from bridge.emulator.identity import Identity
-from bridge.emulator.publisher import Publisher
-from bridge.emulator.server import RingLink, Server, Service
+from kinetica_emulator import network
+from kinetica_emulator.database import Database
+from kinetica_emulator.endpoints import Endpoint
+from kinetica_emulator.faults import Faults
+from kinetica_emulator.identity import Identity
+from kinetica_emulator.publisher import Publisher
+from kinetica_emulator.server import RingLink, Server, Service
 
 _EVERYWHERE = ("0.0.0.0", "")  # noqa: S104 (compared with, not bound)
 # Messages kept for one slow subscriber. A server has such a limit; how high is not documented.

@@ -16,9 +16,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from bridge.emulator.emulator import Emulator
-from bridge.emulator.endpoints import Endpoint, Kind
-from bridge.emulator.errors import RequestError
+from kinetica_emulator.emulator import Emulator
+from kinetica_emulator.endpoints import Endpoint, Kind
+from kinetica_emulator.errors import RequestError
 
 _log = logging.getLogger(__name__)
 

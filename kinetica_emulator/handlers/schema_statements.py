@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bridge.emulator.columns import base_of, build_type
-from bridge.emulator.database import Database
-from bridge.emulator.definitions import Definition, Reader, read_definition
-from bridge.emulator.errors import RequestError
-from bridge.emulator.handlers.alter import move_table, rename_table
-from bridge.emulator.layout import LayoutDraft
+from kinetica_emulator.columns import base_of, build_type
+from kinetica_emulator.database import Database
+from kinetica_emulator.definitions import Definition, Reader, read_definition
+from kinetica_emulator.errors import RequestError
+from kinetica_emulator.handlers.alter import move_table, rename_table
+from kinetica_emulator.layout import LayoutDraft
 
 Qualify = Callable[[str], str]
 

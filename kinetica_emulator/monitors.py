@@ -7,8 +7,8 @@ import json
 import uuid
 from dataclasses import dataclass, field
 
-from bridge.emulator.columns import RecordType
-from bridge.emulator.errors import RequestError
+from kinetica_emulator.columns import RecordType
+from kinetica_emulator.errors import RequestError
 
 EVENTS = ("insert", "update", "delete")
 

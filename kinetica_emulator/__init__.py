@@ -2,12 +2,12 @@
 
 Lives here: the HTTP API in Avro and JSON, table monitors over ZeroMQ, rows in SQLite, rings,
 and faults on demand. Does not: anything that the bridge needs to run against a real cluster.
-May import the rooms below it (in fact `errors`, `events` and `wire`); nothing but the command
-line and `testing` imports it.
+Of `bridge` it imports `wire.client` alone, for the weather; of `bridge` the commands `demo` and
+`emulator` alone import it, when they run.
 """
 
-from bridge.emulator.emulator import Emulator
-from bridge.emulator.errors import EmulatorError
-from bridge.emulator.ring import Ring
+from kinetica_emulator.emulator import Emulator
+from kinetica_emulator.errors import EmulatorError
+from kinetica_emulator.ring import Ring
 
 __all__ = ["Emulator", "EmulatorError", "Ring"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bridge.emulator.columns import RecordType
-from bridge.emulator.database import DEFAULT_SCHEMA, Database, Table
-from bridge.emulator.errors import RequestError
-from bridge.emulator.handlers.call import Call
-from bridge.emulator.layout import LayoutDraft
+from kinetica_emulator.columns import RecordType
+from kinetica_emulator.database import DEFAULT_SCHEMA, Database, Table
+from kinetica_emulator.errors import RequestError
+from kinetica_emulator.handlers.call import Call
+from kinetica_emulator.layout import LayoutDraft
 
 # The type of a column added without one. Source: vendor's reference of /alter/table.
 _DEFAULT_COLUMN_TYPE = "double"

@@ -14,8 +14,8 @@ from typing import Any
 
 import fastavro
 
-from bridge.emulator.endpoints import ENVELOPE, Endpoint
-from bridge.emulator.errors import RequestError
+from kinetica_emulator.endpoints import ENVELOPE, Endpoint
+from kinetica_emulator.errors import RequestError
 
 BINARY = "application/octet-stream"
 JSON = "application/json"

@@ -18,8 +18,8 @@ from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 
-from bridge.emulator.errors import RequestError
 from bridge.events import Column
+from kinetica_emulator.errors import RequestError
 
 Check = Callable[[Any], Any]
 BulkTest = Callable[[list[Any]], bool]

@@ -11,11 +11,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from bridge.emulator import sqltext
-from bridge.emulator.database import DEFAULT_SCHEMA
-from bridge.emulator.errors import RequestError
-from bridge.emulator.handlers.call import Call
-from bridge.emulator.monitors import EVENTS, Monitor, random_topic, schema_of
+from kinetica_emulator import sqltext
+from kinetica_emulator.database import DEFAULT_SCHEMA
+from kinetica_emulator.errors import RequestError
+from kinetica_emulator.handlers.call import Call
+from kinetica_emulator.monitors import EVENTS, Monitor, random_topic, schema_of
 
 _NOT_HERE = (
     "datasink_name",

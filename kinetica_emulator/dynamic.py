@@ -12,9 +12,9 @@ from typing import Any
 
 import fastavro
 
-from bridge.emulator.records import Row
-from bridge.emulator.values import to_json, to_wire
 from bridge.events import Column
+from kinetica_emulator.records import Row
+from kinetica_emulator.values import to_json, to_wire
 
 
 def dynamic_reply(columns: Sequence[Column], rows: Sequence[Row], encoding: str) -> dict[str, Any]:

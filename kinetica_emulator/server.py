@@ -18,14 +18,14 @@ import time
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from bridge.emulator import network
-from bridge.emulator.database import Database
-from bridge.emulator.endpoints import ENDPOINTS, Endpoint, Kind, effective_kind
-from bridge.emulator.envelope import BINARY, JSON, decode_request, encode_error, encode_reply
-from bridge.emulator.errors import EmulatorError, RequestError
-from bridge.emulator.faults import Faults
-from bridge.emulator.handlers import HANDLERS, Call
-from bridge.emulator.identity import Identity
+from kinetica_emulator import network
+from kinetica_emulator.database import Database
+from kinetica_emulator.endpoints import ENDPOINTS, Endpoint, Kind, effective_kind
+from kinetica_emulator.envelope import BINARY, JSON, decode_request, encode_error, encode_reply
+from kinetica_emulator.errors import EmulatorError, RequestError
+from kinetica_emulator.faults import Faults
+from kinetica_emulator.handlers import HANDLERS, Call
+from kinetica_emulator.identity import Identity
 
 _log = logging.getLogger(__name__)
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import fastavro
 
-from bridge.emulator.columns import RecordType
-from bridge.emulator.errors import RequestError
-from bridge.emulator.values import bulk_test_of, check_of, from_json, to_json, to_wire
+from kinetica_emulator.columns import RecordType
+from kinetica_emulator.errors import RequestError
+from kinetica_emulator.values import bulk_test_of, check_of, from_json, to_json, to_wire
 
 Row = tuple[Any, ...]
 # What the codec raises for bytes that are no record of the schema.

@@ -15,9 +15,9 @@ from typing import Any
 
 import fastavro
 
-from bridge.emulator.errors import RequestError
 from bridge.events import Column
 from bridge.wire.types import BASE_TYPES, DECLARED_TYPES, declared_type, parse_schema
+from kinetica_emulator.errors import RequestError
 
 # What a column may be marked with besides its declared type; some take a parameter list.
 _MARKS = frozenset(

@@ -15,12 +15,12 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from bridge.emulator.columns import RecordType
-from bridge.emulator.errors import RequestError
-from bridge.emulator.records import Row
-from bridge.emulator.sqltext import quote
-from bridge.emulator.values import check_of, from_json
 from bridge.events import Column
+from kinetica_emulator.columns import RecordType
+from kinetica_emulator.errors import RequestError
+from kinetica_emulator.records import Row
+from kinetica_emulator.sqltext import quote
+from kinetica_emulator.values import check_of, from_json
 
 _STORED = {
     "int": "INTEGER",

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.emulator import sqltext
-from bridge.emulator.columns import RecordType, base_of, build_type
-from bridge.emulator.database import Database, Table
-from bridge.emulator.errors import RequestError
-from bridge.emulator.sqltext import quote
-from bridge.emulator.values import from_json
 from bridge.events import Column
+from kinetica_emulator import sqltext
+from kinetica_emulator.columns import RecordType, base_of, build_type
+from kinetica_emulator.database import Database, Table
+from kinetica_emulator.errors import RequestError
+from kinetica_emulator.sqltext import quote
+from kinetica_emulator.values import from_json
 
 _ZERO: dict[str, Any] = {
     "int": 0,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bridge.emulator.handlers import (
+from kinetica_emulator.handlers import (
     alter,
     catalogue,
     dml,
@@ -18,7 +18,7 @@ from bridge.emulator.handlers import (
     statements,
     system,
 )
-from bridge.emulator.handlers.call import Call, Handler
+from kinetica_emulator.handlers.call import Call, Handler
 
 HANDLERS: Mapping[str, Handler] = {
     "/show/system/properties": system.show_system_properties,

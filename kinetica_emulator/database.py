@@ -13,11 +13,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bridge.emulator.columns import RecordType
-from bridge.emulator.errors import RequestError
-from bridge.emulator.monitors import MonitorSet
-from bridge.emulator.records import zigzag_long
-from bridge.emulator.storage import RowStore
+from kinetica_emulator.columns import RecordType
+from kinetica_emulator.errors import RequestError
+from kinetica_emulator.monitors import MonitorSet
+from kinetica_emulator.records import zigzag_long
+from kinetica_emulator.storage import RowStore
 
 DEFAULT_SCHEMA = "ki_home"
 # Letters, digits and a few signs, no dot: it parts schema and table.

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from bridge.emulator import sqltext
-from bridge.emulator.columns import RecordType
-from bridge.emulator.database import Database, Table
-from bridge.emulator.errors import RequestError
-from bridge.emulator.records import Row, encode_rows, keep, wire_rows
-from bridge.emulator.sqltext import quote
-from bridge.emulator.values import check_of, from_json, now_text
+from kinetica_emulator import sqltext
+from kinetica_emulator.columns import RecordType
+from kinetica_emulator.database import Database, Table
+from kinetica_emulator.errors import RequestError
+from kinetica_emulator.records import Row, encode_rows, keep, wire_rows
+from kinetica_emulator.sqltext import quote
+from kinetica_emulator.values import check_of, from_json, now_text
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.emulator.database import Database
-from bridge.emulator.errors import RequestError
-from bridge.emulator.identity import Identity
+from kinetica_emulator.database import Database
+from kinetica_emulator.errors import RequestError
+from kinetica_emulator.identity import Identity
 
 _TRUTH = {"true": True, "false": False}
 

@@ -7,14 +7,14 @@ import string
 from collections.abc import Mapping
 from typing import Any
 
-from bridge.emulator import sqltext
-from bridge.emulator.changes import InsertOptions, delete, insert, update
-from bridge.emulator.columns import parse_definition
-from bridge.emulator.database import Table
-from bridge.emulator.errors import RequestError
-from bridge.emulator.handlers.call import Call
-from bridge.emulator.records import Row, decode_frames, parse_records, row_of
 from bridge.events import Column
+from kinetica_emulator import sqltext
+from kinetica_emulator.changes import InsertOptions, delete, insert, update
+from kinetica_emulator.columns import parse_definition
+from kinetica_emulator.database import Table
+from kinetica_emulator.errors import RequestError
+from kinetica_emulator.handlers.call import Call
+from kinetica_emulator.records import Row, decode_frames, parse_records, row_of
 
 
 def insert_records(call: Call) -> Mapping[str, Any]:

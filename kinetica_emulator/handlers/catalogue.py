@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bridge.emulator.columns import parse_definition
-from bridge.emulator.database import Table
-from bridge.emulator.errors import RequestError
-from bridge.emulator.handlers.call import Call
+from kinetica_emulator.columns import parse_definition
+from kinetica_emulator.database import Table
+from kinetica_emulator.errors import RequestError
+from kinetica_emulator.handlers.call import Call
 
 
 def has_table(call: Call) -> Mapping[str, Any]:

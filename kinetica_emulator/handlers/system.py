@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bridge.emulator.handlers.call import Call
+from kinetica_emulator.handlers.call import Call
 
 
 def show_system_properties(call: Call) -> Mapping[str, Any]:

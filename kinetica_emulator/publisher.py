@@ -16,8 +16,8 @@ from collections.abc import Iterator, Sequence
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
-from bridge.emulator import network
-from bridge.emulator.errors import EmulatorError
+from kinetica_emulator import network
+from kinetica_emulator.errors import EmulatorError
 
 _Notification = tuple[bytes, Sequence[bytes]]
 

@@ -11,22 +11,22 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from bridge.emulator import sqltext
-from bridge.emulator.changes import InsertOptions, insert
-from bridge.emulator.database import Database, Table
-from bridge.emulator.definitions import Reader
-from bridge.emulator.dynamic import columns_of_result, dynamic_reply
-from bridge.emulator.errors import RequestError
-from bridge.emulator.handlers.call import Call
-from bridge.emulator.handlers.reads import page
-from bridge.emulator.handlers.schema_statements import (
+from bridge.events import Column
+from kinetica_emulator import sqltext
+from kinetica_emulator.changes import InsertOptions, insert
+from kinetica_emulator.database import Database, Table
+from kinetica_emulator.definitions import Reader
+from kinetica_emulator.dynamic import columns_of_result, dynamic_reply
+from kinetica_emulator.errors import RequestError
+from kinetica_emulator.handlers.call import Call
+from kinetica_emulator.handlers.reads import page
+from kinetica_emulator.handlers.schema_statements import (
     alter_statement,
     create_statement,
     drop_statement,
 )
-from bridge.emulator.records import row_of
-from bridge.emulator.sqltext import Token, quote
-from bridge.events import Column
+from kinetica_emulator.records import row_of
+from kinetica_emulator.sqltext import Token, quote
 
 _QUERIES = frozenset({"SELECT", "WITH", "VALUES", "("})
 

@@ -14,7 +14,7 @@ import struct
 import sys
 from collections.abc import Iterator
 
-from bridge.emulator.errors import EmulatorError
+from kinetica_emulator.errors import EmulatorError
 
 # From Linux's asm-generic/socket.h; Python does not name them.
 _SO_ATTACH_FILTER = 26

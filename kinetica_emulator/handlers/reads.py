@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bridge.emulator import sqltext
-from bridge.emulator.database import Table
-from bridge.emulator.dynamic import dynamic_reply
-from bridge.emulator.errors import RequestError
-from bridge.emulator.handlers.call import Call
-from bridge.emulator.identity import MAX_GET_RECORDS_SIZE
-from bridge.emulator.records import Row, encode_rows, format_rows, wire_rows
-from bridge.emulator.sqltext import quote
 from bridge.events import Column
+from kinetica_emulator import sqltext
+from kinetica_emulator.database import Table
+from kinetica_emulator.dynamic import dynamic_reply
+from kinetica_emulator.errors import RequestError
+from kinetica_emulator.handlers.call import Call
+from kinetica_emulator.identity import MAX_GET_RECORDS_SIZE
+from kinetica_emulator.records import Row, encode_rows, format_rows, wire_rows
+from kinetica_emulator.sqltext import quote
 
 _ORDERS = {"": "", "ascending": "ASC", "descending": "DESC"}
 
