@@ -2,8 +2,8 @@
 
 Lives here: the HTTP API in Avro and JSON, table monitors over ZeroMQ, rows in SQLite, rings,
 and faults on demand. Does not: anything that the bridge needs to run against a real cluster.
-Of `bridge` it imports `wire.client` alone, for the weather; of `bridge` the commands `demo` and
-`emulator` alone import it, when they run.
+Of `bridge` it imports `errors`, `events` and `wire`; of `bridge` the commands `demo` and `emulator`
+alone import it, when they run.
 """
 
 from kinetica_emulator.emulator import Emulator
