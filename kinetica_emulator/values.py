@@ -117,7 +117,13 @@ _COMMON_FORMS: Mapping[str, str] = {
 def _all_match(form: str) -> BulkTest:
     # Atomic and possessive: no state is kept per value, however many there are.
     pattern = re.compile(rf"(?>(?:{form})\n)*+", re.ASCII)
-    return lambda values: pattern.fullmatch("\n".join(values) + "\n") is not None
+
+    def test(values: list[str]) -> bool:
+        joined = "\n".join(values) + "\n"
+        # A value with a line feed of its own would pass as two.
+        return joined.count("\n") == len(values) and pattern.fullmatch(joined) is not None
+
+    return test
 
 
 def _decimal_size(arguments: list[str]) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import fastavro
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from bridge.events import Column
@@ -106,6 +106,9 @@ TEXTS = st.one_of(
     ],
 )
 @given(values=st.lists(TEXTS, min_size=1, max_size=5))
+@example(values=["0\n0"])
+@example(values=["1.2.3.4\n1.2.3.4"])
+@example(values=["2000-01-01\n2000-01-01"])
 def test_the_quick_test_never_lets_through_what_the_slow_one_changes(
     type_name: str, values: list[str]
 ) -> None:
