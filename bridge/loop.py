@@ -7,6 +7,7 @@ that is gone all the same shows in `dead`, which `/livez` asks.
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 import time
@@ -149,7 +150,11 @@ class Loop:
 
     def _note(self, error: BaseException) -> None:
         self.faults += 1
-        self.fault = f"{type(error).__name__}: {error}"
-        log.error("loop_failed", loop=self.name, faults=self.faults, exc_info=error)
+        # An error may be of a plug-in, and its text and our answer to it may raise in their turn.
+        self.fault = type(error).__name__
+        with contextlib.suppress(Exception):
+            self.fault = f"{type(error).__name__}: {error}"
+            log.error("loop_failed", loop=self.name, faults=self.faults, exc_info=error)
         if self._failed is not None:
-            self._failed(error)
+            with contextlib.suppress(Exception):
+                self._failed(error)

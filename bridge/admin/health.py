@@ -8,22 +8,38 @@ from __future__ import annotations
 
 from typing import Any
 
+from bridge.events import rfc3339
 from bridge.monitor.states import State
 from bridge.supervisor import Snapshot
 
-_WELL = frozenset({State.LIVE, State.IDLE, State.SNAPSHOTTING, State.CATCHING_UP})
+_WELL = frozenset({State.LIVE, State.IDLE})
 
 
 def readiness(snapshot: Snapshot) -> dict[str, Any]:
-    """Return the body of `/readyz`."""
-    tables = {
-        name: {"state": str(table.state), "reason": table.reason}
-        for name, table in snapshot.tables.items()
-    }
-    sinks = {
-        name: {"state": stats.state, "error": stats.error} for name, stats in snapshot.sinks.items()
-    }
-    well = all(table.state in _WELL for table in snapshot.tables.values()) and all(
-        stats.error is None for stats in snapshot.sinks.values()
+    """Return the body of `/readyz`; `degraded` says that one of the things in it is not well."""
+    well = (
+        all(table.state in _WELL for table in snapshot.tables.values())
+        and not snapshot.gaps
+        and all(s.state == "delivering" and not s.waiting for s in snapshot.sinks.values())
     )
-    return {"status": "ok" if well else "degraded", "tables": tables, "sinks": sinks}
+    return {
+        "status": "ok" if well else "degraded",
+        "tables": {
+            name: {"state": str(table.state), "reason": table.reason}
+            for name, table in snapshot.tables.items()
+        },
+        "sinks": {
+            name: {"state": stats.state, "error": stats.error, "waiting": dict(stats.waiting)}
+            for name, stats in snapshot.sinks.items()
+        },
+        "gaps": [
+            {
+                "gap": gap.gap,
+                "table": gap.table,
+                "since": rfc3339(gap.since),
+                "reason": gap.reason,
+                "why_open": gap.why_open,
+            }
+            for gap in snapshot.gaps
+        ],
+    }

@@ -7,7 +7,8 @@ every sink and table.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from typing import get_args
 
 from prometheus_client.core import (
@@ -22,24 +23,32 @@ from prometheus_client.registry import Collector
 from bridge import __version__
 from bridge.codec import IMPLEMENTATION
 from bridge.events import GapReason
+from bridge.loop import Loop
 from bridge.monitor.states import State
-from bridge.supervisor import Snapshot, Supervisor
+from bridge.supervisor import Reloads, Snapshot, Supervisor
 
 _PREFIX = "kinetica_bridge_"
 _RECEIVED_TYPES = ("insert", "update", "delete", "read")
 
 
 class BridgeCollector(Collector):
-    """Collects everything the bridge counts."""
+    """Collects everything the bridge counts.
 
-    def __init__(self, supervisor: Supervisor) -> None:
+    Args:
+        supervisor: the service.
+        loops: gives the loops of the process.
+    """
+
+    def __init__(self, supervisor: Supervisor, loops: Callable[[], list[Loop]]) -> None:
         self._supervisor = supervisor
+        self._loops = loops
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the families of one snapshot; none before the journal is open."""
-        if not self._supervisor.started:
-            return
+        """Yield the families of one snapshot; few before the journal is open."""
+        yield from _of_process(self._supervisor.reloads, self._loops())
         snapshot = self._supervisor.snapshot()
+        if snapshot is None:
+            return
         yield from _of_bridge(snapshot)
         yield from _of_tables(snapshot)
         yield from _of_sinks(snapshot)
@@ -58,11 +67,28 @@ def _gauge(name: str, text: str, *labels: str) -> GaugeMetricFamily:
     return GaugeMetricFamily(_PREFIX + name, text, labels=labels)
 
 
-def _of_bridge(snapshot: Snapshot) -> Iterator[Metric]:
+def _of_process(reloads: Reloads, loops: Iterable[Loop]) -> Iterator[Metric]:
     info = InfoMetricFamily(_PREFIX + "build", "Version of the bridge and the codec it runs.")
     info.add_metric((), {"version": __version__, "codec": IMPLEMENTATION})
     yield info
 
+    good = _gauge("config_last_reload_successful", "1 if the configuration was last taken over.")
+    good.add_metric((), float(reloads.successful))
+    yield good
+    at = _gauge("config_last_reload_success_timestamp_seconds", "When it last was.")
+    at.add_metric((), reloads.success_at)
+    yield at
+
+    faults = _counter("loop_faults", "Passes of a thread's loop that failed.", "loop")
+    counts: Counter[str] = Counter()
+    for loop in loops:
+        counts[loop.name] += loop.faults
+    for name, count in counts.items():
+        faults.add_metric((name,), count)
+    yield faults
+
+
+def _of_bridge(snapshot: Snapshot) -> Iterator[Metric]:
     failovers = _counter("failovers", "Moves from cluster to cluster.", "from", "to")
     moves = {(a, b): 0 for a in snapshot.ring for b in snapshot.ring if a != b}
     for (left, to), count in (moves | dict(snapshot.failovers)).items():
@@ -72,14 +98,6 @@ def _of_bridge(snapshot: Snapshot) -> Iterator[Metric]:
     queued = _gauge("intake_queued_bytes", "Received and not yet in the journal.")
     queued.add_metric((), snapshot.queued_bytes)
     yield queued
-
-    reloads = snapshot.reloads
-    good = _gauge("config_last_reload_successful", "1 if the configuration was last taken over.")
-    good.add_metric((), float(reloads.successful))
-    yield good
-    at = _gauge("config_last_reload_success_timestamp_seconds", "When it last was.")
-    at.add_metric((), reloads.success_at)
-    yield at
 
     dropped = _counter(
         "intake_dropped_notifications",
@@ -145,6 +163,7 @@ def _of_sinks(snapshot: Snapshot) -> Iterator[Metric]:
         _counter("sink_discarded_events", "Events dropped by a stated policy.", *labels),
         _gauge("sink_pending_events", "Events in the journal, not settled yet.", *labels),
     )
+    lag = _gauge("sink_lag_seconds", "Age of the oldest event not yet acknowledged.", *labels)
     for account in snapshot.accounts:
         values = (
             account.received,
@@ -153,22 +172,25 @@ def _of_sinks(snapshot: Snapshot) -> Iterator[Metric]:
             account.discarded,
             account.pending,
         )
+        lane = (account.sink, account.table)
         for family, value in zip(families, values, strict=True):
-            family.add_metric((account.sink, account.table), value)
+            family.add_metric(lane, value)
+        lag.add_metric(lane, snapshot.lags[lane])
     yield from families
+    yield lag
 
-    lag = _gauge("sink_lag_seconds", "Age of the oldest event not yet acknowledged.", "sink")
     failing = _gauge("sink_failing", "1 while the sink's destination does not accept.", "sink")
+    waiting = _gauge("sink_waiting_tables", "Tables whose lane waits on its own.", "sink")
     attempts = _counter("sink_attempts", "Batches handed to the sink, retries included.", "sink")
     retries = _counter("sink_retries", "Attempts that came to nothing.", "sink")
     busy = _counter("sink_busy_seconds", "Time spent waiting for the destination.", "sink")
     for name, stats in snapshot.sinks.items():
-        lag.add_metric((name,), snapshot.lags[name])
         failing.add_metric((name,), float(stats.error is not None))
+        waiting.add_metric((name,), len(stats.waiting))
         attempts.add_metric((name,), stats.attempts)
         retries.add_metric((name,), stats.retries)
         busy.add_metric((name,), stats.busy_seconds)
-    yield from (lag, failing, attempts, retries, busy)
+    yield from (failing, waiting, attempts, retries, busy)
 
 
 def _of_journal(snapshot: Snapshot) -> Iterator[Metric]:

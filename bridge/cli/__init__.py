@@ -5,6 +5,21 @@ Results go to stdout, everything else to stderr. Exit codes: 0 done or drained, 
 May import everything; nothing imports it.
 """
 
-from bridge.cli.main import main
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bridge.cli.signals import Signals
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Carry out a command line and return its exit code."""
+    signals = Signals()
+    signals.install()
+    # After the handlers: imports take a while, and a signal that comes meanwhile counts.
+    from bridge.cli.main import carry_out  # noqa: PLC0415
+
+    return carry_out(argv, signals)
+
 
 __all__ = ["main"]

@@ -7,6 +7,7 @@ terminal.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -25,11 +26,10 @@ from kinetica_emulator.weather import TABLE, WeatherFeed
 _GRACE = 5.0
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace, signals: Signals) -> int:
     """Run until Ctrl-C, or for `--seconds`."""
     logs.configure("warning", None)
-    signals = Signals()
-    signals.install()
+    signals.give_back(signal.SIGHUP)
     folder = Path(tempfile.mkdtemp(prefix="kinetica-bridge-demo-"))
     with Emulator() as emulator, WeatherFeed(emulator.url) as feed:
         config_file = _write_config(folder, emulator)
@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
             {_ending(arguments.seconds)}
         """)
         feed.start()
-        signals.wait(arguments.seconds)
+        signals.wait_for_stop(arguments.seconds)
         feed.stop()
         drained = supervisor.stop(_GRACE)
         admin.stop()

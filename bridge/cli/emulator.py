@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 from contextlib import ExitStack
 
 from bridge.cli import logs
@@ -13,11 +14,10 @@ from kinetica_emulator import Emulator
 from kinetica_emulator.weather import WeatherFeed
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace, signals: Signals) -> int:
     """Start it, print one line of JSON that says where it listens, and wait."""
     logs.configure("info", None)
-    signals = Signals()
-    signals.install()
+    signals.give_back(signal.SIGHUP)
     emulator = Emulator(
         host=arguments.host,
         port=arguments.port,
@@ -31,5 +31,5 @@ def run(arguments: argparse.Namespace) -> int:
             running.enter_context(WeatherFeed(emulator.url)).start()
         place = {"url": emulator.url, "monitor_port": emulator.monitor_port}
         print(json.dumps(place), flush=True)
-        signals.wait()
+        signals.wait_for_stop()
     return OK

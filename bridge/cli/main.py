@@ -9,18 +9,30 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from bridge import __version__
+from bridge.cli.signals import Signals
 from bridge.errors import BridgeError, ConfigurationError
 
 OK, RUNTIME, USAGE, ENVIRONMENT = 0, 1, 2, 3
 
+# Commands that run until a signal ends them; what they are given beside the arguments.
+_LASTING = frozenset({"run", "demo", "emulator"})
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Carry out a command line and return its exit code."""
-    parser = _parser()
-    arguments = parser.parse_args(argv)
+
+def carry_out(argv: Sequence[str] | None, signals: Signals) -> int:
+    """Carry out a command line and return its exit code.
+
+    Args:
+        argv: the arguments, None for those of the process.
+        signals: installed; given back where the command has no use for them.
+    """
+    _fill_standard_descriptors()
+    arguments = _parser().parse_args(argv)
+    if arguments.module not in _LASTING:
+        signals.give_back()
     try:
         # Imported when asked for: `health` runs every few seconds and needs nearly nothing.
-        code: int = import_module(f"bridge.cli.{arguments.module}").run(arguments)
+        run = import_module(f"bridge.cli.{arguments.module}").run
+        code: int = run(arguments, signals) if arguments.module in _LASTING else run(arguments)
     except ConfigurationError as error:
         print(error, file=sys.stderr)
         return USAGE
@@ -34,6 +46,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return code
+
+
+def _fill_standard_descriptors() -> None:
+    """Open what the caller has closed, before a file of ours gets its number."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 def _parser() -> argparse.ArgumentParser:

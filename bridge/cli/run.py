@@ -3,62 +3,90 @@
 from __future__ import annotations
 
 import argparse
-import gc
-import time
-from pathlib import Path
+import os
+import sys
+import threading
 
 import structlog
 
 from bridge.admin.server import AdminServer
 from bridge.cli import logs
-from bridge.cli.main import OK
+from bridge.cli.main import OK, RUNTIME
 from bridge.cli.signals import Signals
-from bridge.config import Config, find_file, load
-from bridge.errors import ConfigurationError
-from bridge.supervisor import Supervisor
+from bridge.config import find_file, load
+from bridge.loop import Deadline
+from bridge.supervisor import Control, Supervisor
 
 log = structlog.get_logger()
 
+# How often the main thread looks whether the others are still there.
+_WATCHDOG_SECONDS = 1.0
+# The part of the grace period that is kept for an exit which nobody can hold up.
+_EXIT_SHARE, _EXIT_SECONDS = 0.2, 0.5
 
-def run(arguments: argparse.Namespace) -> int:
+
+def run(arguments: argparse.Namespace, signals: Signals) -> int:
     """Run until SIGTERM or SIGINT, then drain; SIGHUP reloads.
 
     What could not be delivered waits in the journal.
     """
+    if signals.stop:
+        return OK
     path = find_file(arguments.config)
     config = load(path)
-    logs.configure(config.log.level, config.log.format)
-    signals = Signals()
-    signals.install(reload=True)
+    instance = "" if config.instance == "default" else config.instance
+    logs.configure(config.log.level, config.log.format, instance)
     supervisor = Supervisor(config)
+    control = Control(supervisor, lambda: load(path), signals.wake)
     # The port first: a second service on this machine must not touch the journal.
-    admin = AdminServer(supervisor, config.admin.host, config.admin.port)
+    admin = AdminServer(supervisor, config.admin.host, config.admin.port, extra=[control.loop])
     admin.start()
-    try:
-        supervisor.start()
-        _collect_seldom()
-        while signals.wait():
-            config = _reload(supervisor, path, config)
-        supervisor.stop(config.shutdown.grace)
-    finally:
-        admin.stop()
+    control.start()
+    code = _watch(signals, control, admin)
+    _stop(signals, supervisor, control, supervisor.grace, code)
+    admin.stop()
+    if control.failure is not None:
+        raise control.failure
+    return code
+
+
+def _watch(signals: Signals, control: Control, admin: AdminServer) -> int:
+    """Wait for the end, and return the exit code that belongs to its cause."""
+    while not signals.stop and control.failure is None:
+        signals.wait(_WATCHDOG_SECONDS)
+        if signals.take_reload():
+            control.reload()
+        dead = admin.dead_loops()
+        if dead:
+            log.critical("thread_gone", loops=dead)
+            return RUNTIME
     return OK
 
 
-def _collect_seldom() -> None:
-    # Events make no cycles and come by the million: looking for some cost a tenth of the time.
-    gc.freeze()
-    gc.set_threshold(50_000, 50, 1000)
+def _stop(
+    signals: Signals, supervisor: Supervisor, control: Control, grace: float, code: int
+) -> None:
+    """Drain and stop; whatever hangs is left behind once the grace period is over."""
+    deadline = Deadline(grace - min(_EXIT_SECONDS, grace * _EXIT_SHARE) / 2)
+    stopped = threading.Event()
+    drained = False
 
+    def stop() -> None:
+        nonlocal drained
+        drained = supervisor.stop(grace - min(_EXIT_SECONDS, grace * _EXIT_SHARE))
+        stopped.set()
+        signals.wake()
 
-def _reload(supervisor: Supervisor, path: Path, present: Config) -> Config:
-    """Take over the file as it is now; a bad one changes nothing."""
-    try:
-        config = load(path)
-    except ConfigurationError as error:
-        supervisor.reloads.successful = False
-        log.error("reload_refused", problems=error.problems)
-        return present
-    supervisor.reload(config)
-    supervisor.reloads.successful, supervisor.reloads.success_at = True, time.time()
-    return config
+    control.stop()
+    threading.Thread(target=stop, name="stop", daemon=True).start()
+    while not stopped.is_set() and not deadline.passed:
+        signals.wait(deadline.left)
+    if stopped.is_set() and (drained or control.failure is not None):
+        return
+    if not stopped.is_set():
+        log.error("stop_cut_short", cause="something hangs; what is left waits in the journal")
+    if control.failure is not None:
+        print(f"kinetica-bridge: {control.failure}", file=sys.stderr)
+        code = RUNTIME
+    # A thread that hangs in a destination or on the disk would hold up an orderly exit.
+    os._exit(code)

@@ -1,55 +1,95 @@
-"""Signals of a long-running command: the first one drains, a second one exits at once."""
+"""Signals of a long-running command: the first one drains, a second one exits at once.
+
+The kernel gives a signal to any thread, while Python runs handlers in the main one alone: so
+the main thread waits on a descriptor that the interpreter writes to whichever thread was hit.
+Light on imports, as it is the first thing that the command does.
+"""
 
 from __future__ import annotations
 
 import os
+import select
 import signal
-import threading
 import time
 from types import FrameType
+from typing import Any
 
 
 class Signals:
-    """Waits for SIGTERM, SIGINT and SIGHUP.
+    """SIGTERM, SIGINT and SIGHUP, noted for whoever waits. Used by the main thread.
 
-    Install it in the main thread. A second SIGTERM or SIGINT ends the process with 143 or
-    130, with no further ado: whoever sends it has waited long enough.
+    A second SIGTERM or SIGINT ends the process with 143 or 130, with no further ado: whoever
+    sends it has waited long enough.
+
+    Attributes:
+        stop: whether the process was asked to end.
     """
 
     def __init__(self) -> None:
-        self._stop = False
+        self.stop = False
         self._reload = False
-        self._came = threading.Event()
+        self._came: list[int] = []
+        self._before: dict[int, Any] = {}
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._read, False)
+        os.set_blocking(self._write, False)
 
-    def install(self, *, reload: bool = False) -> None:
-        """Take over SIGTERM and SIGINT, and where it means something SIGHUP."""
-        signal.signal(signal.SIGTERM, self._note_stop)
-        signal.signal(signal.SIGINT, self._note_stop)
-        if reload:
-            signal.signal(signal.SIGHUP, self._note_reload)
+    def install(self) -> None:
+        """Take over the three signals."""
+        signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            self._before[number] = signal.signal(number, self._note)
 
-    def wait(self, seconds: float | None = None) -> bool:
-        """Wait until asked to end, or for some seconds.
+    def give_back(self, *numbers: int) -> None:
+        """Put back what these signals did before; one that came meanwhile does it now."""
+        for number in numbers or tuple(self._before):
+            signal.signal(number, self._before.pop(number))
+            if number in self._came:
+                os.kill(os.getpid(), number)
+        if not self._before:
+            signal.set_wakeup_fd(-1)
 
-        Returns:
-            True where a reload was asked for meanwhile: wait again afterwards.
+    def wait(self, seconds: float | None = None) -> None:
+        """Wait until a signal comes, or `wake` is called, or for some seconds.
+
+        What came before the call and was not waited for ends it at once: look at `stop` and
+        `take_reload` afterwards.
         """
-        deadline = None if seconds is None else time.monotonic() + seconds
-        while not self._stop:
-            left = None if deadline is None else deadline - time.monotonic()
-            if (left is not None and left <= 0) or self._reload:
-                break
-            self._came.wait(left)
-            self._came.clear()
-        reload, self._reload = self._reload and not self._stop, False
-        return reload
+        poll = select.poll()
+        poll.register(self._read, select.POLLIN)
+        if poll.poll(None if seconds is None else max(0.0, seconds) * 1000):
+            try:
+                while os.read(self._read, 4096):
+                    pass
+            except BlockingIOError:
+                pass
 
-    def _note_stop(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 (signature)
-        if self._stop:
+    def wait_for_stop(self, seconds: float | None = None) -> None:
+        """Wait until asked to end, or for some seconds."""
+        end = None if seconds is None else time.monotonic() + seconds
+        while not self.stop and (end is None or time.monotonic() < end):
+            self.wait(None if end is None else end - time.monotonic())
+
+    def wake(self) -> None:
+        """Let `wait` return; any thread may call it."""
+        try:
+            os.write(self._write, b"\0")
+        except BlockingIOError:
+            pass  # the pipe is full of reasons to wake up
+
+    def take_reload(self) -> bool:
+        """Whether a reload was asked for since the last call; several count as one."""
+        if not self._reload:
+            return False
+        # In this order: a signal from here on is for the reload after this one.
+        self._reload = False
+        return True
+
+    def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 (signature)
+        self._came.append(number)
+        if number == signal.SIGHUP:
+            self._reload = True
+        elif self.stop:
             os._exit(128 + number)
-        self._stop = True
-        self._came.set()
-
-    def _note_reload(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 (signature)
-        self._reload = True
-        self._came.set()
+        else:
+            self.stop = True

@@ -148,6 +148,10 @@ class Journal(Section):
             "and counts them as discarded."
         ),
     )
+    linger: Duration = Field(
+        default=0.005,
+        description="How long a steady trickle of rows may wait for its commit.",
+    )
 
 
 class CatchUp(Section):
@@ -255,6 +259,10 @@ class Config(Section):
     than one setting.
     """
 
+    instance: Text = Field(
+        default="default",
+        description="A name for this bridge, one of several; in every line of its log.",
+    )
     kinetica: Kinetica = Field(description="Where Kinetica is and who we are there.")
     journal: Journal = Field(
         default=Journal(), description="The durable log between Kinetica and the sinks."

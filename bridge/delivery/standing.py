@@ -30,7 +30,8 @@ class SinkStats:
 
     state: str
     error: str | None
-    oldest: int | None
+    oldest: dict
+    waiting: dict
     attempts: int
     retries: int
     busy_seconds: float

@@ -61,7 +61,9 @@ class Intake:
         suspect: called when a frame did not fit its layout: it may have changed.
     """
 
-    def __init__(self, emit: Emit, suspect: Callable[[], None]) -> None:
+    loops = ()
+
+    def __init__(self, emit: Emit, suspect: Callable[[], None], linger=0.0) -> None:
         self._emit = emit
         self._suspect = suspect
         self._queue: deque[Item] = deque()

@@ -1,0 +1,98 @@
+"""What health and metrics show, of one moment."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from bridge.delivery.worker import SinkStats
+from bridge.events import GapReason
+from bridge.journal import Account, Journal, JournalStats
+from bridge.monitor.states import State
+from bridge.monitor.table import TableMonitor
+
+
+@dataclass(slots=True)
+class Reloads:
+    """Whether the configuration was last taken over, and when: as Prometheus itself says it."""
+
+    successful: bool = True
+    success_at: float = field(default_factory=time.time)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenGap:
+    """A gap that is not closed, the span that has not ended yet included.
+
+    Attributes:
+        since: microseconds since the epoch.
+        why_open: in words.
+    """
+
+    gap: str
+    table: str
+    since: int
+    reason: GapReason
+    why_open: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that health and metrics show, read in one go.
+
+    Attributes:
+        ready: whether every table was tried once.
+        lags: seconds by sink and table, the age of the oldest event not yet acknowledged.
+    """
+
+    ready: bool
+    tables: Mapping[str, TableMonitor]
+    gaps: list[OpenGap]
+    sinks: Mapping[str, SinkStats]
+    lags: Mapping[tuple[str, str], float]
+    accounts: list[Account]
+    journal: JournalStats
+    failovers: Mapping[tuple[str, str], int]
+    ring: list[str]
+    cluster: str
+    queued_bytes: int
+    dropped_notifications: int
+    unknown_messages: int
+
+
+def open_gaps(tables: Iterable[TableMonitor]) -> Iterator[OpenGap]:
+    """Yield the gaps that are open, of each table the oldest first."""
+    for table in tables:
+        for gap in table.unclosed:
+            yield OpenGap(gap.gap, table.name, gap.since, gap.reason, _why_open(table))
+        span = table.span
+        if span is not None:
+            yield OpenGap(span.gap, table.name, span.since, span.reason, "it goes on")
+
+
+def _why_open(table: TableMonitor) -> str:
+    if table.state in (State.CATCHING_UP, State.SNAPSHOTTING):
+        return "the table is being read"
+    if table.schema is None:
+        return "the table is not there to be read"
+    if table.reading_order is None:
+        return "the table has no primary key and no catch_up column to read it by"
+    return f"it was not read yet: {table.reason}" if table.reason else "it was not read yet"
+
+
+def lags(
+    journal: Journal, sinks: Mapping[str, SinkStats], accounts: Iterable[Account], now: float
+) -> dict[tuple[str, str], float]:
+    """Return the age in seconds of each lane's oldest event that is not acknowledged, else 0."""
+    found: dict[tuple[str, str], float] = {}
+    for account in accounts:
+        oldest = None
+        if account.pending:
+            oldest = sinks[account.sink].oldest.get(account.table)
+            if oldest is None:
+                lane = journal.lanes(account.sink).get(account.table)
+                oldest = journal.time_of(lane.start) if lane is not None else None
+        age = max(0.0, now - oldest / 1e6) if oldest is not None else 0.0
+        found[account.sink, account.table] = age
+    return found
