@@ -10,7 +10,7 @@ import json
 import select
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -50,15 +50,22 @@ class AdminServer:
         host: address to listen on, or a name for some.
         port: 0 for a free one.
         extra: loops of the process besides those of the service.
+        hide: takes out of a page what must not be shown.
 
     Raises:
         BridgeError: it cannot listen there.
     """
 
     def __init__(
-        self, supervisor: Supervisor, host: str, port: int, extra: Sequence[Loop] = ()
+        self,
+        supervisor: Supervisor,
+        host: str,
+        port: int,
+        extra: Sequence[Loop] = (),
+        hide: Callable[[str], str] = str,
     ) -> None:
         self._supervisor = supervisor
+        self._hide = hide
         self._loop = Loop("admin", self._serve)
         self._extra = (self._loop, *extra)
         self._reading = threading.BoundedSemaphore(_MOST_WAITING)
@@ -108,12 +115,12 @@ class AdminServer:
                 return HTTPStatus.OK, _TEXT, _PAGES.encode()
         return HTTPStatus.NOT_FOUND, _TEXT, _PAGES.encode()
 
-    def _in_turn(self, page: Any) -> Answer:
+    def _in_turn(self, page: Callable[[], Answer]) -> Answer:
         if not self._reading.acquire(timeout=_POLL_SECONDS):
             return HTTPStatus.SERVICE_UNAVAILABLE, _JSON, b'{"status":"busy"}\n'
         try:
-            answer: Answer = page()
-            return answer
+            status, content_type, body = page()
+            return status, content_type, self._hide(body.decode()).encode()
         finally:
             self._reading.release()
 

@@ -13,7 +13,7 @@ import os
 import select
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import orjson
@@ -31,11 +31,18 @@ class LogStream:
     Args:
         descriptor: where to, not closed here.
         patience: seconds a full pipe is waited for, once until it takes something again.
+        hide: takes out what must not be shown.
     """
 
-    def __init__(self, descriptor: int, patience: float = _PATIENCE_SECONDS) -> None:
+    def __init__(
+        self,
+        descriptor: int,
+        patience: float = _PATIENCE_SECONDS,
+        hide: Callable[[str], str] = str,
+    ) -> None:
         self._descriptor = descriptor
         self._patience = patience
+        self._hide = hide
         self._lock = threading.Lock()  # guards all below, so that lines stay whole
         self._stuck = False
         self._torn = False
@@ -43,7 +50,7 @@ class LogStream:
 
     def write(self, text: str) -> int:
         """Write a line, or leave it out."""
-        data = text.encode("utf-8", "backslashreplace")
+        data = self._hide(text).encode("utf-8", "backslashreplace")
         with self._lock:
             if self._torn:
                 data = b"\n" + data
@@ -77,15 +84,21 @@ class LogStream:
         return ready
 
 
-def configure(level: str, form: Literal["json", "console"] | None, instance: str = "") -> None:
+def configure(
+    level: str,
+    form: Literal["json", "console"] | None,
+    instance: str = "",
+    hide: Callable[[str], str] = str,
+) -> None:
     """Set up logging for the process.
 
     Args:
         level: debug, info, warning or error.
         form: json or console; None for console on a terminal, else json.
         instance: the name of this bridge, put into every line; empty to leave it out.
+        hide: takes out what must not be shown.
     """
-    stream = LogStream(sys.stderr.fileno() if sys.stderr is not None else 2)
+    stream = LogStream(sys.stderr.fileno() if sys.stderr is not None else 2, hide=hide)
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,

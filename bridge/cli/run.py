@@ -13,7 +13,7 @@ from bridge.admin.server import AdminServer
 from bridge.cli import logs
 from bridge.cli.main import OK, RUNTIME
 from bridge.cli.signals import Signals
-from bridge.config import find_file, load
+from bridge.config import Config, Secrets, find_file, load
 from bridge.loop import Deadline
 from bridge.supervisor import Control, Supervisor
 
@@ -34,12 +34,21 @@ def run(arguments: argparse.Namespace, signals: Signals) -> int:
         return OK
     path = find_file(arguments.config)
     config = load(path)
+    secrets = Secrets()
+    secrets.add(config)
+
+    def load_again() -> Config:
+        config = load(path)
+        secrets.add(config)
+        return config
+
     instance = "" if config.instance == "default" else config.instance
-    logs.configure(config.log.level, config.log.format, instance)
+    logs.configure(config.log.level, config.log.format, instance, secrets.hide)
     supervisor = Supervisor(config)
-    control = Control(supervisor, lambda: load(path), signals.wake)
+    control = Control(supervisor, load_again, signals.wake)
     # The port first: a second service on this machine must not touch the journal.
-    admin = AdminServer(supervisor, config.admin.host, config.admin.port, extra=[control.loop])
+    place = (config.admin.host, config.admin.port)
+    admin = AdminServer(supervisor, *place, extra=[control.loop], hide=secrets.hide)
     admin.start()
     control.start()
     code = _watch(signals, control, admin)

@@ -7,6 +7,7 @@ Light on imports, as it is the first thing that the command does.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -58,11 +59,9 @@ class Signals:
         poll = select.poll()
         poll.register(self._read, select.POLLIN)
         if poll.poll(None if seconds is None else max(0.0, seconds) * 1000):
-            try:
+            with contextlib.suppress(BlockingIOError):
                 while os.read(self._read, 4096):
                     pass
-            except BlockingIOError:
-                pass
 
     def wait_for_stop(self, seconds: float | None = None) -> None:
         """Wait until asked to end, or for some seconds."""
@@ -72,10 +71,9 @@ class Signals:
 
     def wake(self) -> None:
         """Let `wait` return; any thread may call it."""
-        try:
+        # Where the pipe is full, it is full of reasons to wake up.
+        with contextlib.suppress(BlockingIOError):
             os.write(self._write, b"\0")
-        except BlockingIOError:
-            pass  # the pipe is full of reasons to wake up
 
     def take_reload(self) -> bool:
         """Whether a reload was asked for since the last call; several count as one."""

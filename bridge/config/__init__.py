@@ -18,7 +18,7 @@ from bridge.config.models import (
     Table,
     Tls,
 )
-from bridge.config.redaction import redacted
+from bridge.config.redaction import Secrets, redacted
 from bridge.config.schema import json_schema
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "Journal",
     "Kinetica",
     "Log",
+    "Secrets",
     "Shutdown",
     "Table",
     "Tls",

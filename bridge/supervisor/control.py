@@ -74,7 +74,7 @@ class Control:
         reloads = self._supervisor.reloads
         try:
             self._supervisor.reload(self._load())
-        except BaseException as error:  # noqa: BLE001 (a plug-in may raise anything)
+        except BaseException as error:  # a plug-in may raise anything
             reloads.successful = False
             problems = error.problems if isinstance(error, ConfigurationError) else [_text(error)]
             ours = not isinstance(error, BridgeError)  # then the log needs the place, too

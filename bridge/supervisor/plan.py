@@ -36,7 +36,9 @@ class SinkPlan:
             raise
         except BaseException as error:  # a plug-in may raise anything
             cause = excerpt(f"{type(error).__name__}: {error}")
-            raise BridgeError(f"sink {name} ({self.settings.type}) cannot be made: {cause}") from error
+            raise BridgeError(
+                f"sink {name} ({self.settings.type}) cannot be made: {cause}"
+            ) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,10 +66,10 @@ class SinkWorkers:
         for worker in workers:
             worker.stop()
         idle = Deadline(min(_IDLE_SECONDS, deadline.left))
-        ended = all([worker.join(idle.left) for worker in workers])
+        ended = all(worker.join(idle.left) for worker in workers)
         if ended or not pending():
             return ended
-        return all([worker.join(deadline.left) for worker in workers])
+        return all(worker.join(deadline.left) for worker in workers)
 
     def stats(self) -> Mapping[str, SinkStats]:
         """Return how each configured sink gets on."""

@@ -176,7 +176,7 @@ def test_the_protocols_sections_cited_in_the_code_are_there(documents: dict[str,
 def test_the_rooms_stand_in_the_order_of_the_linter(documents: dict[str, str]) -> None:
     """The table is the contract that `make lint` checks."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
-    layers = [layer for c in contracts["contracts"] if "layers" in c for layer in c["layers"]]
+    (layers,) = [c["layers"] for c in contracts["contracts"] if c.get("containers") == ["bridge"]]
     section = documents["ARCHITECTURE.md"].partition("## The rooms")[2].partition("\n## ")[0]
 
     rows = [
@@ -185,7 +185,7 @@ def test_the_rooms_stand_in_the_order_of_the_linter(documents: dict[str, str]) -
         if line.startswith("| `bridge/")
     ]
 
-    assert rows == [re.findall(r"bridge\.(\w+)", layer) for layer in layers]
+    assert rows == [re.findall(r"\w+", layer) for layer in layers]
 
 
 def test_the_readmes_program_runs(documents: dict[str, str]) -> None:

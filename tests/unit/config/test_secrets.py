@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from bridge.config import Config, json_schema, redacted
+from bridge.config import Config, Secrets, json_schema, redacted
 
 Read = Callable[..., Config]
 Refused = Callable[..., list[str]]
@@ -134,3 +134,22 @@ def test_the_schema_lets_a_secret_or_its_file_stand_and_not_both() -> None:
     assert valid(api_key_file="/x")
     assert not valid()
     assert not valid(api_key="x", api_key_file="/x")
+
+
+def test_secrets_are_taken_out_of_any_text(read: Read) -> None:
+    """Also as a library writes them: quoted for a URL, escaped, encoded with the user's name."""
+    secrets = Secrets()
+    secrets.add(
+        read(
+            "kinetica: {urls: a, username: me, password: 'top/se\"cret'}\n"
+            "tables: [{name: s.t}]\n"
+            "sinks:\n"
+            "  hook: {type: webhook, url: 'https://host/x?sig=abcdef', headers: {X-Api-Key: hunter22}}\n"
+        )
+    )
+
+    for shown in ('top/se"cret', "top%2Fse%22cret", 'top/se\\"cret', "bWU6dG9wL3NlImNyZXQ="):
+        assert secrets.hide(f"<{shown}>") == "<**********>"
+    assert secrets.hide("'X-Api-Key': 'hunter22'") == "'X-Api-Key': '**********'"
+    assert "sig=abcdef" not in secrets.hide("Max retries: /x?sig=abcdef")
+    assert secrets.hide("nothing of it") == "nothing of it"

@@ -1,0 +1,241 @@
+"""The service as a process: its signals, its pages, its log, its end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import gpudb
+import pytest
+import yaml
+from services.process import COMMAND, BridgeProcess, EmulatorProcess, free_port, wait_until
+
+TABLE = "ki_home.orders"
+
+
+def make_table(db: gpudb.GPUdb) -> gpudb.GPUdbTable:
+    return gpudb.GPUdbTable([["id", "long", "primary_key"]], name=TABLE, db=db)
+
+
+def configuration(folder: Path, url: str, **more: Any) -> dict[str, Any]:
+    return {
+        "kinetica": {"urls": [url]},
+        "journal": {"path": str(folder / "journal")},
+        "tables": [{"name": TABLE}],
+        "sinks": {"out": {"type": "file", "path": str(folder / "{table}.jsonl")}},
+        **more,
+    }
+
+
+@contextlib.contextmanager
+def started(config_file: Path, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """`run` with its streams where the test wants them."""
+    process = subprocess.Popen(
+        [*COMMAND, "run", "-c", str(config_file)], start_new_session=True, **options
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+def written(folder: Path, config: Mapping[str, Any]) -> Path:
+    path = folder / "bridge.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def asked(url: str, method: str = "GET") -> tuple[int, bytes, str]:
+    request = urllib.request.Request(url, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as reply:
+            return reply.status, reply.read(), reply.headers["Content-Length"]
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read(), error.headers["Content-Length"]
+
+
+def test_every_sighup_is_followed_by_a_reload(
+    db: gpudb.GPUdb, kinetica: EmulatorProcess, tmp_path: Path
+) -> None:
+    """60 of them, while the admin port is asked without a pause."""
+    make_table(db)
+    with BridgeProcess(tmp_path, configuration(tmp_path, kinetica.url)) as bridge:
+        bridge.wait_live()
+        stop = threading.Event()
+
+        def ask() -> None:
+            while not stop.is_set():
+                bridge.get_json("/livez")
+
+        askers = [threading.Thread(target=ask) for _ in range(2)]
+        for asker in askers:
+            asker.start()
+        try:
+            for number in range(60):
+                before = bridge.log_file.read_text().count('"reloaded"')
+                bridge.signal(signal.SIGHUP)
+                wait_until(
+                    lambda n=before: bridge.log_file.read_text().count('"reloaded"') > n,
+                    f"the reload of SIGHUP {number}",
+                    timeout=20,
+                )
+        finally:
+            stop.set()
+            for asker in askers:
+                asker.join()
+        assert bridge.terminate() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("after", ["handlers", "port"])
+def test_a_signal_ends_a_service_that_is_starting(
+    tmp_path: Path, number: signal.Signals, after: str
+) -> None:
+    """From when the command can handle one: exit code 0, also where no cluster answers."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, and says nothing
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        port = free_port()
+        config = configuration(tmp_path, url, admin={"listen": f"127.0.0.1:{port}"})
+        with started(written(tmp_path, config), stderr=subprocess.DEVNULL) as process:
+            if after == "handlers":
+                wait_until(lambda: catches(process.pid, signal.SIGHUP), "the last handler")
+            else:
+                wait_until(lambda: answers(f"http://127.0.0.1:{port}/livez"), "the port")
+
+            process.send_signal(number)
+
+            assert process.wait(10) == 0
+
+
+def catches(pid: int, number: int) -> bool:
+    """Whether a process has a handler of its own for a signal."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    (line,) = [line for line in status.splitlines() if line.startswith("SigCgt")]
+    return bool(int(line.split()[1], 16) & 1 << (number - 1))
+
+
+def answers(url: str) -> bool:
+    try:
+        return asked(url)[0] == 200
+    except OSError:
+        return False
+
+
+def test_head_gives_what_get_gives_but_the_body(kinetica: EmulatorProcess, tmp_path: Path) -> None:
+    """On every page, its length included."""
+    with BridgeProcess(tmp_path, configuration(tmp_path, kinetica.url)) as bridge:
+        wait_until(lambda: bridge.get_json("/readyz")[0] == 200, "it is ready")
+
+        for page in ("/livez", "/readyz", "/nothing"):
+            status, body, length = asked(bridge.admin + page)
+            assert asked(bridge.admin + page, "HEAD") == (status, b"", length)
+            assert int(length) == len(body)
+        assert asked(bridge.admin + "/metrics", "HEAD")[:2] == (200, b"")
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 here")
+@pytest.mark.parametrize(
+    ("listen", "reached"),
+    [
+        ("[::]", ["127.0.0.1", "[::1]"]),
+        ("[::1]", ["[::1]"]),
+        ("localhost", ["localhost", "127.0.0.1"]),
+    ],
+)
+def test_the_pages_are_served_on_every_address_that_was_named(
+    kinetica: EmulatorProcess, tmp_path: Path, listen: str, reached: list[str]
+) -> None:
+    """`::` is IPv6 and IPv4; a name is every address that it stands for."""
+    port = free_port()
+    config = configuration(tmp_path, kinetica.url, admin={"listen": f"{listen}:{port}"})
+    with started(written(tmp_path, config), stderr=subprocess.DEVNULL):
+        for host in reached:
+            wait_until(lambda h=host: answers(f"http://{h}:{port}/livez"), f"{host} answers")
+
+
+def test_a_port_that_is_taken_is_said_before_anything_starts(tmp_path: Path) -> None:
+    """Exit code 1, the address in the message; no journal was made."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = f"127.0.0.1:{taken.getsockname()[1]}"
+        config = configuration(tmp_path, "http://127.0.0.1:1", admin={"listen": listen})
+        with started(written(tmp_path, config), stderr=subprocess.PIPE) as process:
+            _, errors = process.communicate(timeout=60)
+
+    assert process.returncode == 1
+    assert f"cannot listen on {listen}" in errors.decode()
+    assert not (tmp_path / "journal").exists()
+
+
+@pytest.mark.parametrize("loss", ["closed pipe", "full disk", "closed"])
+def test_losing_the_log_costs_log_lines_alone(
+    db: gpudb.GPUdb, kinetica: EmulatorProcess, tmp_path: Path, loss: str
+) -> None:
+    """Events arrive, reloads are applied, and the end is in order."""
+    table = make_table(db)
+    port = free_port()
+    config = configuration(
+        tmp_path,
+        kinetica.url,
+        admin={"listen": f"127.0.0.1:{port}"},
+        log={"level": "debug"},
+    )
+    path = written(tmp_path, config)
+    options: dict[str, Any] = {"stderr": subprocess.PIPE}
+    if loss == "full disk":
+        options["stderr"] = os.open("/dev/full", os.O_WRONLY)
+    elif loss == "closed":
+        options = {"preexec_fn": lambda: os.close(2)}
+    with started(path, **options) as process:
+        if loss == "closed pipe":
+            assert process.stderr is not None
+            process.stderr.close()
+        elif loss == "full disk":
+            os.close(options["stderr"])
+        ready = f"http://127.0.0.1:{port}/readyz"
+
+        def live() -> bool:
+            with contextlib.suppress(OSError):
+                return b'"live"' in asked(ready)[1]
+            return False
+
+        wait_until(live, "the table is live")
+        table.insert_records([[1]])
+        out = tmp_path / f"{TABLE}.jsonl"
+        wait_until(lambda: out.exists() and out.read_bytes(), "the row in the file")
+        config["sinks"]["more"] = {"type": "file", "path": str(tmp_path / "more.jsonl")}
+        written(tmp_path, config)
+        process.send_signal(signal.SIGHUP)
+        wait_until(lambda: b'"more"' in asked(ready)[1], "the reload")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+
+
+def test_metrics_are_there_from_the_start(kinetica: EmulatorProcess, tmp_path: Path) -> None:
+    """Counters that have not counted yet are 0 with their labels, not absent."""
+    with BridgeProcess(tmp_path, configuration(tmp_path, kinetica.url)) as bridge:
+        wait_until(lambda: bridge.get_json("/readyz")[0] == 200, "it is ready")
+        samples = dict(bridge.metrics().keys())
+
+        lane = (("sink", "out"), ("table", TABLE))
+        for name in ("received", "delivered", "dead_lettered", "discarded"):
+            assert samples[f"kinetica_bridge_sink_{name}_events_total"] == lane
+        assert samples["kinetica_bridge_sink_pending_events"] == lane
+        assert samples["kinetica_bridge_sink_lag_seconds"] == lane
+        loops = {
+            dict(labels)["loop"]
+            for name, labels in bridge.metrics()
+            if name == "kinetica_bridge_loop_faults_total"
+        }
+        assert {"admin", "control", "upkeep"} <= loops
