@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping
@@ -33,6 +34,16 @@ def until(
         return wait_until(condition, expected, timeout)
     except AssertionError as error:
         raise AssertionError(f"expected: {expected}\nseen: {seen()}\n({error})") from None
+
+
+def holds(condition: Callable[[], Any], seconds: float) -> bool:
+    """Say whether a condition holds all the while, for so many seconds."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if not condition():
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:
