@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import gpudb
 import pytest
+from services.kinetica import Program
 from services.process import EmulatorProcess
 
 
@@ -20,3 +21,9 @@ def kinetica() -> Iterator[EmulatorProcess]:
 def db(kinetica: EmulatorProcess) -> gpudb.GPUdb:
     """The vendor's client, connected."""
     return gpudb.GPUdb(host=kinetica.url)
+
+
+@pytest.fixture
+def program(kinetica: EmulatorProcess) -> Program:
+    """A program that writes into that cluster's tables."""
+    return Program(kinetica.url)
