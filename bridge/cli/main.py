@@ -25,7 +25,6 @@ def carry_out(argv: Sequence[str] | None, signals: Signals) -> int:
         argv: the arguments, None for those of the process.
         signals: installed; given back where the command has no use for them.
     """
-    _fill_standard_descriptors()
     arguments = _parser().parse_args(argv)
     if arguments.module not in _LASTING:
         signals.give_back()
@@ -46,15 +45,6 @@ def carry_out(argv: Sequence[str] | None, signals: Signals) -> int:
     except KeyboardInterrupt:
         return 130
     return code
-
-
-def _fill_standard_descriptors() -> None:
-    """Open what the caller has closed, before a file of ours gets its number."""
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
 
 
 def _parser() -> argparse.ArgumentParser:
