@@ -3,33 +3,68 @@
 from __future__ import annotations
 
 import argparse
-import sys
+import base64
+from typing import Any
 
 import orjson
 
+from bridge.cli.listing import print_json, print_table
 from bridge.cli.main import OK
 from bridge.config import find_file, load
 from bridge.events import rfc3339
 from bridge.journal import DeadLetter, JournalReader
+from bridge.wire.calls import qualified
 
-# A broken receiver can leave millions; the newest ones tell what is wrong.
-_MOST = 10_000
+_HEADERS = ("number", "sink", "table", "offset", "set aside", "attempts", "reason")
+# What is read at once: a broken receiver can leave millions.
+_PAGE = 1000
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print a JSON object a line for each dead letter, oldest first."""
+    """Print the dead letters that were asked for, oldest first."""
     config = load(find_file(arguments.config))
     with JournalReader(config.journal.path) as reader:
-        letters = reader.dead_letters(arguments.sink, _MOST)
-    if len(letters) == _MOST:
-        print(f"only the newest {_MOST} are shown", file=sys.stderr)
-    for letter in reversed(letters):
-        print(orjson.dumps(_shown(letter)).decode())
+        letters = _letters(reader, arguments)
+    if arguments.json:
+        print_json(map(_as_json, letters))
+    else:
+        print_table(_HEADERS, map(_as_row, letters))
     return OK
 
 
-def _shown(letter: DeadLetter) -> dict[str, object]:
-    shown: dict[str, object] = {
+def _letters(reader: JournalReader, arguments: argparse.Namespace) -> list[DeadLetter]:
+    table = qualified(arguments.table) if arguments.table is not None else None
+    found: list[DeadLetter] = []
+    after = arguments.after
+    while len(found) < arguments.limit:
+        page = reader.dead_letters(
+            arguments.sink,
+            table,
+            since=arguments.since,
+            after=after,
+            limit=min(_PAGE, arguments.limit - len(found)),
+        )
+        if not page:
+            break
+        found += page
+        after = page[-1].number
+    return found
+
+
+def _as_row(letter: DeadLetter) -> tuple[object, ...]:
+    return (
+        letter.number,
+        letter.sink,
+        letter.table,
+        letter.offset,
+        rfc3339(letter.set_aside),
+        letter.attempts,
+        letter.reason,
+    )
+
+
+def _as_json(letter: DeadLetter) -> dict[str, Any]:
+    shown: dict[str, Any] = {
         "number": letter.number,
         "sink": letter.sink,
         "table": letter.table,
@@ -38,9 +73,11 @@ def _shown(letter: DeadLetter) -> dict[str, object]:
         "time": rfc3339(letter.time),
         "set_aside": rfc3339(letter.set_aside),
         "reason": letter.reason,
+        "attempts": letter.attempts,
+        "answer": letter.answer,
     }
-    if letter.value is not None:
-        shown["event"] = orjson.Fragment(letter.value)
     if letter.raw is not None:
-        shown["bytes"] = letter.raw.hex()
+        shown["raw"] = base64.b64encode(letter.raw).decode()
+    else:
+        shown["value"] = orjson.Fragment(letter.value) if letter.value is not None else None
     return shown

@@ -3,43 +3,93 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from typing import Any
 
+from bridge.cli.listing import print_json, print_table
 from bridge.cli.main import OK
 from bridge.config import find_file, load
 from bridge.events import rfc3339
-from bridge.journal import JournalReader, SegmentSummary
+from bridge.journal import JournalReader, Overview, SegmentSummary, SinkSummary
+
+_SEGMENT_HEADERS = ("segment", "events", "bytes", "from", "to")
+_LANE_HEADERS = (
+    "table",
+    "cursor",
+    "pending",
+    "waiting",
+    "received",
+    "delivered",
+    "dead",
+    "discarded",
+)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the journal's segments and the sinks' cursors and accounts."""
+    """Print the journal's segments, and each sink's lanes and accounts."""
     config = load(find_file(arguments.config))
     with JournalReader(config.journal.path) as reader:
         overview = reader.overview()
+    if arguments.json:
+        print_json(_as_json(overview))
+        return OK
     print(f"journal {overview.id} in {config.journal.path}")
     print(f"offsets {overview.oldest} to {overview.head}, the next one\n")
-    print(f"{'segment':>20} {'events':>12} {'bytes':>14}  from, to")
-    for segment in overview.segments:
-        print(_segment_line(segment))
+    print_table(_SEGMENT_HEADERS, map(_segment_row, overview.segments))
     for sink in overview.sinks:
-        behind = sum(account.pending for account in sink.accounts)
-        print(
-            f"\nsink {sink.sink}: cursor {sink.cursor}, pending {behind}, "
-            f"dead letters {sink.dead_letters}"
-        )
-        if sink.accounts:
-            print(f"  {'received':>12} {'delivered':>12} {'dead':>8} {'discarded':>10}  table")
-        for account in sink.accounts:
-            print(
-                f"  {account.received:>12} {account.delivered:>12} {account.dead_lettered:>8} "
-                f"{account.discarded:>10}  {account.table}"
-            )
+        print(f"\nsink {sink.sink}: dead letters {sink.dead_letters}")
+        print_table(_LANE_HEADERS, _lane_rows(sink))
     return OK
 
 
-def _segment_line(segment: SegmentSummary) -> str:
+def _segment_row(segment: SegmentSummary) -> tuple[object, ...]:
+    events = "?" if segment.events is None else segment.events
     if segment.problem is not None:
-        return f"{segment.first:>20} {'?':>12} {segment.bytes:>14}  {segment.problem}"
-    times = [
-        rfc3339(time) for time in (segment.oldest_time, segment.newest_time) if time is not None
-    ]
-    return f"{segment.first:>20} {segment.events:>12} {segment.bytes:>14}  {', '.join(times)}"
+        return segment.first, events, segment.bytes, segment.problem, ""
+    begin, end = _time(segment.oldest_time) or "", _time(segment.newest_time) or ""
+    return segment.first, events, segment.bytes, begin, end
+
+
+def _lane_rows(sink: SinkSummary) -> Iterator[tuple[object, ...]]:
+    for account in sink.accounts:
+        lane = sink.lanes.get(account.table)
+        yield (
+            account.table,
+            "-" if lane is None else lane.cursor,
+            account.pending,
+            0 if lane is None else len(lane.waiting),
+            account.received,
+            account.delivered,
+            account.dead_lettered,
+            account.discarded,
+        )
+
+
+def _as_json(overview: Overview) -> Iterator[dict[str, Any]]:
+    for segment in overview.segments:
+        yield {
+            "segment": segment.first,
+            "events": segment.events,
+            "bytes": segment.bytes,
+            "from": _time(segment.oldest_time),
+            "to": _time(segment.newest_time),
+            "problem": segment.problem,
+        }
+    for sink in overview.sinks:
+        for account in sink.accounts:
+            lane = sink.lanes.get(account.table)
+            yield {
+                "sink": sink.sink,
+                "table": account.table,
+                "cursor": None if lane is None else lane.cursor,
+                "waiting": 0 if lane is None else len(lane.waiting),
+                "received": account.received,
+                "delivered": account.delivered,
+                "dead_lettered": account.dead_lettered,
+                "discarded": account.discarded,
+                "pending": account.pending,
+            }
+
+
+def _time(time: int | None) -> str | None:
+    return None if time is None else rfc3339(time)

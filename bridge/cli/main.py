@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from bridge import __version__
+from bridge.cli.moments import moment
 from bridge.cli.signals import Signals
 from bridge.errors import BridgeError, ConfigurationError
 
@@ -74,12 +75,20 @@ def _parser() -> argparse.ArgumentParser:
 
     journal = _add(commands, "journal", "what is stored, and where each sink stands")
     inner = journal.add_subparsers(required=True, metavar="COMMAND", dest="action")
-    _add(inner, "ls", "segments, sinks and their cursors", config=True, module="journal")
+    listing = _add(inner, "ls", "segments, sinks and their lanes", config=True, module="journal")
+    _add_json(listing)
 
     letters = _add(commands, "deadletters", "events set aside, with the reason")
     inner = letters.add_subparsers(required=True, metavar="COMMAND", dest="action")
     listing = _add(inner, "ls", "one line each", config=True, module="deadletters")
     listing.add_argument("--sink", metavar="ID", help="of this sink only")
+    listing.add_argument("--table", metavar="T", help="of this table only")
+    listing.add_argument(
+        "--since", type=moment, metavar="TIME", help="set aside since then; 2h is an age"
+    )
+    listing.add_argument("--limit", type=_natural, default=10_000, metavar="N", help="so many")
+    listing.add_argument("--after", type=_natural, metavar="NUMBER", help="with higher numbers")
+    _add_json(listing)
 
     emulator = _add(commands, "emulator", "a stand-in Kinetica")
     emulator.add_argument("--host", default="127.0.0.1", metavar="H")
@@ -113,6 +122,10 @@ def _add(
             help="default: $KINETICA_BRIDGE_CONFIG, else ./bridge.yaml",
         )
     return parser
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
 
 
 def _natural(text: str) -> int:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Iterator
 
 from bridge.cli.main import OK
 from bridge.config import find_file, load
-from bridge.delivery.rendering import Renderer
+from bridge.delivery.encoding import Encoder
 from bridge.errors import BridgeError, DecodeError
-from bridge.journal import JournalReader
+from bridge.events import Undecodable
+from bridge.journal import JournalReader, Stored
+from bridge.lines import Lines, Slice
 from bridge.supervisor import table_forms
 from bridge.wire.calls import qualified
 
@@ -30,39 +33,41 @@ def run(arguments: argparse.Namespace) -> int:
         if start < oldest:
             print(f"events before offset {oldest} are not kept any more", file=sys.stderr)
             start = oldest
-        renderer = Renderer(reader.overview().id, table_forms(config))
-        _follow(reader, renderer, table, start, arguments.count)
+        encoder = Encoder(reader.overview().id, table_forms(config), keep_bytes=0)
+        _follow(reader, encoder, table, start, arguments.count)
     return OK
 
 
 def _follow(
-    reader: JournalReader, renderer: Renderer, table: str, start: int, count: int | None
+    reader: JournalReader, encoder: Encoder, table: str, start: int, count: int | None
 ) -> None:
     position, left = start, count
     while left is None or left > 0:
         page = reader.read(position, tables=[table])
         for damage in page.damaged:
-            print(
-                f"offsets {damage.first} to {damage.last} cannot be read: {damage.reason}",
-                file=sys.stderr,
-            )
+            _say(damage.first, damage.last, damage.reason)
         for stored in page.entries:
-            try:
-                events = renderer.events(stored)
-            except DecodeError as error:
-                print(f"offset {stored.offset} cannot be read: {error}", file=sys.stderr)
-                continue
-            for event in events:
-                if event.offset < start:
-                    continue
-                sys.stdout.buffer.write(event.value + b"\n")
-                if left is not None:
-                    left -= 1
-                    if left == 0:
-                        break
-            if left == 0:
-                break
+            for lines in _lines(encoder, stored):
+                first = max(0, start - lines.first)
+                last = len(lines) if left is None else min(len(lines), first + left)
+                if first < last:
+                    sys.stdout.buffer.write(Slice(lines, first, last).data)
+                    left = None if left is None else left - (last - first)
         sys.stdout.buffer.flush()
         if page.next == position:
             time.sleep(_POLL_SECONDS)
         position = page.next
+
+
+def _lines(encoder: Encoder, stored: Stored) -> Iterator[Lines]:
+    if isinstance(stored.entry, Undecodable):
+        return
+    try:
+        for piece in encoder.pieces(stored):
+            yield encoder.lines(stored, piece)
+    except DecodeError as error:
+        _say(stored.offset, stored.offset + stored.count - 1, str(error))
+
+
+def _say(first: int, last: int, reason: str) -> None:
+    print(f"offsets {first} to {last} cannot be read: {reason}", file=sys.stderr)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bridge.config import Config, Table
-from bridge.delivery.encoder import TableForm
+from bridge.delivery.encoding import TableForm
 from bridge.errors import BridgeError, excerpt
 from bridge.monitor.table import TableOptions
 from bridge.monitor.watch import WatchOptions

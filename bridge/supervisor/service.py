@@ -21,7 +21,7 @@ import structlog
 
 from bridge.codec import IMPLEMENTATION
 from bridge.config import Config
-from bridge.delivery.encoder import Encoder
+from bridge.delivery.encoding import Encoder
 from bridge.delivery.worker import Worker
 from bridge.errors import BridgeError, JournalError, JournalUnavailable
 from bridge.history import JournalHistory

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from bridge.delivery.worker import SinkStats
+from bridge.delivery.health import SinkStats
 from bridge.events import GapReason
 from bridge.journal import Account, Journal, JournalStats
 from bridge.monitor.states import State

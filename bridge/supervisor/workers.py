@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from bridge.delivery.worker import SinkStats, Worker
+from bridge.delivery.health import SinkStats
+from bridge.delivery.worker import Worker
 from bridge.loop import Deadline, Loop
 from bridge.sinks.base import Sink
 from bridge.supervisor.plan import SinkPlan

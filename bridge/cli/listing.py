@@ -1,0 +1,34 @@
+"""How `ls` commands print: a table to read, or one JSON object a line for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from bridge.errors import excerpt
+
+_WIDEST = 60
+
+
+def print_json(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Print each row as a JSON object in a line of its own."""
+    for row in rows:
+        print(orjson.dumps(dict(row)).decode())
+
+
+def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print rows under their headers, numbers to the right; long texts are cut."""
+    texts = [[excerpt(str(cell), _WIDEST) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(headers, *texts, strict=True)]
+    for row in ([*headers], *texts):
+        cells = [
+            cell.rjust(width) if _is_number(cell) else cell.ljust(width)
+            for cell, width in zip(row, widths, strict=True)
+        ]
+        print("  ".join(cells).rstrip())
+
+
+def _is_number(cell: str) -> bool:
+    return cell.lstrip("-").isdecimal()
