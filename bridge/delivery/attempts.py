@@ -29,30 +29,7 @@ class Outcome:
 
 def attempt(sink: Sink, events: Sequence[Event]) -> Outcome:
     """Hand events to a sink once. What a sink raises is an outcome, never an exception."""
-    import array
-
-    from bridge.lines import Lines, Slice
-
-    batch = Batch(
-        [
-            Slice(
-                Lines(
-                    e.id.split("-")[0],
-                    e.table,
-                    e.type,
-                    e.offset,
-                    ((1, e.time),),
-                    e.value + b"\n",
-                    memoryview(array.array("Q", [len(e.value) + 1])),
-                    e.key,
-                    memoryview(array.array("Q", [len(e.key or b"")])),
-                ),
-                0,
-                1,
-            )
-            for e in events
-        ]
-    )
+    batch = Batch(events)
     try:
         sink.deliver(batch)
     except Reject as error:
@@ -65,11 +42,11 @@ def attempt(sink: Sink, events: Sequence[Event]) -> Outcome:
         cause = Retry(f"{type(error).__name__}: {error}", answered=True)
         cause.__cause__ = error
         return Outcome(again=list(events), error=cause)
-    if not batch.failed_events:
+    if not batch.failures:
         return Outcome(delivered=list(events))
     outcome = Outcome()
     for event in events:
-        failure = batch.failed_events.get(event.offset)
+        failure = batch.failures.get(event.offset)
         if failure is None:
             outcome.delivered.append(event)
         elif isinstance(failure, Reject):

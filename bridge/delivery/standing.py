@@ -30,8 +30,7 @@ class SinkStats:
 
     state: str
     error: str | None
-    oldest: dict
-    waiting: dict
+    oldest: int | None
     attempts: int
     retries: int
     busy_seconds: float

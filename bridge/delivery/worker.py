@@ -57,7 +57,7 @@ class _Stopped(Exception):
     """The worker is to end."""
 
 
-class OneWorker:
+class Worker:
     """Deliver one sink's events.
 
     Owns the sink; waits for the journal and for backoffs; `stop` lets it deliver what is
@@ -95,7 +95,7 @@ class OneWorker:
         self._attempts = 0
         self._busy = 0.0
         self._abandoned = False
-        self._before: OneWorker | None = None
+        self._before: Worker | None = None
         self._thread = threading.Thread(target=self._run, name=f"sink-{name}", daemon=True)
 
     def start(self) -> None:
@@ -103,7 +103,7 @@ class OneWorker:
         self._journal.register(self.name, self._tables)
         self._thread.start()
 
-    def replace(self, other: OneWorker) -> None:
+    def replace(self, other: Worker) -> None:
         """Start in the place of another worker of the same sink, once that has let go."""
         other.abandon()
         self._before = other
@@ -129,8 +129,7 @@ class OneWorker:
         return SinkStats(
             self._standing.state,
             self._standing.error,
-            {first.table: first.time} if first is not None else {},
-            {},
+            first.time if first is not None else None,
             self._attempts,
             self._standing.failures,
             self._busy,
@@ -402,34 +401,3 @@ def _passed(deadline: float | None) -> bool:
 
 def _text(error: Exception) -> str:
     return str(error) if isinstance(error, BridgeError) else f"{type(error).__name__}: {error}"
-
-
-class Worker:
-    def __init__(self, name, journal, encoder):
-        from bridge.loop import Loop
-
-        self.name, self._journal, self._encoder = name, journal, encoder
-        self._one = None
-        self._started = False
-        self.loop = Loop(name, lambda: False)
-
-    def configure(self, sink, settings, tables):
-        one = OneWorker(self.name, sink, settings, tables, self._journal, self._encoder)
-        if self._one is not None:
-            one.replace(self._one)
-        self._one = one
-
-    def retire(self):
-        self._one.abandon()
-
-    def start(self):
-        self._one._thread.start()
-
-    def stop(self):
-        self._one.stop()
-
-    def join(self, timeout):
-        return self._one.join(timeout)
-
-    def stats(self):
-        return self._one.stats()

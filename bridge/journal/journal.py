@@ -266,17 +266,6 @@ class Journal:
             state.unregister(sink, log.head_boundary())
         _log.info("journal_sink_unregistered", sink=sink)
 
-    def lanes(self, sink):
-        from collections import namedtuple
-
-        lane = namedtuple("Lane", "cursor waiting start")
-        cursor = self.cursor(sink)
-        return {a.table: lane(cursor, (), cursor) for a in self.accounts() if a.sink == sink}
-
-    def upkeep(self) -> float:
-        self.prune()
-        return 5.0
-
     def sinks(self) -> list[str]:
         """Return the sinks that are registered, now or by a former run."""
         state = self._require_open().state

@@ -47,8 +47,6 @@ class Closer:
         done: called when a read has ended.
     """
 
-    loops = ()
-
     def __init__(self, intake: Intake, history: History, done: Callable[[], None]) -> None:
         self._intake = intake
         self._history = history

@@ -61,9 +61,7 @@ class Intake:
         suspect: called when a frame did not fit its layout: it may have changed.
     """
 
-    loops = ()
-
-    def __init__(self, emit: Emit, suspect: Callable[[], None], linger=0.0) -> None:
+    def __init__(self, emit: Emit, suspect: Callable[[], None]) -> None:
         self._emit = emit
         self._suspect = suspect
         self._queue: deque[Item] = deque()

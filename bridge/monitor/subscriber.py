@@ -111,8 +111,6 @@ class Subscriber(Generic[R]):
         changed: called in the polling thread when a channel connects or is lost.
     """
 
-    loops = ()
-
     def __init__(
         self, receive: Callable[[list[Notification[R]]], None], changed: Callable[[], None]
     ) -> None:

@@ -71,8 +71,6 @@ class Watch:
         closer: reads tables to close gaps; None where nobody remembers what was received.
     """
 
-    loops = ()
-
     def __init__(
         self,
         ring: Ring,
