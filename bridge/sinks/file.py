@@ -17,6 +17,7 @@ from typing import ClassVar, Literal, NamedTuple
 
 from pydantic import Field, field_validator
 
+from bridge.errors import excerpt
 from bridge.lines import Slice
 from bridge.sinks.append_file import AppendFile
 from bridge.sinks.base import Batch, Retry, Sink, SinkSettings
@@ -91,7 +92,8 @@ class FileSink(Sink):
         paths = iter(parts)
         while group := list(islice(paths, self._max_open)):
             for path, error in self._append_and_sync({path: parts[path] for path in group}, mark):
-                found = Retry(f"{error.filename or path}: {error.strerror or error}")
+                place = excerpt(str(error.filename or path), 180)
+                found = Retry(f"{place}: {error.strerror or error}")
                 if not is_of_table(self._settings.path):
                     raise found from error
                 for part in parts[path]:
