@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 import trustme
+from services.batches import batch_of, drive
 from services.webhook import Answer, WebhookReceiver
 
 from bridge.errors import Reject, Retry
-from bridge.sinks.base import Batch
 from bridge.sinks.webhook import WebhookSettings, WebhookSink
-from bridge.testing import drive, make_event
+from bridge.testing import make_event
 
 EVENTS = [make_event(offset) for offset in range(7, 10)]
 MakeSink = Callable[..., WebhookSink]
@@ -46,8 +46,8 @@ def test_a_batch_is_one_post_of_a_json_array(
 ) -> None:
     """The body has the events byte for byte; even one event is an array."""
     sink = make_sink()
-    sink.deliver(Batch(EVENTS))
-    sink.deliver(Batch(EVENTS[:1]))
+    sink.deliver(batch_of(EVENTS))
+    sink.deliver(batch_of(EVENTS[:1]))
 
     first, second = webhook_receiver.requests
 
@@ -98,7 +98,7 @@ def test_a_previous_secret_signs_as_well(
     webhook_receiver: WebhookReceiver, make_sink: MakeSink
 ) -> None:
     """Two signatures, the current one first."""
-    make_sink(secret="new", previous_secret="old").deliver(Batch(EVENTS))
+    make_sink(secret="new", previous_secret="old").deliver(batch_of(EVENTS))
 
     signatures = webhook_receiver.requests[0].headers["webhook-signature"].split(" ")
 
@@ -127,7 +127,7 @@ def test_credentials_are_those_configured_and_no_others(
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login other password other\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
 
-    make_sink(**values).deliver(Batch(EVENTS))
+    make_sink(**values).deliver(batch_of(EVENTS))
 
     assert webhook_receiver.requests[0].headers["Authorization"] == authorization
 
@@ -136,7 +136,7 @@ def test_headers_are_sent_with_each_request(
     webhook_receiver: WebhookReceiver, make_sink: MakeSink
 ) -> None:
     """Whatever a receiver wants to see."""
-    make_sink(headers={"X-Tenant": "a b"}).deliver(Batch(EVENTS))
+    make_sink(headers={"X-Tenant": "a b"}).deliver(batch_of(EVENTS))
 
     assert webhook_receiver.requests[0].headers["X-Tenant"] == "a b"
 
@@ -150,7 +150,7 @@ def test_a_redirect_is_not_followed(
     webhook_receiver.answer_with(Answer(status, target))
 
     with pytest.raises(Retry, match="/elsewhere: put the final address into url"):
-        make_sink().deliver(Batch(EVENTS))
+        make_sink().deliver(batch_of(EVENTS))
 
     assert [request.path for request in webhook_receiver.requests] == ["/hook"]
 
@@ -162,7 +162,7 @@ def test_a_busy_receiver_says_when_to_come_back(
     webhook_receiver.answer_with(Answer(429, {"Retry-After": "3"}, b"slow down"))
 
     with pytest.raises(Retry, match="/hook answered 429: slow down") as caught:
-        make_sink().deliver(Batch(EVENTS))
+        make_sink().deliver(batch_of(EVENTS))
 
     assert (caught.value.after, caught.value.answered) == (3.0, False)
 
@@ -196,8 +196,8 @@ def test_silence_is_a_retry(
     sink = make_sink(timeout="300ms")
 
     with pytest.raises(Retry, match=reason) as caught:
-        sink.deliver(Batch(EVENTS))
-    sink.deliver(Batch(EVENTS))
+        sink.deliver(batch_of(EVENTS))
+    sink.deliver(batch_of(EVENTS))
 
     assert not caught.value.answered
     assert len(webhook_receiver.accepted) == 3
@@ -208,7 +208,7 @@ def test_nobody_there_is_said_in_one_line(make_sink: MakeSink) -> None:
     with WebhookReceiver() as gone:
         url = gone.url
     with pytest.raises(Retry) as caught:
-        make_sink(url=url).deliver(Batch(EVENTS))
+        make_sink(url=url).deliver(batch_of(EVENTS))
 
     assert str(caught.value) == f"{url}: Connection refused"
 
@@ -216,7 +216,7 @@ def test_nobody_there_is_said_in_one_line(make_sink: MakeSink) -> None:
 def test_an_unknown_host_is_said(make_sink: MakeSink) -> None:
     """With its name; the top-level domain is reserved to be none."""
     with pytest.raises(Retry, match=r"http://hook\.invalid/: the name cannot be resolved"):
-        make_sink(url="http://hook.invalid/").deliver(Batch(EVENTS))
+        make_sink(url="http://hook.invalid/").deliver(batch_of(EVENTS))
 
 
 def test_a_token_in_the_address_is_never_in_an_error(
@@ -228,7 +228,7 @@ def test_a_token_in_the_address_is_never_in_an_error(
 
     for _ in range(3):
         with pytest.raises((Retry, Reject)) as caught:
-            sink.deliver(Batch(EVENTS))
+            sink.deliver(batch_of(EVENTS))
         assert "hunter2" not in str(caught.value)
     assert webhook_receiver.requests[0].path == "/hook?token=hunter2"
 
@@ -241,9 +241,9 @@ def test_a_long_answer_is_not_read_to_its_end(
     sink = make_sink()
 
     with pytest.raises(Retry) as caught:
-        sink.deliver(Batch(EVENTS))
-    sink.deliver(Batch(EVENTS))
-    sink.deliver(Batch(EVENTS))
+        sink.deliver(batch_of(EVENTS))
+    sink.deliver(batch_of(EVENTS))
+    sink.deliver(batch_of(EVENTS))
 
     assert len(str(caught.value)) < 300
     assert [request.connection for request in webhook_receiver.requests] == [0, 1, 2]
@@ -295,7 +295,7 @@ def test_a_certificate_of_a_configured_authority_is_trusted(
     """`tls.ca_file` stands in for the system's authorities."""
     sink = make_sink(url=tls_receiver.url, tls={"ca_file": str(ca_file)})
 
-    sink.deliver(Batch(EVENTS))
+    sink.deliver(batch_of(EVENTS))
     sink.check()
 
     assert json.loads(tls_receiver.requests[0].body) == tls_receiver.accepted
@@ -306,7 +306,7 @@ def test_a_certificate_of_nobody_is_refused(
 ) -> None:
     """Nothing is sent, and the error says which setting decides."""
     with pytest.raises(Retry, match=r"TLS: .*certificate.* \(see tls\.ca_file\)"):
-        make_sink(url=tls_receiver.url).deliver(Batch(EVENTS))
+        make_sink(url=tls_receiver.url).deliver(batch_of(EVENTS))
 
     assert not tls_receiver.requests
 
@@ -323,7 +323,7 @@ def test_the_environment_does_not_overrule_verify(
     trustme.CA().cert_pem.write_to_path(other)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(other))
 
-    make_sink(url=tls_receiver.url, tls={"ca_file": str(ca_file)}).deliver(Batch(EVENTS))
-    make_sink(url=tls_receiver.url, tls={"verify": False}).deliver(Batch(EVENTS))
+    make_sink(url=tls_receiver.url, tls={"ca_file": str(ca_file)}).deliver(batch_of(EVENTS))
+    make_sink(url=tls_receiver.url, tls={"verify": False}).deliver(batch_of(EVENTS))
 
     assert len(tls_receiver.accepted) == 6

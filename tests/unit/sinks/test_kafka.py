@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from services.batches import batch_of, drive, failures_of
 
 from bridge.errors import Reject
-from bridge.sinks.base import Batch, NotConnected
+from bridge.sinks.base import NotConnected
 from bridge.sinks.kafka import KafkaSettings, KafkaSink
-from bridge.testing import drive, make_event
+from bridge.testing import make_event
 
 MOCK = {"test.mock.num.brokers": 1}
 
@@ -43,12 +44,12 @@ def test_an_event_over_the_clients_limit_is_rejected_alone(sink: KafkaSink) -> N
     events = [make_event(offset) for offset in range(10)]
     events[4] = make_event(4, record={"text": "x" * 1_100_000})
 
-    batch = Batch(events)
+    batch = batch_of(events)
     sink.deliver(batch)
 
-    assert list(batch.failures) == [4]
-    assert isinstance(batch.failures[4], Reject)
-    assert "topic ki_home.orders" in str(batch.failures[4])
+    assert list(failures_of(batch)) == [4]
+    assert isinstance(failures_of(batch)[4], Reject)
+    assert "topic ki_home.orders" in str(failures_of(batch)[4])
 
 
 def test_an_event_larger_than_the_whole_queue_is_rejected() -> None:
@@ -76,9 +77,9 @@ def test_no_broker_is_said_with_its_cause() -> None:
 def test_delivery_without_a_broker_fails_as_a_whole() -> None:
     """An unopened sink connects by itself, and says that it cannot."""
     sink = make_sink("127.0.0.1:1")
-    batch = Batch([make_event(0)])
+    batch = batch_of([make_event(0)])
 
     with pytest.raises(NotConnected, match="refused"):
         sink.deliver(batch)
 
-    assert not batch.failures
+    assert not failures_of(batch)
