@@ -1,5 +1,6 @@
 /* The extension module: it gathers the types and the exception Malformed. */
 #include "plan_type.h"
+#include "receive_type.h"
 
 static int module_exec(PyObject *module) {
     module_state *state = PyModule_GetState(module);
@@ -12,7 +13,9 @@ static int module_exec(PyObject *module) {
         PyModule_AddObjectRef(module, "Malformed", state->malformed) < 0)
         return -1;
 
-    return plan_type_add(module);
+    if (plan_type_add(module) < 0)
+        return -1;
+    return receive_add(module);
 }
 
 static int module_traverse(PyObject *module, visitproc visit, void *arg) {

@@ -20,6 +20,11 @@ class NativeCodec(Codec):
         super().__init__(schema)
         self._plan = _native.Plan(operations(schema))
 
+    @property
+    def plan(self) -> _native.Plan:
+        """The compiled layout, for what else is compiled."""
+        return self._plan
+
     def validate(self, frames: Sequence[bytes]) -> list[DecodeError]:
         """See `Codec.validate`."""
         columns = self.schema.columns
