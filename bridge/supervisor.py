@@ -89,7 +89,9 @@ class Supervisor:
             on_full=journal.on_full,
         )
         self._intake = Intake(self._journal.append, self._suspect)
-        self._subscriber: Subscriber[Route] = Subscriber(self._intake.put, self._suspect)
+        self._subscriber: Subscriber[Route] = Subscriber(
+            self._intake.put, self._suspect, self._intake.room
+        )
         self._closer = Closer(self._intake, JournalHistory(journal.path), self._suspect)
         self._tables: dict[str, TableMonitor] = {}
         self._workers: dict[str, Worker] = {}

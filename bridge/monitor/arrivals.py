@@ -25,7 +25,7 @@ UNKNOWN_TOPICS = 8
 UNKNOWN_BYTES = 200
 
 
-class Routed(Protocol):
+class Routed(Hashable, Protocol):
     """What a topic means, as far as receiving goes."""
 
     @property
@@ -46,14 +46,14 @@ class Arrival(NamedTuple, Generic[R]):
     Attributes:
         route: what was registered for the topic.
         payload: the records' bytes, one after another.
-        count: how many.
+        records: how many.
         time: when they were received, microseconds since the epoch.
         cause: why they were read, None where they were published.
     """
 
     route: R
     payload: bytes
-    count: int
+    records: int
     time: int
     cause: ReadCause | None = None
 
@@ -139,5 +139,3 @@ class Receiver(ABC, Generic[R]):
 
         A pass may end within a message; the next one, of the same socket, goes on there.
         """
-
-

@@ -73,13 +73,13 @@ class NativeReceiver(Receiver[R]):
 
     def drain(self, socket: zmq.Socket[bytes], limits: Limits, time: int) -> Drained[R]:
         """See `Receiver.drain`."""
-        found, lost, *rest = self._receiver.drain(socket.underlying, *limits)
+        drained = self._receiver.drain(socket.underlying, *limits)
         arrivals: list[Arrival[R] | Damaged[R]] = []
-        for item in found:
+        for item in drained[0]:
             if len(item) == 3:
                 arrivals.append(Arrival(*item, time))
             else:
                 route, frame, offset, fault, column = item
                 error = decode_error(route.codec.schema.columns, 0, offset, fault, column)
                 arrivals.append(Damaged(route, frame, error, time))
-        return Drained(arrivals, [Loss(*loss) for loss in lost], *rest)
+        return Drained(arrivals, [Loss(*loss) for loss in drained[1]], *drained[2:])
