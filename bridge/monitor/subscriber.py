@@ -24,7 +24,7 @@ import structlog
 import zmq
 
 from bridge.loop import Loop
-from bridge.monitor.arrivals import Arrival, Damaged, Limits, Loss, R
+from bridge.monitor.arrivals import PART_COST, Arrival, Damaged, Limits, Loss, R
 from bridge.monitor.channel import Channel, open_channel
 from bridge.monitor.holding import Holding
 from bridge.monitor.moment import Moment
@@ -43,7 +43,7 @@ _LAST_PASSES = 4
 _TOUCH_SECONDS = 1.0
 # Where little comes, it is gathered for so long, so that a trickle costs few turns.
 _GATHER_SECONDS = 0.002
-_LITTLE = 250
+_LITTLE_BYTES = 2**15
 _STOP_SECONDS = 5.0
 
 Receive = Callable[[Sequence[Arrival[R] | Damaged[R]], Sequence[Loss[R]]], None]
@@ -177,17 +177,17 @@ class Subscriber(Generic[R]):
         self._run_commands()
         due |= self._unfinished
         self._unfinished = set()
-        messages = 0
+        weight = 0
         for channel in due:
             if channel not in self._channels:
                 continue
             if channel.note_events():
                 self._changed()
-            count, more = self._drain(channel)
-            messages += count
+            received, more = self._drain(channel)
+            weight += received
             if more:
                 self._unfinished.add(channel)
-        self._little = messages < _LITTLE
+        self._little = weight < _LITTLE_BYTES
         self._gathered_at = time.monotonic()
         self._let_go()
         return True
@@ -304,7 +304,7 @@ class Subscriber(Generic[R]):
         channel.close()
 
     def _drain(self, channel: Channel) -> tuple[int, bool]:
-        """Hand on what one pass brings: how many messages, and whether there may be more."""
+        """Hand on what one pass brings: how many bytes, and whether there may be more."""
         now = Moment.now()
         limits = Limits(_PASS_BYTES, _PASS_MESSAGES, self._room())
         found = channel.receiver.drain(channel.socket, limits, round(now.wall * 1e6))
@@ -321,7 +321,7 @@ class Subscriber(Generic[R]):
             self._receive(arrivals, found.losses)
         if found.error:
             raise zmq.ZMQError(found.error)
-        return messages, found.more
+        return found.size + messages * PART_COST, found.more
 
     def _note_unknown(self, topics: Sequence[bytes], messages: int) -> None:
         # SUBSCRIBE matches prefixes: another topic's messages may arrive here too.
