@@ -1,6 +1,7 @@
 /* The extension module: it gathers the types and the exception Malformed. */
 #include "form_type.h"
 #include "plan_type.h"
+#include "receive_type.h"
 
 static int module_exec(PyObject *module) {
     module_state *state = PyModule_GetState(module);
@@ -15,7 +16,9 @@ static int module_exec(PyObject *module) {
 
     if (plan_type_add(module) < 0)
         return -1;
-    return form_type_add(module);
+    if (form_type_add(module) < 0)
+        return -1;
+    return receive_add(module);
 }
 
 static int module_traverse(PyObject *module, visitproc visit, void *arg) {

@@ -19,6 +19,7 @@ from bridge.config import Config, Table, find_file, load
 from bridge.errors import BridgeError
 from bridge.journal import filesystem_problem
 from bridge.monitor.subscriber import Subscriber
+from bridge.monitor.table import Route
 from bridge.sinks.registry import find
 from bridge.supervisor import make_ring
 from bridge.wire.calls import DEFAULT_MONITOR_PORT, Cluster, TableInfo, qualified
@@ -106,10 +107,10 @@ def _monitor_port(cluster: Cluster, config: Config) -> Finding:
     if port == -1:
         return Finding(f"monitors of {cluster.url}", "", "switched off on the server")
     endpoint = f"tcp://{cluster.http.host}:{port or DEFAULT_MONITOR_PORT}"
-    subscriber: Subscriber[None] = Subscriber(lambda _: None, lambda: None)
+    subscriber: Subscriber[Route] = Subscriber(lambda *_: None, lambda: None)
     subscriber.start()
     try:
-        subscriber.subscribe(endpoint, {b"kbridge_check": None}).result(config.kinetica.timeout)
+        subscriber.subscribe(endpoint, {}).result(config.kinetica.timeout)
     except (FutureTimeoutError, CancelledError):
         return Finding(f"monitor port {endpoint}", "", "no ZeroMQ peer answers there")
     finally:

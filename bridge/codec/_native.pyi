@@ -59,3 +59,39 @@ class Form:
         times: Sequence[tuple[int, int]],
         /,
     ) -> tuple[bytes, bytes, bytes | None, bytes | None]: ...
+
+# Drains SUB sockets into blocks, in one thread. `drain` lets go of the GIL.
+@final
+class Receiver:
+    def __new__(cls) -> Receiver: ...
+
+    # Find libzmq's functions in the library of this path, which the process must have loaded.
+    # OSError: it has not, or the library lacks one.
+    @staticmethod
+    def load(path: str, /) -> None: ...
+
+    # Take what comes on a topic as records of `plan`, for `route`. Order is kept among the
+    # topics of one `table`, a small number. ValueError: the topic is there already.
+    def add(self, topic: bytes, plan: Plan, route: Any, table: int, /) -> None: ...
+
+    # Forget a topic; False where it was not there.
+    def remove(self, topic: bytes, /) -> bool: ...
+
+    # Receive from the socket at an address until it has nothing, `size` bytes were looked at, or
+    # `messages` begun; keep nothing more once `room` is used up. Returns what arrived, blocks as
+    # (route, payload, count) and bad frames as (route, frame, offset, fault, column); what was
+    # discarded as (route, messages, records, bytes); some of the unknown topics, and how many
+    # messages had one; messages begun and bytes of frames; whether a limit ended it; and the
+    # number of libzmq's error that did, or 0.
+    def drain(
+        self, socket: int, size: int, messages: int, room: int, /
+    ) -> tuple[
+        list[tuple[Any, bytes, int] | tuple[Any, bytes, int, str, int]],
+        list[tuple[Any, int, int, int]],
+        list[bytes],
+        int,
+        int,
+        int,
+        bool,
+        int,
+    ]: ...

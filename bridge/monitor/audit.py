@@ -9,6 +9,7 @@ received are a gap with the reason `unaccounted`; fewer prove nothing, since row
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from bridge.errors import DecodeError
 from bridge.events import Schema
 from bridge.monitor.catch_up import count_between
 from bridge.monitor.identity import RowReader, comparable
+from bridge.monitor.records import each_row
 from bridge.monitor.seen import History
 from bridge.monitor.table import TableMonitor
 from bridge.monitor.tide import MARGIN_SECONDS, Level
@@ -108,16 +110,13 @@ class Auditor:
                     continue
                 if rows.schema not in readers:
                     readers[rows.schema] = RowReader(rows.schema)
-                try:
-                    decoded = readers[rows.schema].rows(rows.payload, rows.count)
-                except DecodeError:
-                    continue
-                for row in decoded:
-                    value = row[column.name]
-                    if value is None:
-                        continue
-                    value = comparable(column, value)
-                    count += (bottom is None or value > bottom) and value <= top
+                with contextlib.suppress(DecodeError):
+                    for row in each_row(readers[rows.schema], rows.payload, rows.count):
+                        value = row[column.name]
+                        if value is None:
+                            continue
+                        value = comparable(column, value)
+                        count += (bottom is None or value > bottom) and value <= top
         finally:
             follow.close()
         return count

@@ -12,14 +12,18 @@ from collections.abc import Callable
 import structlog
 
 from bridge.codec import compile_schema
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, DecodeError
+from bridge.events import ReadCause
+from bridge.loop import Loop
+from bridge.monitor import stand_in
+from bridge.monitor.arrivals import Arrival, Damaged
 from bridge.monitor.audit import Auditor
 from bridge.monitor.catch_up import Progress, Range, highest_rows, read_missed
 from bridge.monitor.identity import RowReader, comparable
-from bridge.monitor.intake import Intake, Stopping
+from bridge.monitor.intake import Intake
+from bridge.monitor.intake_queue import Stopping
 from bridge.monitor.seen import History
 from bridge.monitor.states import Signal, State
-from bridge.monitor.subscriber import Notification
 from bridge.monitor.table import Route, TableMonitor
 from bridge.monitor.tide import MARGIN_SECONDS, Level
 from bridge.monitor.workers import Workers
@@ -51,11 +55,16 @@ class Closer:
         self._intake = intake
         self._history = history
         self._done = done
-        self._workers = Workers(_READERS)
+        self._workers = Workers("reader", _READERS)
         self._busy: set[TableMonitor] = set()
         self._retry_at: dict[TableMonitor, float] = {}
         self._auditor = Auditor(history, intake.barrier)
         self._audit_at: dict[TableMonitor, float] = {}
+
+    @property
+    def loops(self) -> list[Loop]:
+        """The threads."""
+        return self._workers.loops
 
     def stop(self, timeout: float) -> None:
         """End the threads."""
@@ -65,7 +74,7 @@ class Closer:
         """Start what a table that is heard needs: a read, if it can be done, or an audit."""
         if table in self._busy:
             return
-        now = time.time()
+        now = time.monotonic()
         snapshot = table.snapshot_due
         if snapshot or (table.unclosed and table.reading_order is not None):
             if now >= self._retry_at.get(table, 0.0):
@@ -90,7 +99,8 @@ class Closer:
             log.error("catch_up_column_unusable", table=table.name, column=tide.column)
             return
         frames = highest_rows(cluster, table.name, table.options.filter, tide.column)
-        tide.start(time.time(), schema, frames)
+        joined = stand_in.join(codec := compile_schema(schema), frames)
+        tide.start(time.time(), codec, joined.payload, joined.count)
 
     # The rest runs in a reader.
 
@@ -102,7 +112,7 @@ class Closer:
         except Stopping:
             return
         except Exception as error:
-            self._retry_at[table] = time.time() + _RETRY_SECONDS
+            self._retry_at[table] = time.monotonic() + _RETRY_SECONDS
             ours = not isinstance(error, BridgeError)  # then the log needs the place, too
             log.warning("reading_failed", table=table.name, cause=str(error), exc_info=ours)
             self._end(table, f"reading the table failed: {error}")
@@ -141,12 +151,12 @@ class Closer:
             raise BridgeError(f"{table.name} is gone")
         level, since = self._start(table, cluster, snapshot=snapshot)
         route = Route(table, "read", cluster.url, compile_schema(schema), schema)
+        cause: ReadCause = "snapshot" if snapshot else "gap"
         table.progress = progress = Progress()
 
         def deliver(frames: list[bytes]) -> None:
             _require_same(table, born)
-            size = sum(map(len, frames))
-            self._intake.deliver(Notification(route, frames, time.time_ns() // 1000, size))
+            self._intake.deliver(_received(route, frames, cause))
 
         wanted = Range(table.name, schema, options.filter, table.reading_order, level, since)
         started = time.monotonic()
@@ -180,6 +190,21 @@ class Closer:
             # The column fell: a table made anew under the name, or its latest rows deleted.
             return None, table.born_at
         return level, max(table.born_at, level.at - _LEVEL_SLACK)
+
+
+def _received(
+    route: Route, frames: list[bytes], cause: ReadCause
+) -> list[Arrival[Route] | Damaged[Route]]:
+    """Return rows that were read as one block, and after it what does not fit the layout."""
+    now = time.time_ns() // 1000
+    joined = stand_in.join(route.codec, frames)
+    received: list[Arrival[Route] | Damaged[Route]] = []
+    if joined.count:
+        received.append(Arrival(route, joined.payload, joined.count, now, cause))
+    for bad in joined.bad:
+        error = DecodeError(0, bad.offset, bad.reason)
+        received.append(Damaged(route, frames[bad.index], error, now))
+    return received
 
 
 def _require_same(table: TableMonitor, born: float) -> None:

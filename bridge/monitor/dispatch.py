@@ -8,16 +8,17 @@ the log, and changes nothing else.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import structlog
 
-from bridge.codec import compile_schema
 from bridge.errors import excerpt
-from bridge.events import Alter, Count, Drop, Entry, Gap, Rows, Undecodable, rfc3339
-from bridge.monitor.callbacks import Callback, CallbackType
+from bridge.events import Alter, Block, Count, Drop, Entry, Gap, Undecodable, rfc3339
+from bridge.monitor import stand_in
+from bridge.monitor.callbacks import Callback, CallbackType, EventCallback
+from bridge.monitor.records import chunks, compile_schema
 from bridge.monitor.second_try import SecondTry
 
 log = structlog.get_logger()
@@ -30,8 +31,6 @@ _LOGGED_EVERY = 1000
 
 # Records decoded ahead of the callbacks, so that a slow one holds few dicts in memory.
 _DECODED_AHEAD = 500
-
-_codec = lru_cache(maxsize=16)(compile_schema)
 
 
 class Dispatcher:
@@ -87,8 +86,8 @@ class Dispatcher:
 
     def _tell(self, entry: Entry) -> None:
         match entry:
-            case Rows():
-                self._tell_rows(entry)
+            case Block():
+                self._tell_block(entry)
             case Count():
                 kind = CallbackType.UPDATED if entry.type == "update" else CallbackType.DELETED
                 self._call(kind, entry.count)
@@ -106,20 +105,21 @@ class Dispatcher:
                     f"{entry.reason}"
                 )
 
-    def _tell_rows(self, rows: Rows) -> None:
-        raw = self._heard(CallbackType.INSERT_RAW)
-        decoded = self._heard(CallbackType.INSERT_DECODED)
-        for start in range(0, len(rows.frames), _DECODED_AHEAD):
-            frames = rows.frames[start : start + _DECODED_AHEAD]
-            records: Sequence[dict[str, Any]] = ()
-            if decoded:
-                # Validated by the intake, so every frame is one record.
-                records = _codec(rows.schema).decode(b"".join(frames), len(frames))
-            for i, frame in enumerate(frames):
-                if raw:
-                    self._call(CallbackType.INSERT_RAW, bytes(frame))
-                if decoded:
-                    self._call(CallbackType.INSERT_DECODED, records[i])
+    def _tell_block(self, block: Block) -> None:
+        raw, decoded = CallbackType.INSERT_RAW, CallbackType.INSERT_DECODED
+        codec = compile_schema(block.schema)
+        for payload, count in chunks(codec, block.payload, block.count, _DECODED_AHEAD):
+            told: list[tuple[CallbackType, list[Any]]] = []
+            if self._heard(raw):
+                told.append((raw, _frames(stand_in.ends(codec, payload, count), payload)))
+            if self._heard(decoded):
+                told.append((decoded, codec.decode(payload, count)))
+            if len(told) == 1:
+                self._call_each(*told[0])
+                continue
+            for record in zip(*(values for _, values in told), strict=True):
+                for (kind, _), value in zip(told, record, strict=True):
+                    self._call(kind, value)
 
     def _tell_undecodable(self, entry: Undecodable) -> None:
         event, _, reason = entry.reason.partition(": ")
@@ -152,21 +152,39 @@ class Dispatcher:
         return any(each.event_callback for each in self._callbacks[kind])
 
     def _call(self, kind: CallbackType, value: object) -> None:
-        for each in self._callbacks[kind]:
-            if each.event_callback is None or self._silent:
-                continue
+        self._call_each(kind, (value,))
+
+    def _call_each(self, kind: CallbackType, values: Iterable[object]) -> None:
+        """Call all callbacks of a kind with each value, in order."""
+        hearers = [
+            (each, each.event_callback) for each in self._callbacks[kind] if each.event_callback
+        ]
+        if len(hearers) > 1:
+            calls = chain.from_iterable(((h, v) for h in hearers) for v in values)
+            for (each, call), value in calls:
+                self._call_in_turn(kind, each, call, iter((value,)))
+        else:
+            for each, call in hearers:
+                self._call_in_turn(kind, each, call, iter(values))
+
+    def _call_in_turn(
+        self, kind: CallbackType, each: Callback, call: EventCallback, values: Iterator[object]
+    ) -> None:
+        while True:
             try:
-                each.event_callback(value)
+                for value in values:
+                    if self._silent:
+                        return
+                    call(value)
             # sys.exit in a callback would end this thread, and nothing else, without a word.
             except (Exception, SystemExit) as error:
                 if self._raised[kind] % _LOGGED_EVERY == 0:
                     log.exception("callback_raised", table=self._table, callback=kind.name)
                 self._raised[kind] += 1
-                self._tell_error(
-                    each,
-                    f"{self._table}: the {kind.name} callback raised "
-                    f"{type(error).__name__}: {excerpt(str(error))}",
-                )
+                message = f"{type(error).__name__}: {excerpt(str(error))}"
+                self._tell_error(each, f"{self._table}: the {kind.name} callback raised {message}")
+            else:
+                return
 
     def _tell_error(self, callback: Callback, message: str) -> None:
         if callback.error_callback is not None:
@@ -183,3 +201,8 @@ class Dispatcher:
             hearer(message)
         except (Exception, SystemExit):
             log.exception("error_callback_raised", table=self._table, told=message)
+
+
+def _frames(ends: Sequence[int], payload: bytes) -> list[bytes]:
+    begins = chain((0,), ends)
+    return [payload[begin:end] for begin, end in zip(begins, ends, strict=False)]

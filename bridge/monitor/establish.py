@@ -20,9 +20,11 @@ import structlog
 
 from bridge.errors import BridgeError, RequestRefused, WireError
 from bridge.events import Column, Schema
+from bridge.monitor.channel import Channel
+from bridge.monitor.moment import Moment
 from bridge.monitor.naming import monitor_id, prefix, unqualified
 from bridge.monitor.probe import Observation
-from bridge.monitor.subscriber import Channel, Subscriber
+from bridge.monitor.subscriber import Subscriber
 from bridge.monitor.table import Route, TableMonitor, make_route
 from bridge.wire.calls import Cluster, Created, MonitorInfo, TableInfo
 
@@ -53,14 +55,14 @@ class Established:
         type_id: of the layout they were made for.
         topics: the ids the server knows them by.
         losses: of the channel, when they were made.
-        at: when they were made, seconds since the epoch.
+        at: when they were made.
     """
 
     type_id: str
     topics: frozenset[str]
     channel: Channel
     losses: int
-    at: float
+    at: Moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +103,12 @@ class Site:
             again = self._look_again(table.name, made)
             if again is not None and again.schema == info.schema:
                 if not self._release(made):
-                    table.open_span("overrun", seen.asked_at)
+                    table.open_span("overrun", seen.asked_at.wall)
                 begins = prefix(self.instance, table.name)
                 self.reap(m for m in monitors if _begins(m, begins) and m not in made.topics)
                 return made
             # In which layout the monitors spoke is not known: it is missed, and said.
-            table.open_span("altered", seen.asked_at)
+            table.open_span("altered", seen.asked_at.wall)
             self.retire(made)
             info, monitors = again, self.cluster.monitors()
         raise RequestRefused(
@@ -177,7 +179,7 @@ class Site:
         except WireError:
             self._forget({*ids.values(), *topics})
             raise
-        return Established(schema.type_id, frozenset(topics), channel, losses, time.time())
+        return Established(schema.type_id, frozenset(topics), channel, losses, Moment.now())
 
     def _make_one(
         self,

@@ -1,4 +1,4 @@
-"""What arrives on a topic before it is certain what it means: kept back, in order, bounded.
+"""What arrives on a route before it is certain what it means: kept back, in order, bounded.
 
 A monitor may be made a moment after its table was altered, and then publishes a layout that
 is not the one it was made for. What it sends is held until the layout was looked at again.
@@ -6,45 +6,58 @@ is not the one it was made for. What it sends is held until the layout was looke
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Hashable
 from typing import Generic, TypeVar
 
 N = TypeVar("N")
 
-# For all topics together: a few calls take milliseconds, a cluster that hangs takes longer.
+# For all routes together: a few calls take milliseconds, a cluster that hangs takes longer.
 MAX_HELD_BYTES = 16 * 2**20
 
 
 class Holding(Generic[N]):
-    """Notifications of topics that are not certain yet. Used by one thread."""
+    """What arrived on routes that are not certain yet. Used by one thread."""
 
     def __init__(self) -> None:
-        self._topics: set[bytes] = set()
-        self._overrun: set[bytes] = set()
-        self._held: list[tuple[bytes, N, int]] = []
+        self._routes: set[Hashable] = set()
+        self._overrun: set[Hashable] = set()
+        self._held: list[tuple[Hashable, N, int]] = []
         self._bytes = 0
 
-    def begin(self, topics: Collection[bytes]) -> None:
-        """Hold what arrives on these topics from now on."""
-        self._topics.update(topics)
+    def __bool__(self) -> bool:
+        return bool(self._routes)
 
-    def holds(self, topic: bytes, notification: N, size: int) -> bool:
-        """Take a notification of `size` bytes if its topic is held; False if it is not."""
-        if topic not in self._topics:
+    def begin(self, routes: Collection[Hashable]) -> None:
+        """Hold what arrives on these routes from now on."""
+        self._routes.update(routes)
+
+    def holds(self, route: Hashable, item: N, size: int) -> bool:
+        """Take an item of `size` bytes if its route is held; False if it is not."""
+        if route not in self._routes:
             return False
         if self._bytes + size > MAX_HELD_BYTES:
-            self._overrun.add(topic)
+            self._overrun.add(route)
         else:
-            self._held.append((topic, notification, size))
+            self._held.append((route, item, size))
             self._bytes += size
         return True
 
-    def end(self, topics: Collection[bytes]) -> tuple[list[N], bool]:
-        """Hold these topics no more; return what was held, and whether that is all."""
-        given = [notification for topic, notification, _ in self._held if topic in topics]
-        whole = self._overrun.isdisjoint(topics)
-        self._held = [item for item in self._held if item[0] not in topics]
+    def replace(self, route: Hashable, by: Hashable) -> None:
+        """Hold what is held of a route under another one, which takes its place."""
+        if route in self._routes:
+            self._routes.remove(route)
+            self._routes.add(by)
+            self._held = [(by if key is route else key, *rest) for key, *rest in self._held]  # type: ignore[misc]
+        if route in self._overrun:
+            self._overrun.remove(route)
+            self._overrun.add(by)
+
+    def end(self, routes: Collection[Hashable]) -> tuple[list[N], bool]:
+        """Hold these routes no more; return what was held, and whether that is all."""
+        given = [item for route, item, _ in self._held if route in routes]
+        whole = self._overrun.isdisjoint(routes)
+        self._held = [held for held in self._held if held[0] not in routes]
         self._bytes = sum(size for _, _, size in self._held)
-        self._topics.difference_update(topics)
-        self._overrun.difference_update(topics)
+        self._routes.difference_update(routes)
+        self._overrun.difference_update(routes)
         return given, whole

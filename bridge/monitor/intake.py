@@ -1,132 +1,134 @@
-"""From notifications to entries: a queue bounded in bytes, and the thread behind it.
+"""From what was received to entries: a queue bounded in bytes, and the thread behind it.
 
-The polling thread puts and never waits. This thread validates what it takes, joins
-notifications that arrived together, and emits them as entries, as many at a time as have
-gathered while the last ones were written: that is the journal's group commit.
+The polling thread puts and never waits. This thread emits blocks as entries, as many at a time as
+have gathered while the last ones were written: that is the journal's group commit. Under a steady
+trickle it waits a little for more.
 
-Where the queue is full, what arrives is dropped, counted, and becomes a gap. While the
-journal is full nothing is taken from the queue, so the same holds then, under that reason.
+The polling thread asks for `room`. What it has to discard becomes a gap, which lasts until half
+of the queue is free again. While the journal is full nothing is taken from the queue, so the
+same holds then, under that reason: one gap, however long it lasts.
 """
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Literal
 
 import structlog
 
-from bridge.errors import BridgeError, DecodeError, JournalError, JournalFull
-from bridge.events import Count, Entry, GapReason, Rows, Undecodable
+from bridge.errors import JournalError, JournalFull
+from bridge.events import Block, Count, Entry, GapReason, Undecodable
+from bridge.loop import Loop, backoff
+from bridge.monitor.arrivals import Arrival, Damaged, Loss
+from bridge.monitor.intake_queue import Barrier, Item, Queue, Received, Stopping
+from bridge.monitor.records import chunks, halves
 from bridge.monitor.states import State
-from bridge.monitor.subscriber import Notification
 from bridge.monitor.table import Mark, Route, TableMonitor
 
 log = structlog.get_logger()
 
 Emit = Callable[[Sequence[Entry], Mapping[str, str]], object]
 
-
-class _Barrier(threading.Event):
-    """Set once all that was queued before it has been emitted."""
-
-
-Item = Notification[Route] | Entry | Mark | _Barrier
-
 # What may wait in memory. At 200 MB/s, a third of a second of a stalled disk.
 MAX_QUEUED_BYTES = 64 * 2**20
-# Rows read from a table wait while more than this is queued, so that what arrives has room.
-_READS_LEAVE_FREE = MAX_QUEUED_BYTES // 4
 # What one emission carries at most: bounds the time until a commit.
 _MAX_BATCH_BYTES = 8 * 2**20
-# What a queued message costs beside its bytes, roughly, so that empty ones are bounded too.
-_OVERHEAD = 200
+# From here on nothing is waited for.
+_HURRY_BYTES = 2**20
+# A trickle is steady if the last emission ended so many lingers ago.
+_STEADY = 10
 _RETRY_SECONDS = 0.5
-
-
-class Stopping(BridgeError):
-    """The service is about to end: what was being read from a table is left for later."""
+# What is no error of the journal's but a fault of ours is tried so often before it is parted.
+_TRIES = 3
 
 
 class Intake:
-    """The thread that validates and emits.
+    """The thread that makes entries and emits them.
 
     Waits for the queue; `stop` lets it finish what is queued. Any thread may put.
 
     Args:
         emit: takes entries and marks, and returns once they are safe.
         suspect: called when a frame did not fit its layout: it may have changed.
+        linger: seconds that what arrives steadily may wait for more; the first after a pause
+            does not wait.
+        max_bytes: what may be queued.
     """
 
-    def __init__(self, emit: Emit, suspect: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        emit: Emit,
+        suspect: Callable[[], None],
+        *,
+        linger: float = 0.005,
+        max_bytes: int = MAX_QUEUED_BYTES,
+    ) -> None:
         self._emit = emit
         self._suspect = suspect
-        self._queue: deque[Item] = deque()
-        # Guards all below; reentrant, as the end of a span posts while notifications are put.
-        self._ready = threading.Condition()
-        self._bytes = 0
-        self._stopping = False
+        self._linger = linger
+        self._max_bytes = max_bytes
+        self._queue = Queue(_MAX_BATCH_BYTES, _HURRY_BYTES)
         self._blocked: GapReason = "overrun"
-        self._overrun: dict[TableMonitor, int] = {}
+        self._overrun: dict[TableMonitor, str] = {}
+        self._emitted_at = 0.0
+        # Of the emission that runs: what of it is not safe yet, and what it gives back.
+        self._entries: list[Entry] = []
+        self._marks: dict[str, str] = {}
+        self._barriers: list[Barrier] = []
+        self._size = 0
+        self._taken = False
+        self._tables: dict[str, TableMonitor] = {}
         self.dropped_notifications = 0
-        self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
+        self._loop = Loop("intake", self._pass)
+
+    @property
+    def loops(self) -> list[Loop]:
+        """The threads."""
+        return [self._loop]
 
     @property
     def queued_bytes(self) -> int:
-        """Bytes received and not yet emitted."""
-        return self._bytes
+        """Bytes received and not yet emitted, as they are held."""
+        return self._queue.bytes
+
+    def room(self) -> int:
+        """Return how many bytes more may be queued."""
+        return max(0, self._max_bytes - self._queue.bytes)
 
     def start(self) -> None:
         """Start the thread."""
-        self._thread.start()
+        self._loop.start()
 
     def stop(self, timeout: float) -> bool:
         """Emit what is queued and end the thread; False if it did not within `timeout` s."""
-        with self._ready:
-            self._stopping = True
-            self._ready.notify()
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
+        self._queue.stop()
+        return self._loop.join(timeout)
 
-    def put(self, notifications: Sequence[Notification[Route]]) -> None:
-        """Queue what was received; never blocks. What finds no room is lost, and said."""
-        with self._ready:
-            for notification in notifications:
-                table = notification.route.table
-                if self._bytes > MAX_QUEUED_BYTES:
-                    self._lose(table, notification)
-                    continue
-                if table in self._overrun:
-                    del self._overrun[table]
-                    table.end_span(notification.route.cluster)
-                self._bytes += notification.size + _OVERHEAD
-                self._queue.append(notification)
-            self._ready.notify()
+    def put(self, received: Sequence[Received], losses: Sequence[Loss[Route]] = ()) -> None:
+        """Queue what was received, and note what was discarded after it; never blocks."""
+        self._queue.put(received)
+        for loss in losses:
+            table = loss.route.table
+            self.dropped_notifications += loss.messages
+            table.overrun(loss, self._blocked, time.time())
+            self._overrun[table] = loss.route.cluster
 
     def post(self, entry: Entry | Mark) -> None:
         """Queue an entry or a mark of the monitor's own, in order with what was received."""
-        with self._ready:
-            self._bytes += _OVERHEAD
-            self._queue.append(entry)
-            self._ready.notify()
+        if isinstance(entry, Mark):
+            self._queue.put_mark(entry)
+        else:
+            self._queue.put((entry,))
 
-    def deliver(self, notification: Notification[Route]) -> None:
+    def deliver(self, received: Sequence[Received]) -> None:
         """Queue rows that were read from a table, and wait while there is little room.
 
         Raises:
             Stopping: the intake is about to end.
         """
-        with self._ready:
-            while self._bytes > _READS_LEAVE_FREE and not self._stopping:
-                self._ready.wait(0.1)
-            if self._stopping:
-                raise Stopping("the bridge is stopping")
-            self._bytes += notification.size + _OVERHEAD
-            self._queue.append(notification)
-            self._ready.notify()
+        # So that what arrives has room.
+        self._queue.put_patiently(received, self._max_bytes // 4)
 
     def barrier(self, timeout: float | None = None) -> bool:
         """Wait until all that is queued now has been emitted; False if not in `timeout` s.
@@ -134,119 +136,100 @@ class Intake:
         Raises:
             Stopping: the intake is about to end.
         """
-        barrier = _Barrier()
+        barrier = Barrier()
         deadline = None if timeout is None else time.monotonic() + timeout
-        with self._ready:
-            self._queue.append(barrier)
-            self._ready.notify()
+        self._queue.put((barrier,))
         while not barrier.wait(0.1):
-            if self._stopping:
+            if self._queue.stopping:
                 raise Stopping("the bridge is stopping")
             if deadline is not None and time.monotonic() > deadline:
                 return False
         return True
 
-    def _lose(self, table: TableMonitor, notification: Notification[Route]) -> None:
-        self.dropped_notifications += 1
-        self._overrun.setdefault(table, notification.time)
-        # Each time: the probe may have ended the span while there was no room yet.
-        table.open_span(self._blocked, notification.time / 1e6)
-
     # The rest runs in the intake's thread.
 
-    def _run(self) -> None:
-        while True:
-            items, size = self._take()
-            if not items:
-                return
-            entries, marks = self._entries(items)
-            if entries or marks:
-                self._emit_surely(entries, marks)
-            for item in items:
-                if isinstance(item, _Barrier):
-                    item.set()
-            with self._ready:
-                self._bytes -= size
+    def _pass(self) -> bool:
+        if not self._taken and not self._take():
+            self._end_overruns()
+            return self._queue.bytes > 0 or not self._queue.stopping
+        if self._entries or self._marks:
+            self._emit_surely(self._entries, self._marks)
+        self._taken = False
+        for barrier in self._barriers:
+            barrier.set()
+        self._queue.free(self._size)
+        self._emitted_at = time.monotonic()
+        self._end_overruns()
+        return True
 
-    def _take(self) -> tuple[list[Item], int]:
-        with self._ready:
-            while not self._queue and not self._stopping:
-                self._ready.wait()
-            items, size = [], 0
-            while self._queue and size < _MAX_BATCH_BYTES:
-                item = self._queue.popleft()
-                items.append(item)
-                if not isinstance(item, _Barrier):
-                    size += _OVERHEAD + (item.size if isinstance(item, Notification) else 0)
-            return items, size
+    def _take(self) -> bool:
+        steady = time.monotonic() - self._emitted_at < _STEADY * self._linger
+        items, self._marks, self._size = self._queue.take(self._linger if steady else 0.0)
+        self._barriers = [item for item in items if isinstance(item, Barrier)]
+        self._entries = self._convert(items)
+        self._taken = bool(items or self._marks)
+        return self._taken
 
-    def _entries(self, items: Sequence[Item]) -> tuple[list[Entry], dict[str, str]]:
+    def _end_overruns(self) -> None:
+        while self._overrun and self._queue.bytes <= self._max_bytes // 2:
+            table, cluster = self._overrun.popitem()
+            table.end_overrun(cluster)
+
+    def _convert(self, items: Sequence[Item]) -> list[Entry]:
         entries: list[Entry] = []
-        marks: dict[str, str] = {}
-        i = 0
-        while i < len(items):
-            item = items[i]
-            i += 1
-            if isinstance(item, Notification):
-                route, frames = item.route, item.frames
-                if route.table.state is State.FAILED:
-                    continue
-                # What arrived in one go on one topic becomes one entry.
-                if i < len(items) and _joins(item, items[i]):
-                    frames = list(frames)
-                    while i < len(items) and _joins(item, items[i]):
-                        frames += items[i].frames  # type: ignore[union-attr]
-                        i += 1
-                if route.event in ("insert", "read"):
-                    self._rows(route, frames, item.time, entries)
-                else:
-                    self._counts(route, frames, item.time, entries)
-            elif isinstance(item, Mark):
-                marks[item.name] = item.text
-            elif not isinstance(item, _Barrier):
+        for item in items:
+            if isinstance(item, (Arrival, Damaged)):
+                try:
+                    self._convert_received(item, entries)
+                except Exception:
+                    # A fault of ours: it costs this item, and is said.
+                    log.exception("received_and_lost", table=item.route.table.name)
+                    _declare_lost(item.route.table, item.time, item.route.cluster)
+            elif not isinstance(item, Barrier):
                 entries.append(item)
-        return entries, marks
+        return entries
 
-    def _rows(self, route: Route, frames: list[bytes], time_: int, entries: list[Entry]) -> None:
-        table, start = route.table, 0
-        size = sum(map(len, frames))
-        errors = route.codec.validate(frames)
-        for error in errors:
-            if start < error.index:
-                entries.append(_make_rows(route, time_, frames[start : error.index]))
-            self._undecodable(route, frames[error.index], time_, error, entries)
-            start = error.index + 1
-        if start < len(frames):
-            entries.append(_make_rows(route, time_, frames[start:] if start else frames))
-        table.heard(route.event, len(frames) - len(errors), size, time_)
-        if route.event == "insert" and not errors:
-            table.note_rows(route.schema, frames)
+    def _convert_received(self, item: Received, entries: list[Entry]) -> None:
+        route = item.route
+        table = self._tables[route.table.name] = route.table
+        if table.state is State.FAILED:
+            return
+        if isinstance(item, Damaged):
+            reason = f"{route.event}: byte {item.error.offset}: {item.error.reason}"
+            self._undecodable(route, item.frame, item.time, reason, entries)
+        elif route.event in ("insert", "read"):
+            block = _block(item)
+            if route.event == "insert":
+                table.note_rows(route.codec, item.payload, item.records)
+            entries.append(block)
+            table.heard(route.event, item.records, len(item.payload), item.time)
+        else:
+            self._counts(item, entries)
 
-    def _counts(self, route: Route, frames: list[bytes], time_: int, entries: list[Entry]) -> None:
-        for frame in frames:
-            try:
-                count = route.codec.decode(frame, 1)[0]["count"]
-            except (DecodeError, KeyError) as error:
-                self._undecodable(route, frame, time_, error, entries)
-                continue
-            kind = "update" if route.event == "update" else "delete"
-            entries.append(Count(route.table.name, route.cluster, time_, kind, count))  # type: ignore[arg-type]
-            route.table.heard(kind, 1, len(frame), time_)
-            if kind == "delete":
-                route.table.counts.deleted_rows += count
+    def _counts(self, item: Arrival[Route], entries: list[Entry]) -> None:
+        route, table = item.route, item.route.table
+        kind: Literal["update", "delete"] = "update" if route.event == "update" else "delete"
+        for payload, number in chunks(route.codec, item.payload, item.records):
+            for place, record in enumerate(route.codec.decode(payload, number)):
+                count = record.get("count")
+                if not isinstance(count, int):
+                    frame = next(
+                        frame
+                        for i, (frame, _) in enumerate(chunks(route.codec, payload, number, 1))
+                        if i == place
+                    )
+                    reason = f"{kind}: no number of rows in {record}"
+                    self._undecodable(route, frame, item.time, reason, entries)
+                    continue
+                entries.append(Count(table.name, route.cluster, item.time, kind, count))
+                if kind == "delete":
+                    table.counts.deleted_rows += count
+                table.heard(kind, 1, 0, item.time)
+        table.counts.bytes += len(item.payload)
 
     def _undecodable(
-        self,
-        route: Route,
-        frame: bytes,
-        time_: int,
-        error: DecodeError | KeyError,
-        entries: list[Entry],
+        self, route: Route, frame: bytes, time_: int, reason: str, entries: list[Entry]
     ) -> None:
-        if isinstance(error, DecodeError):
-            reason = f"{route.event}: byte {error.offset}: {error.reason}"
-        else:
-            reason = f"{route.event}: no field {error}"
         table = route.table
         table.faulty(reason)
         if table.options.on_decode_failure == "dead_letter":
@@ -257,55 +240,83 @@ class Intake:
         """Emit, and where that fails, again: what was received is not given up.
 
         What is too much at once is emitted in halves, so that a journal with little room
-        takes what it can; the marks go with the last of them.
+        takes what it can; the marks go with the last of them. So is what a fault of ours keeps
+        from being emitted, until the one entry that it lies in is found and lost.
         """
+        faults = 0
         while True:
             try:
                 self._emit(entries, marks)
-            except JournalError as error:
+            except (JournalError, OSError, MemoryError) as error:
                 full = isinstance(error, JournalFull)
-                halves = _halves(entries) if full else None
-                if halves is not None:
-                    self._emit_surely(halves[0], {})
-                    entries = halves[1]
+                parts = _parts(entries) if full else None
+                if parts is not None:
+                    self._emit_surely(parts[0], {})
+                    entries = parts[1]
                     continue
-                reason: GapReason = "journal_full" if full else "overrun"
-                if self._blocked != reason or reason == "overrun":
-                    log.error("journal_refuses", cause=str(error))
-                self._blocked = reason
-                if self._stopping:
+                if not self._wait_for_journal("journal_full" if full else "overrun", error):
                     log.error("entries_lost", entries=len(entries), cause=str(error))
                     return
-                time.sleep(_RETRY_SECONDS)
+            except Exception:
+                faults += 1
+                log.exception("not_emitted", entries=len(entries), tries=faults)
+                if faults < _TRIES and not self._queue.stopping:
+                    self._loop.wait(backoff(faults))
+                    continue
+                if len(entries) > 1:
+                    middle = len(entries) // 2
+                    self._emit_surely(entries[:middle], {})
+                    entries = entries[middle:]
+                    continue
+                log.error("entries_lost", entries=len(entries), marks=len(marks))
+                self._declare_lost(entries)
+                return
             else:
                 self._blocked = "overrun"
                 return
 
+    def _declare_lost(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            table = self._tables.get(entry.table)
+            if table is not None and isinstance(entry, (Block, Count, Undecodable)):
+                _declare_lost(table, entry.time, entry.cluster)
 
-def _halves(entries: Sequence[Entry]) -> tuple[Sequence[Entry], Sequence[Entry]] | None:
+    def _wait_for_journal(self, reason: GapReason, error: Exception) -> bool:
+        """Wait before the next try; False where there is none any more."""
+        if self._blocked != reason or reason == "overrun":
+            log.error("journal_refuses", cause=str(error))
+        self._blocked = reason
+        if self._queue.stopping:
+            return False
+        self._loop.wait(_RETRY_SECONDS)
+        return True
+
+
+def _parts(entries: Sequence[Entry]) -> tuple[Sequence[Entry], Sequence[Entry]] | None:
     """Part entries in two, the rows of one among themselves; None where that cannot be."""
     if len(entries) > 1:
         middle = len(entries) // 2
         return entries[:middle], entries[middle:]
     for entry in entries:
-        if isinstance(entry, Rows) and len(entry.frames) > 1:
-            middle = len(entry.frames) // 2
-            return (
-                [replace(entry, frames=entry.frames[:middle])],
-                [replace(entry, frames=entry.frames[middle:])],
-            )
+        if isinstance(entry, Block) and entry.count > 1:
+            first, second = halves(entry)
+            return [first], [second]
     return None
 
 
-def _joins(first: Notification[Route], other: object) -> bool:
-    return (
-        isinstance(other, Notification)
-        and other.route is first.route
-        and other.time == first.time
-        and first.route.event == "insert"
+def _block(item: Arrival[Route]) -> Block:
+    route = item.route
+    return Block(
+        route.table.name,
+        route.cluster,
+        "read" if route.event == "read" else "insert",
+        route.schema,
+        item.payload,
+        item.records,
+        ((item.records, item.time),),
+        item.cause,
     )
 
 
-def _make_rows(route: Route, time_: int, frames: Sequence[bytes]) -> Rows:
-    kind: Literal["insert", "read"] = "read" if route.event == "read" else "insert"
-    return Rows(route.table.name, route.cluster, time_, kind, route.schema, frames)
+def _declare_lost(table: TableMonitor, at: int, cluster: str) -> None:
+    table.declare_gap("unaccounted", at, time.time_ns() // 1000, cluster)

@@ -12,21 +12,22 @@ from enum import Enum
 
 from bridge.errors import ClusterUnavailable
 from bridge.events import GapReason
+from bridge.monitor.moment import Moment
 from bridge.monitor.states import State
 from bridge.wire.calls import Cluster, MonitorInfo, TableInfo
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What a cluster said, all of it asked after `asked_at` (seconds since the epoch)."""
+    """What a cluster said, all of it asked after `asked_at`."""
 
-    asked_at: float
+    asked_at: Moment
     tables: dict[str, TableInfo]
     monitors: dict[str, MonitorInfo]
 
 
 def observe(
-    cluster: Cluster, schemas: Collection[str], timeout: float, asked_at: float
+    cluster: Cluster, schemas: Collection[str], timeout: float, asked_at: Moment
 ) -> Observation:
     """Ask whether the cluster runs, for its monitors, and for each schema's tables.
 
@@ -63,7 +64,7 @@ class View:
     established: bool
     type_id: str
     monitors: frozenset[str]
-    connected_at: float | None
+    connected_at: Moment | None
     quiet_for: float
     inactivity_timeout: float
 
@@ -84,8 +85,8 @@ class Action(Enum):
 def decide(view: View, seen: Observation) -> tuple[Action, GapReason | None]:
     """Return what a table needs, and for RENEW the reason of the gap.
 
-    >>> view = View("s.t", State.LIVE, True, "7", frozenset({"m"}), 1.0, 0.0, 60.0)
-    >>> decide(view, Observation(2.0, {}, {}))
+    >>> view = View("s.t", State.LIVE, True, "7", frozenset({"m"}), Moment.now(), 0.0, 60.0)
+    >>> decide(view, Observation(Moment.now(), {}, {}))
     (<Action.DROPPED: 'the table is gone'>, None)
     """
     if view.state in (State.FAILED, State.DROPPED):

@@ -7,6 +7,7 @@ columns that both layouts have.
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Protocol
@@ -14,6 +15,7 @@ from typing import Any, Protocol
 from bridge.errors import DecodeError
 from bridge.events import Column, Schema
 from bridge.monitor.identity import RowReader, comparable
+from bridge.monitor.records import each_row
 
 # Above this, rows are delivered rather than remembered: memory is bounded, and a duplicate
 # is better than a loss. About 200 MiB.
@@ -21,7 +23,7 @@ MAX_REMEMBERED = 2_000_000
 
 
 class ReceivedRows(Protocol):
-    """Rows of one entry as received."""
+    """Rows as received, a block of them."""
 
     @property
     def schema(self) -> Schema:
@@ -82,16 +84,13 @@ class SeenRows:
                 return
             names = self._common(rows.schema)
             reader = self._reader(rows.schema, names)
-            try:
-                decoded = reader.rows(rows.payload, rows.count)
-            except DecodeError:
-                continue  # damaged since: it will be delivered again
             counts = self._counts[names]
-            for row in decoded:
-                if self._is_read(row):
-                    identity = reader.identity(row)
-                    counts[identity] = counts.get(identity, 0) + 1
-                    self._remembered += 1
+            with contextlib.suppress(DecodeError):  # damaged since: it will be delivered again
+                for row in each_row(reader, rows.payload, rows.count):
+                    if self._is_read(row):
+                        identity = reader.identity(row)
+                        counts[identity] = counts.get(identity, 0) + 1
+                        self._remembered += 1
 
     def remember(self, identities: Collection[int]) -> None:
         """Count rows as seen at least once."""

@@ -84,7 +84,9 @@ class Session:
         )
         self._intake = Intake(self._emit, self._suspect)
         self.table = _Table(table, self._intake.post, self._note_state)
-        self._subscriber: Subscriber[Route] = Subscriber(self._intake.put, self._suspect)
+        self._subscriber: Subscriber[Route] = Subscriber(
+            self._intake.put, self._suspect, self._intake.room
+        )
         self._watch = Watch(
             self._ring, [self.table], self._subscriber, secrets.token_hex(4), options
         )
@@ -228,7 +230,7 @@ class Session:
     def _take_down(self) -> None:
         self._watch.stop(_left(self._stop_by) * _CLEARING_SHARE)
         self._subscriber.stop()
-        self.table.end_span(self.cluster)  # what may be missing at the end is told as well
+        self.table.end_overrun(self.cluster)  # what may be missing at the end is told as well
         if not self._intake.stop(_left(self._stop_by)):
             # The callback that runs is left alone; what it has not been told is not told.
             self._dispatcher.silence()

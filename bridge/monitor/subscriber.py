@@ -2,26 +2,32 @@
 
 Tables share *channels*: a SUB socket and its socket monitor, with at most 64 topics, since
 libzmq re-sends a socket's subscriptions under the high-water mark after a reconnect and can
-drop some. Other threads talk to this one through an inproc socket. Every socket is polled at
-least once a second: a reconnected SUB socket that nobody touches stays deaf (protocol,
-section 4.5).
+drop some. Sockets are waited for by their descriptors, which say that something happened, not
+that a message is there: so a socket is read until it has nothing. Every one is touched at least
+once a second: a reconnected SUB socket that nobody touches stays deaf (protocol, section 4.5).
 """
 
 from __future__ import annotations
 
-import threading
+import contextlib
+import selectors
+import socket
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
-from queue import SimpleQueue
-from typing import Any, Generic, NamedTuple, TypeVar
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Any, Generic
 
 import structlog
 import zmq
-from zmq.utils.monitor import recv_monitor_message
 
+from bridge.loop import Loop
+from bridge.monitor.arrivals import PART_COST, Arrival, Damaged, Limits, Loss, R
+from bridge.monitor.channel import Channel, open_channel
 from bridge.monitor.holding import Holding
+from bridge.monitor.moment import Moment
 
 log = structlog.get_logger()
 
@@ -29,76 +35,32 @@ MAX_TOPICS = 64
 # A table's monitors share one channel, so that they are lost and found together.
 TOPICS_PER_TABLE = 3
 
-# A peer that sends nothing, not even a heartbeat, is given up after interval + timeout.
-HEARTBEAT_INTERVAL = 5.0
-HEARTBEAT_TIMEOUT = 10.0
-HEARTBEAT_HORIZON = HEARTBEAT_INTERVAL + HEARTBEAT_TIMEOUT
+# What one visit to a channel takes before the others have their turn: some 20 ms.
+_PASS_BYTES = 4 * 2**20
+_PASS_MESSAGES = 20_000
+# Visits that a channel gets before topics are let go: what had arrived by then is in them.
+_LAST_PASSES = 4
+_TOUCH_SECONDS = 1.0
+# Where little comes, it is gathered for so long, so that a trickle costs few turns.
+_GATHER_SECONDS = 0.002
+_LITTLE_BYTES = 2**15
+_STOP_SECONDS = 5.0
 
-# Messages libzmq may hold per channel while this thread is busy. Finite: unbounded memory
-# is worse than a loss at the publisher, and the intake has a byte budget of its own.
-RECEIVE_HIGH_WATER_MARK = 50_000
-
-# What one visit to a channel takes before the others have their turn.
-_DRAIN_MESSAGES = 2_000
-_DRAIN_BYTES = 4 * 2**20
-
-_EVENTS = (
-    zmq.Event.HANDSHAKE_SUCCEEDED | zmq.Event.DISCONNECTED | zmq.Event.HANDSHAKE_FAILED_NO_DETAIL
-)
-
-R = TypeVar("R")
+Receive = Callable[[Sequence[Arrival[R] | Damaged[R]], Sequence[Loss[R]]], None]
 
 
-class Notification(NamedTuple, Generic[R]):
-    """One multipart message without its topic.
-
-    Attributes:
-        route: what was registered for its topic.
-        frames: its records, one Avro object each.
-        time: when it was received, microseconds since the epoch.
-        size: bytes of all frames.
-    """
-
-    route: R
-    frames: list[bytes]
-    time: int
-    size: int
+def _plenty() -> int:
+    return sys.maxsize
 
 
 @dataclass(eq=False, slots=True)
-class Channel:
-    """A SUB socket as other threads may see it. Written by the polling thread alone.
+class _Leaving:
+    """Topics that are let go once what had arrived on them is handed on."""
 
-    Times are seconds since the epoch; None where it never happened. `losses` counts how
-    often the connection was lost, `whole_until` is explained at `lose`.
-    """
-
-    endpoint: str
-    socket: zmq.Socket[bytes] = field(repr=False)
-    events: zmq.Socket[bytes] = field(repr=False)
-    topics: set[bytes] = field(default_factory=set)
-    connected_at: float | None = None
-    lost_at: float | None = None
-    heard_at: float | None = None
-    losses: int = 0
-    whole_until: float = 0.0
-    waiting: list[Future[Channel]] = field(default_factory=list, repr=False)
-
-    @property
-    def connected(self) -> bool:
-        """Whether the ZeroMQ handshake stands."""
-        return self.connected_at is not None and self.lost_at is None
-
-    def lose(self, now: float) -> None:
-        """Note that the connection is gone.
-
-        It may have been dead for as long as its heartbeat allows, unless something was
-        heard on it since: `whole_until` is when all that was published had arrived.
-        """
-        known = max(self.connected_at or 0.0, self.heard_at or 0.0)
-        self.whole_until = max(known, now - HEARTBEAT_HORIZON)
-        self.lost_at = now
-        self.losses += 1
+    topics: set[bytes]
+    channels: set[Channel]
+    future: Future[None]
+    passes: int = 0
 
 
 class Subscriber(Generic[R]):
@@ -107,43 +69,57 @@ class Subscriber(Generic[R]):
     Waits on its sockets; ends within a second of `stop`, which any thread may call.
 
     Args:
-        receive: called in the polling thread with what was received; must not block.
+        receive: called in the polling thread with what was received, and with what was
+            discarded after it; must not block.
         changed: called in the polling thread when a channel connects or is lost.
+        room: how many bytes may be received now; what goes beyond them is discarded.
     """
 
     def __init__(
-        self, receive: Callable[[list[Notification[R]]], None], changed: Callable[[], None]
+        self,
+        receive: Receive[R],
+        changed: Callable[[], None],
+        room: Callable[[], int] = _plenty,
     ) -> None:
         self._receive = receive
         self._changed = changed
+        self._room = room
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._commands: SimpleQueue[tuple[Callable[..., Any], tuple[Any, ...]]] = SimpleQueue()
-        self._wake_lock = threading.Lock()  # guards _wake, which any thread may use
-        self._wake: zmq.Socket[bytes] | None = self._context.socket(zmq.PAIR)
-        self._woken: zmq.Socket[bytes] = self._context.socket(zmq.PAIR)
-        self._woken.bind("inproc://wake")
-        self._wake.connect("inproc://wake")
-        self._poller = zmq.Poller()
-        self._poller.register(self._woken, zmq.POLLIN)
+        self._wake, self._woken = socket.socketpair()
+        self._wake.setblocking(False)
+        self._woken.setblocking(False)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._woken, selectors.EVENT_READ)
         self._channels: list[Channel] = []
+        self._unfinished: set[Channel] = set()  # to be visited without being waited for
         self._routes: dict[bytes, R] = {}
-        self._holding: Holding[Notification[R]] = Holding()
+        self._holding: Holding[Arrival[R] | Damaged[R]] = Holding()
+        self._leaving: list[_Leaving] = []
+        self._touched_at = 0.0
+        self._gathered_at = 0.0
+        self._little = False
         self._unknown_topics: set[bytes] = set()
-        self._stopping = False
-        self._thread = threading.Thread(target=self._run, name="subscriber", daemon=True)
         self.unknown_messages = 0
+        self._loop = Loop("subscriber", self._turn, done=self._finish)
+
+    @property
+    def loops(self) -> list[Loop]:
+        """The threads."""
+        return [self._loop]
 
     def start(self) -> None:
         """Start the polling thread."""
-        self._thread.start()
+        self._loop.start()
 
     def stop(self) -> None:
         """End the polling thread and close every socket; may be called twice."""
-        if self._thread.is_alive():
-            self._ask(self._stop)
-            self._thread.join(timeout=5)
-        elif self._thread.ident is None:
-            self._context.destroy(linger=0)
+        if self._loop.started:
+            self._loop.stop()
+            self._nudge()
+            self._loop.join(_STOP_SECONDS)
+        else:
+            self._close()
 
     def subscribe(
         self, endpoint: str, routes: Mapping[bytes, R], *, held: bool = False
@@ -152,7 +128,7 @@ class Subscriber(Generic[R]):
 
         Args:
             endpoint: where.
-            routes: what each topic means.
+            routes: what each topic means; without any, the connection alone is made.
             held: keep back what arrives on them until `release`.
 
         Returns:
@@ -186,44 +162,68 @@ class Subscriber(Generic[R]):
 
     def _ask(self, command: Callable[..., Any], *args: Any) -> None:
         self._commands.put((command, args))
-        with self._wake_lock:
-            if self._wake is not None:
-                self._wake.send(b"")
+        self._nudge()
+
+    def _nudge(self) -> None:
+        # A full pipe wakes as well, and one that is closed has nobody to wake.
+        with contextlib.suppress(OSError):
+            self._wake.send(b"\0")
 
     # The rest runs in the polling thread.
 
-    def _run(self) -> None:
-        try:
-            while not self._stopping:
-                ready = dict(self._poller.poll(1000))
-                if self._woken in ready:
-                    self._woken.recv()
-                    command, args = self._commands.get()
-                    command(*args)
-                for channel in tuple(self._channels):
-                    if channel.events in ready:
-                        self._note_event(channel)
-                    if channel.socket in ready:
-                        self._drain(channel)
-            for channel in self._channels:
-                while self._drain(channel):  # what was sent before the monitors were cleared
-                    pass
-        finally:
-            for channel in tuple(self._channels):
-                self._close(channel)
-            with self._wake_lock:
-                self._context.destroy(linger=0)
-                self._wake = None
+    def _turn(self) -> bool:
+        """Wait for something to happen, and see to it."""
+        due = self._await()
+        self._run_commands()
+        due |= self._unfinished
+        self._unfinished = set()
+        weight = 0
+        for channel in due:
+            if channel not in self._channels:
+                continue
+            if channel.note_events():
+                self._changed()
+            received, more = self._drain(channel)
+            weight += received
+            if more:
+                self._unfinished.add(channel)
+        self._little = weight < _LITTLE_BYTES
+        self._gathered_at = time.monotonic()
+        self._let_go()
+        return True
 
-    def _stop(self) -> None:
-        self._stopping = True
+    def _await(self) -> set[Channel]:
+        wait = 0.0 if self._unfinished or self._leaving else _TOUCH_SECONDS
+        happened = self._selector.select(wait)
+        due = {key.data for key, _ in happened if key.data is not None}
+        now = time.monotonic()
+        if any(key.data is None for key, _ in happened):
+            with contextlib.suppress(BlockingIOError):
+                while self._woken.recv(4096):
+                    pass
+        elif due and self._little and now - self._gathered_at < _GATHER_SECONDS:
+            time.sleep(_GATHER_SECONDS - (now - self._gathered_at))
+        if now - self._touched_at >= _TOUCH_SECONDS:
+            self._touched_at = now
+            due.update(self._channels)
+        return due
+
+    def _run_commands(self) -> None:
+        # In their order: what comes after topics that are let go waits for that.
+        while not self._leaving:
+            try:
+                command, args = self._commands.get_nowait()
+            except Empty:
+                return
+            try:
+                command(*args)
+            except Exception as error:
+                args[-1].set_exception(error)  # whoever asked waits for it
+                raise
 
     def _subscribe(
         self, endpoint: str, routes: dict[bytes, R], held: bool, future: Future[Channel]
     ) -> None:
-        self._routes.update(routes)
-        if held:
-            self._holding.begin(routes.keys())
         channel = next(
             (
                 c
@@ -237,126 +237,116 @@ class Subscriber(Generic[R]):
         except zmq.ZMQError as error:
             future.set_exception(error)
             return
+        for topic, route in routes.items():
+            before = self._routes.get(topic)
+            if before is not None and before is not route:
+                self._holding.replace(before, route)
+            self._routes[topic] = route
+            channel.receiver.add(topic, route)
+        if held:
+            self._holding.begin(routes.values())
         for topic in routes.keys() - channel.topics:
             channel.socket.subscribe(topic)
         channel.topics |= routes.keys()
+        self._unfinished.add(channel)
         if channel.connected:
             future.set_result(channel)
         else:
             channel.waiting.append(future)
 
     def _unsubscribe(self, topics: set[bytes], future: Future[None]) -> None:
+        channels = {channel for channel in self._channels if channel.topics & topics}
+        self._unfinished |= channels
+        self._leaving.append(_Leaving(topics, channels, future))
+
+    def _let_go(self) -> None:
+        """Let go of topics whose channels have nothing more, or have had their last passes."""
+        for leaving in tuple(self._leaving):
+            leaving.passes += 1
+            if leaving.channels & self._unfinished and leaving.passes <= _LAST_PASSES:
+                continue
+            self._leaving.remove(leaving)
+            self._forget(leaving.topics)
+            leaving.future.set_result(None)
+            self._nudge()  # commands may have waited for this
+
+    def _forget(self, topics: set[bytes]) -> None:
         for channel in tuple(self._channels):
             ours = channel.topics & topics
-            if ours:
-                while self._drain(channel):
-                    pass
             for topic in ours:
                 channel.socket.unsubscribe(topic)
+                channel.receiver.remove(topic)
             channel.topics -= ours
-            if not channel.topics:
-                self._close(channel)
-        for topic in topics:
-            self._routes.pop(topic, None)
-        self._holding.end(topics)
-        future.set_result(None)
+            if ours and not channel.topics:
+                self._shut(channel)
+        gone = {route for topic in topics if (route := self._routes.pop(topic, None)) is not None}
+        self._holding.end(gone.difference(self._routes.values()))
 
     def _release(self, topics: set[bytes], future: Future[bool]) -> None:
-        held, whole = self._holding.end(topics)
+        routes = {self._routes[topic] for topic in topics if topic in self._routes}
+        held, whole = self._holding.end(routes)
         if held:
-            self._receive(held)
+            self._receive(held, ())
         future.set_result(whole)
 
     def _open(self, endpoint: str) -> Channel:
-        socket = self._context.socket(zmq.SUB)
-        try:
-            socket.linger = 0
-            socket.rcvhwm = RECEIVE_HIGH_WATER_MARK
-            socket.setsockopt(zmq.HEARTBEAT_IVL, int(HEARTBEAT_INTERVAL * 1000))
-            socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, int(HEARTBEAT_TIMEOUT * 1000))
-            socket.setsockopt(zmq.HANDSHAKE_IVL, 5000)
-            socket.setsockopt(zmq.RECONNECT_IVL, 100)
-            socket.setsockopt(zmq.RECONNECT_IVL_MAX, 2000)
-            socket.setsockopt(zmq.CONNECT_TIMEOUT, 5000)
-            socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
-            socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 10)
-            socket.setsockopt(zmq.TCP_KEEPALIVE_INTVL, 5)
-            socket.setsockopt(zmq.TCP_KEEPALIVE_CNT, 3)
-            socket.setsockopt(zmq.IPV6, 1)
-            # The socket monitor is attached before connecting, so that no event is missed.
-            events = socket.get_monitor_socket(_EVENTS)
-            socket.connect(endpoint)
-        except zmq.ZMQError:
-            socket.close(0)
-            raise
-        channel = Channel(endpoint, socket, events)
+        channel = open_channel(self._context, endpoint)
         self._channels.append(channel)
-        self._poller.register(socket, zmq.POLLIN)
-        self._poller.register(events, zmq.POLLIN)
+        for descriptor in channel.descriptors:
+            self._selector.register(descriptor, selectors.EVENT_READ, channel)
         return channel
 
-    def _close(self, channel: Channel) -> None:
+    def _shut(self, channel: Channel) -> None:
         self._channels.remove(channel)
-        self._poller.unregister(channel.socket)
-        self._poller.unregister(channel.events)
-        channel.socket.disable_monitor()
-        channel.events.close(0)
-        channel.socket.close(0)
-        if channel.connected:
-            channel.lose(time.time())
-        for future in channel.waiting:
-            future.cancel()
+        self._unfinished.discard(channel)
+        for descriptor in channel.descriptors:
+            self._selector.unregister(descriptor)
+        channel.close()
 
-    def _note_event(self, channel: Channel) -> None:
-        event = recv_monitor_message(channel.events)["event"]
-        if event == zmq.Event.HANDSHAKE_SUCCEEDED:
-            channel.connected_at, channel.lost_at = time.time(), None
-            log.info("monitor_port_connected", endpoint=channel.endpoint)
-            waiting, channel.waiting = channel.waiting, []
-            for future in waiting:
-                if future.set_running_or_notify_cancel():
-                    future.set_result(channel)
-        elif event == zmq.Event.DISCONNECTED and channel.connected:
-            channel.lose(time.time())
-            log.warning("monitor_port_lost", endpoint=channel.endpoint)
-        elif event == zmq.Event.HANDSHAKE_FAILED_NO_DETAIL:
-            log.warning("monitor_port_handshake_failed", endpoint=channel.endpoint)
-        self._changed()
+    def _drain(self, channel: Channel) -> tuple[int, bool]:
+        """Hand on what one pass brings: how many bytes, and whether there may be more."""
+        now = Moment.now()
+        limits = Limits(_PASS_BYTES, _PASS_MESSAGES, self._room())
+        found = channel.receiver.drain(channel.socket, limits, round(now.wall * 1e6))
+        messages = found.messages + found.unknown_messages
+        if messages:
+            channel.heard_at = now
+        if found.unknown_messages:
+            self._note_unknown(found.unknown, found.unknown_messages)
+        arrivals = found.arrivals
+        if self._holding and arrivals:
+            holds = self._holding.holds
+            arrivals = [item for item in arrivals if not holds(item.route, item, item.cost)]
+        if arrivals or found.losses:
+            self._receive(arrivals, found.losses)
+        if found.error:
+            raise zmq.ZMQError(found.error)
+        return found.size + messages * PART_COST, found.more
 
-    def _drain(self, channel: Channel) -> bool:
-        """Hand on what has arrived on a channel; False if that was nothing."""
-        receive = channel.socket.recv_multipart
-        routes = self._routes
-        received: list[Notification[R]] = []
-        drained = False
-        budget = _DRAIN_BYTES
-        now = time.time_ns() // 1000
-        for _ in range(_DRAIN_MESSAGES):
-            try:
-                frames = receive(zmq.NOBLOCK)
-            except zmq.Again:
-                break
-            topic = frames.pop(0)
-            # SUBSCRIBE matches prefixes: another topic's messages may arrive here too.
-            route = routes.get(topic)
-            if route is None:
-                self._note_unknown(topic)
-                continue
-            size = sum(map(len, frames))
-            notification = Notification(route, frames, now, size)
-            if not self._holding.holds(topic, notification, size):
-                received.append(notification)
-            drained = True
-            budget -= size
-            if budget < 0:
-                break
-        channel.heard_at = now / 1e6
-        if received:
-            self._receive(received)
-        return drained
+    def _note_unknown(self, topics: Sequence[bytes], messages: int) -> None:
+        # SUBSCRIBE matches prefixes: another topic's messages may arrive here too.
+        self.unknown_messages += messages
+        for topic in topics:
+            if topic not in self._unknown_topics and len(self._unknown_topics) < 1000:
+                self._unknown_topics.add(topic)
+                log.warning("unknown_topic", topic=topic.decode("utf-8", "backslashreplace"))
 
-    def _note_unknown(self, topic: bytes) -> None:
-        self.unknown_messages += 1
-        if topic not in self._unknown_topics and len(self._unknown_topics) < 1000:
-            self._unknown_topics.add(topic)
-            log.warning("unknown_topic", topic=topic.decode("utf-8", "backslashreplace")[:200])
+    def _finish(self) -> None:
+        """Take in what was sent before the monitors were cleared, and close everything."""
+        try:
+            for channel in self._channels:
+                for _ in range(_LAST_PASSES):
+                    if not self._drain(channel)[1]:
+                        break
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        for channel in tuple(self._channels):
+            self._shut(channel)
+        for leaving in self._leaving:
+            leaving.future.cancel()
+        self._selector.close()
+        self._context.destroy(linger=0)
+        self._wake.close()
+        self._woken.close()

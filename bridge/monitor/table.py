@@ -20,6 +20,7 @@ import structlog
 
 from bridge.codec import Codec, compile_schema
 from bridge.events import Alter, Column, Drop, Entry, Gap, GapReason, Schema
+from bridge.monitor.arrivals import Loss
 from bridge.monitor.catch_up import Progress
 from bridge.monitor.states import Signal, State, step
 from bridge.monitor.tide import Level, Tide
@@ -67,7 +68,10 @@ class TableOptions:
 
 @dataclass(eq=False, slots=True)
 class Route:
-    """What a topic means: a kind of event of one table, in one layout, from one cluster."""
+    """What a topic means: a kind of event of one table, in one layout, from one cluster.
+
+    `event` is insert, update or delete; of rows that were read, read.
+    """
 
     table: TableMonitor
     event: str
@@ -90,6 +94,7 @@ class Counts:
     """What a table's monitor has counted since it started."""
 
     received: Counter[str] = field(default_factory=Counter)
+    discarded: Counter[str] = field(default_factory=Counter)  # records, as there was no room
     bytes: int = 0
     decode_errors: int = 0
     gaps: Counter[str] = field(default_factory=Counter)
@@ -119,8 +124,10 @@ class TableMonitor:
         self._state = State.CONNECTING
         self._reason: str | None = "starting"
         self.changed_at = time.time()
+        self._active_at = time.monotonic()
         self.schema: Schema | None = None
         self.span: Span | None = None
+        self._overrun = False
         self.good_at = 0.0  # when a probe last proved that nothing is missed
         column = options.catch_up_column
         self.tide: Tide | None = Tide(column) if column is not None else None
@@ -162,10 +169,16 @@ class TableMonitor:
                 self._reason = reason
             if changed:
                 self.changed_at = time.time()
+                self._active_at = time.monotonic()
         if news:
             level = log.warning if reason else log.info
             level("table_state", table=self.name, state=str(self._state), cause=reason)
         return self._state
+
+    @property
+    def quiet_for(self) -> float:
+        """Seconds since anything arrived, or the state changed."""
+        return time.monotonic() - self._active_at
 
     # What the intake reports.
 
@@ -175,14 +188,15 @@ class TableMonitor:
         counts.received[event] += events
         counts.bytes += size
         counts.last_event = time_ / 1e6
+        self._active_at = time.monotonic()
         if self._state is State.IDLE:
             self.signal(Signal.HEARD)
 
-    def note_rows(self, schema: Schema, frames: Sequence[bytes]) -> None:
-        """Keep the latest rows, from which the growing column's height is told."""
+    def note_rows(self, codec: Codec, payload: bytes, count: int) -> None:
+        """Take in inserted rows, from which the growing column's height is told."""
         if self.tide is not None:
             with self._lock:
-                self.tide.note(schema, frames)
+                self.tide.note(codec, payload, count)
 
     def faulty(self, reason: str) -> None:
         """Count a frame that does not decode; under `abort` it ends the monitor."""
@@ -198,6 +212,22 @@ class TableMonitor:
             )
         if self.options.on_decode_failure == "abort":
             self.signal(Signal.ABORT, f"a record did not decode: {reason}")
+
+    def overrun(self, loss: Loss[Route], reason: GapReason, since: float) -> None:
+        """Count what was discarded, as there was no room since a moment.
+
+        The span lasts until `end_overrun`, whatever a probe says of the connection.
+        """
+        self.counts.discarded[loss.route.event] += loss.records
+        with self._lock:
+            self._overrun = True
+        self.open_span(reason, since)
+
+    def end_overrun(self, cluster: str) -> None:
+        """Note that there is room again, and end the span."""
+        with self._lock:
+            self._overrun = False
+        self.end_span(cluster)
 
     # Spans in which something may have been missed.
 
@@ -219,8 +249,13 @@ class TableMonitor:
         log.warning("gap_opened", table=self.name, cause=reason, gap=self.span.gap)
 
     def end_span(self, cluster: str) -> Gap | None:
-        """End the open span, post its gap event, and return it; None if there is none."""
+        """End the open span, post its gap event, and return it.
+
+        None if there is none, or if it cannot end yet, as there is no room.
+        """
         with self._lock:
+            if self._overrun:
+                return None
             span, self.span = self.span, None
         if span is None:
             return None
@@ -252,7 +287,7 @@ class TableMonitor:
         known = {gap.gap for gap in self.unclosed}  # a drop meanwhile has closed them all
         gaps = [gap for gap in gaps if gap.gap in known]
         for gap in gaps:
-            self._post(replace(gap, cluster=cluster, time=now, closed=True, rows=rows))
+            self._post(replace(gap, cluster=cluster, time=now, closed=True, rows=rows, by="read"))
             log.info("gap_closed", table=self.name, gap=gap.gap, rows=rows)
             rows = 0
         closed = {gap.gap for gap in gaps}
@@ -333,7 +368,12 @@ class TableMonitor:
             self._post(Mark(f"tide/{self.name}", self.tide.to_json()))
 
     def prove_good(self, at: float) -> None:
-        """Note that nothing had been missed at a moment, seconds since the epoch."""
+        """Note that nothing had been missed at a moment, seconds since the epoch.
+
+        Does nothing while a span is open.
+        """
+        if self.span is not None:
+            return
         self.good_at = at
         self._post(Mark(f"good_at/{self.name}", repr(at)))
         if self.tide is not None:

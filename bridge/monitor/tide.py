@@ -9,20 +9,20 @@ that reading from that value on does not deliver them again.
 from __future__ import annotations
 
 import json
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.events import Schema
+from bridge.codec import Codec
+from bridge.events import Column, Schema
+from bridge.monitor import stand_in
 from bridge.monitor.identity import RowReader, comparable
+from bridge.monitor.records import pick
 
 # How far before a gap reading starts. A ring's members replicate within seconds.
 MARGIN_SECONDS = 60.0
 _SPACING_SECONDS = 10.0
 _MAX_TIES = 1000
-# The column grows with every insert, so the highest value is among the latest rows.
-LATEST_ROWS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,43 +48,35 @@ class Tide:
         self.levels: list[Level] = []
         self.origin: Level | None = None  # what stood in the table before all that is ours
         self.audited: Level | None = None  # up to here all rows are accounted for
-        self._latest: deque[bytes] = deque(maxlen=LATEST_ROWS)
-        self._schema: Schema | None = None
+        self._seen = _Highest(column)
 
-    def note(self, schema: Schema, frames: Sequence[bytes]) -> None:
-        """Keep the latest rows for the next level."""
-        if schema is not self._schema:
-            self._latest.clear()
-            self._schema = schema
-        self._latest.extend(frames[-LATEST_ROWS:])
+    def note(self, codec: Codec, payload: bytes, count: int) -> None:
+        """Take in rows for the next level."""
+        self._seen.note(codec, payload, count)
 
     def settle(self, at: float) -> None:
         """Make a level of what was seen until a moment at which nothing was missed."""
         if not self.levels:
             return  # without a first level, read from the table, nothing says what came before
         last = self.levels[-1]
-        level = Level(at, last.value, last.ties)
-        if self._latest and self._schema is not None:
-            reader = RowReader(self._schema)
-            frames = [self._latest.popleft() for _ in range(len(self._latest))]
-            rows = reader.rows(b"".join(frames), len(frames))
-            level = _raise(level, reader, self.column, rows)
+        level = self._seen.raised(Level(at, last.value, last.ties))
+        self._seen = _Highest(self.column)
         if len(self.levels) > 1 and at - self.levels[-2].at < _SPACING_SECONDS:
             self.levels.pop()
         self.levels.append(level)
         while len(self.levels) > 1 and self.levels[1].at <= at - MARGIN_SECONDS:
             self.levels.pop(0)
 
-    def start(self, at: float, schema: Schema, rows: Sequence[bytes]) -> None:
+    def start(self, at: float, codec: Codec, payload: bytes, count: int) -> None:
         """Make the first level of the table's highest rows as read."""
-        reader = RowReader(schema)
-        decoded = reader.rows(b"".join(rows), len(rows))
-        self.origin = _raise(Level(at, None), reader, self.column, decoded)
+        seen = _Highest(self.column)
+        seen.note(codec, payload, count)
+        self.origin = seen.raised(Level(at, None))
         self.levels = [self.origin]
 
     def empty(self, at: float) -> None:
         """Start over with a table that has no rows."""
-        self._latest.clear()
+        self._seen = _Highest(self.column)
         self.origin = Level(at, None)
         self.levels = [self.origin]
         self.audited = None
@@ -109,18 +101,54 @@ class Tide:
         self.levels = [level for level in levels[2:] if level is not None]
 
 
-def _raise(level: Level, reader: RowReader, name: str, rows: Sequence[dict[str, Any]]) -> Level:
-    column = next((c for c in reader.schema.columns if c.name == name), None)
-    rows = [row for row in rows if column is not None and row[name] is not None]
-    if column is None or not rows:
-        return level
-    value = max((row[name] for row in rows), key=lambda v: comparable(column, v))
-    if level.value is not None:
-        if comparable(column, value) < comparable(column, level.value):
+class _Highest:
+    """The highest value among rows of one layout, and the identities of those that have it."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._schema: Schema | None = None
+        self._reader: RowReader | None = None
+        self._column: Column | None = None
+        self._value: Any = None
+        self._ties: dict[int, None] = {}  # in the order in which they came
+
+    def note(self, codec: Codec, payload: bytes, count: int) -> None:
+        """Take in rows; those of an older layout are forgotten."""
+        if codec.schema is not self._schema:
+            self._take_layout(codec.schema)
+        if self._column is None or self._reader is None:
+            return
+        found = stand_in.highest(codec, payload, count, self._name)
+        if found is None:
+            return
+        value, indices = found
+        if self._value is not None:
+            new, old = comparable(self._column, value), comparable(self._column, self._value)
+            if new < old:
+                return
+            if new > old:
+                self._ties = {}
+        self._value = value
+        indices = indices[: _MAX_TIES - len(self._ties)]
+        if indices:
+            rows = self._reader.rows(pick(codec, payload, count, indices), len(indices))
+            self._ties.update(dict.fromkeys(map(self._reader.identity, rows)))
+
+    def raised(self, level: Level) -> Level:
+        """Return a level as it is with these rows."""
+        column, value = self._column, self._value
+        if column is None or value is None:
             return level
-        ties = level.ties if comparable(column, value) == comparable(column, level.value) else ()
-    else:
-        ties = ()
-    highest = comparable(column, value)
-    new = (reader.identity(row) for row in rows if comparable(column, row[name]) == highest)
-    return Level(level.at, value, tuple(dict.fromkeys((*ties, *new)))[:_MAX_TIES])
+        ties: Sequence[int] = ()
+        if level.value is not None:
+            new, old = comparable(column, value), comparable(column, level.value)
+            if new < old:
+                return level
+            ties = level.ties if new == old else ()
+        return Level(level.at, value, tuple(dict.fromkeys((*ties, *self._ties)))[:_MAX_TIES])
+
+    def _take_layout(self, schema: Schema) -> None:
+        self._schema = schema
+        self._value, self._ties = None, {}
+        self._column = next((c for c in schema.columns if c.name == self._name), None)
+        self._reader = None if self._column is None else RowReader(schema)

@@ -9,6 +9,7 @@ frame does not fit. Where the cluster itself is gone, the next one of the ring t
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 from collections import Counter
@@ -20,10 +21,12 @@ from functools import partial
 import structlog
 
 from bridge.errors import BridgeError, ClusterUnavailable, WireError
-from bridge.monitor.charge import Charge, backoff
+from bridge.loop import Loop, backoff
+from bridge.monitor.charge import Charge
 from bridge.monitor.closing import Closer
 from bridge.monitor.establish import Established, Site, TableMissing
 from bridge.monitor.failover import Failover
+from bridge.monitor.moment import Moment
 from bridge.monitor.probe import Action, Observation, decide, observe
 from bridge.monitor.states import Signal, State
 from bridge.monitor.subscriber import Subscriber
@@ -91,9 +94,13 @@ class Watch:
         self._site: Site | None = None
         self._attempts = 0
         self._wake = threading.Event()
-        self._stopping = False
-        self._workers = Workers(_WORKERS)
-        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self._workers = Workers("worker", _WORKERS)
+        self._loop = Loop("watch", self._turn)
+
+    @property
+    def loops(self) -> list[Loop]:
+        """The threads."""
+        return [self._loop, *self._workers.loops]
 
     @property
     def failovers(self) -> Counter[tuple[str, str]]:
@@ -117,7 +124,7 @@ class Watch:
 
     def start(self) -> None:
         """Start the watch."""
-        self._thread.start()
+        self._loop.start()
 
     def wake(self) -> None:
         """Probe now."""
@@ -131,9 +138,9 @@ class Watch:
     def stop(self, timeout: float) -> None:
         """End the watch and clear our monitors, within about `timeout` seconds."""
         deadline = time.monotonic() + timeout
-        self._stopping = True
+        self._loop.stop()
         self._wake.set()
-        self._thread.join(timeout)
+        self._loop.join(timeout)
         site = self._site
         now = time.time()
         if site is not None:
@@ -148,23 +155,18 @@ class Watch:
 
     # The rest runs in the watch's thread, but for the jobs that say so.
 
-    def _run(self) -> None:
-        while not self._stopping:
-            try:
-                delay = self._round()
-            except Exception:
-                # A fault of ours: the next round tries again, and the log has the cause.
-                log.exception("probe_failed")
-                delay = self._options.probe_interval
-            self._wake.wait(delay)
-            self._wake.clear()
+    def _turn(self) -> bool:
+        delay = self._round()
+        self._wake.wait(delay)
+        self._wake.clear()
+        return True
 
     def _round(self) -> float:
         """Probe once and act; return seconds until the next round."""
         self._take_over_tables()
         cluster = self._ring.current
         schemas = sorted({charge.table.name.rpartition(".")[0] for charge in self._charges})
-        asked_at = time.time()
+        asked_at = Moment.now()
         try:
             if self._site is None:
                 self._site = self._arrive(cluster)
@@ -175,7 +177,7 @@ class Watch:
         for charge in self._charges:
             self._look_after(charge, self._site, seen)
         self._maybe_fail_back()
-        now = time.time()
+        now = time.monotonic()
         waiting = [
             c.retry_at - now for c in self._charges if not (c.made or c.busy or c.table.over)
         ]
@@ -231,11 +233,10 @@ class Watch:
         if charge.busy:
             return
         table, made = charge.table, charge.made
-        now = time.time()
         if made is not None and made.at > seen.asked_at:
             return  # what was seen is older than these monitors
         _note_loss(charge)
-        action, reason = decide(charge.view(now), seen)
+        action, reason = decide(charge.view(), seen)
         match action:
             case Action.GOOD | Action.QUIET if made is not None:
                 self._note_good(charge, made, seen, quiet=action is Action.QUIET)
@@ -244,7 +245,7 @@ class Watch:
             case Action.DROPPED:
                 self._hand_on(made)  # its last rows come before the drop
                 self._renounce(charge, site)
-                self._note_missing(charge, seen.asked_at)
+                self._note_missing(charge, seen.asked_at.wall)
             case Action.RENEW if reason is not None:
                 table.open_span(reason, table.good_at)
                 table.signal(Signal.LOST, _CAUSES[reason])
@@ -252,7 +253,7 @@ class Watch:
                 self._submit(charge, site, seen, made)
             case Action.RETIRE:
                 self._renounce(charge, site)
-            case Action.ESTABLISH if now >= charge.retry_at:
+            case Action.ESTABLISH if time.monotonic() >= charge.retry_at:
                 self._submit(charge, site, seen)
 
     def _note_good(
@@ -262,8 +263,8 @@ class Watch:
         if made.channel.losses != made.losses:
             charge.made = replace(made, losses=made.channel.losses)
         table.end_span(self.cluster)
-        table.prove_good(seen.asked_at)
-        table.counts.last_probe = seen.asked_at
+        table.prove_good(seen.asked_at.wall)
+        table.counts.last_probe = seen.asked_at.wall
         if not quiet or table.state is not State.IDLE:
             table.signal(Signal.ESTABLISHED)
         if self._closer is not None and self._site is not None:
@@ -319,22 +320,22 @@ class Watch:
             if self._closer is not None:
                 self._closer.first_level(table, site.cluster)
         except TableMissing:
-            charge.retry_at = time.time() + min(self._options.probe_interval, 1.0)
-            self._note_missing(charge, seen.asked_at)
+            charge.retry_at = time.monotonic() + min(self._options.probe_interval, 1.0)
+            self._note_missing(charge, seen.asked_at.wall)
         except Exception as error:
             if not isinstance(error, BridgeError):
                 log.exception("establishing_failed", table=table.name)  # a fault of ours
             charge.attempts += 1
-            charge.retry_at = time.time() + backoff(charge.attempts)
+            charge.retry_at = time.monotonic() + backoff(charge.attempts)
             table.signal(Signal.LOST, str(error))
         else:
-            if site is not self._site or charge.gone or self._stopping:
+            if site is not self._site or charge.gone or self._loop.stopping:
                 site.retire(made)
                 return
             charge.made, charge.attempts = made, 0
-            if charge.absent_at:
+            if charge.absent_at is not None:
                 table.open_span("start", charge.absent_at)
-                charge.absent_at = 0.0
+                charge.absent_at = None
             table.end_span(site.cluster.url)
             table.prove_good(time.time())
             table.signal(Signal.ESTABLISHED)
@@ -388,7 +389,7 @@ class Watch:
             if charge.made is not None:
                 self._subscriber.unsubscribe({t.encode() for t in charge.made.topics})
                 charge.made = None
-            charge.retry_at = 0.0
+            charge.retry_at = -math.inf
             charge.table.signal(Signal.CLUSTER_CHANGED, reason)
 
 
@@ -402,4 +403,4 @@ def _note_loss(charge: Charge) -> None:
     """Open a span where the connection was lost since the monitors were made, or last good."""
     made = charge.made
     if made is not None and made.channel.losses != made.losses:
-        charge.table.open_span("disconnected", made.channel.whole_until)
+        charge.table.open_span("disconnected", made.channel.whole_until.wall)

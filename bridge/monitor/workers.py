@@ -6,26 +6,28 @@ hangs until its time-out does not hold up an exit.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 
 import structlog
 
+from bridge.loop import Loop
+
 log = structlog.get_logger()
 
 
 class Workers:
-    """Run jobs in the order given, `count` at a time."""
+    """Run jobs in the order given, `count` at a time.
 
-    def __init__(self, count: int) -> None:
+    Attributes:
+        loops: the threads.
+    """
+
+    def __init__(self, name: str, count: int) -> None:
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._threads = [
-            threading.Thread(target=self._run, name=f"worker-{i}", daemon=True)
-            for i in range(count)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self.loops = [Loop(f"{name}-{i}", self._step) for i in range(count)]
+        for loop in self.loops:
+            loop.start()
 
     def submit(self, job: Callable[[], None]) -> None:
         """Queue a job; what it raises is logged, since it is a fault of ours."""
@@ -33,14 +35,17 @@ class Workers:
 
     def stop(self, timeout: float) -> None:
         """Let the threads end after what is queued; wait for them `timeout` seconds at most."""
-        for _ in self._threads:
+        for _ in self.loops:
             self._jobs.put(None)
-        for thread in self._threads:
-            thread.join(timeout)
+        for loop in self.loops:
+            loop.join(timeout)
 
-    def _run(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            try:
-                job()
-            except Exception:
-                log.exception("job_failed")
+    def _step(self) -> bool:
+        job = self._jobs.get()
+        if job is None:
+            return False
+        try:
+            job()
+        except Exception:
+            log.exception("job_failed")
+        return True

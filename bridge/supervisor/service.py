@@ -87,7 +87,9 @@ class Supervisor:
             on_full=journal.on_full,
         )
         self._intake = Intake(self._journal.append, self._suspect, linger=journal.linger)
-        self._subscriber: Subscriber[Route] = Subscriber(self._intake.put, self._suspect)
+        self._subscriber: Subscriber[Route] = Subscriber(
+            self._intake.put, self._suspect, self._intake.room
+        )
         self._closer = Closer(self._intake, JournalHistory(journal.path), self._suspect)
         self._upkeep = Loop("upkeep", self._keep_up)
         self._changing = threading.Lock()  # held by whoever starts, reloads or stops
