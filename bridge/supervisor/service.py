@@ -47,7 +47,6 @@ _RELOAD_PATIENCE = 2.0
 _CLEARING_SHARE, _CLEARING_SECONDS = 0.25, 1.0
 # How long a stop waits for a start, or for a reload, that is under way.
 _START_SECONDS, _RELOAD_SECONDS = 1.0, 3.0
-_LONGEST_UPKEEP_PAUSE = 5.0
 _FIXED = ("kinetica", "journal", "admin", "log", "instance")
 
 
@@ -68,6 +67,7 @@ class Supervisor:
 
     Args:
         config: the whole configuration.
+        upkeep_pause: most seconds between two looks at the journal's upkeep.
 
     Raises:
         BridgeError: a sink cannot be made.
@@ -76,7 +76,8 @@ class Supervisor:
         trouble: why a start does not come to its end, None where all is well.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *, upkeep_pause: float = 5.0) -> None:
+        self._upkeep_pause = upkeep_pause
         self._plan = make_plan(config)
         self._sinks = {name: sink.build(name) for name, sink in self._plan.sinks.items()}
         journal = config.journal
@@ -360,7 +361,7 @@ class Supervisor:
         if running is None:
             return False
         try:
-            seconds = min(self._journal.upkeep(), _LONGEST_UPKEEP_PAUSE)
+            seconds = min(self._journal.upkeep(), self._upkeep_pause)
             self._narrow(running)
             running.damage.tell(self._tables.values(), running.watch.cluster)
         except (JournalError, OSError) as error:

@@ -10,7 +10,6 @@ from services.process import wait_until
 from services.rig import Database, Rig
 from services.webhook import WebhookReceiver
 
-from bridge import supervisor
 from kinetica_emulator import Emulator
 
 
@@ -22,14 +21,9 @@ def cluster() -> Iterator[Emulator]:
 
 
 def test_what_a_damaged_segment_held_is_read_from_the_table(
-    cluster: Emulator,
-    webhook_receiver: WebhookReceiver,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    cluster: Emulator, webhook_receiver: WebhookReceiver, tmp_path: Path
 ) -> None:
     """A sink was away while its events were lost: it gets the rows all the same."""
-    # So often that the damage is found before the table is.
-    monkeypatch.setattr(supervisor, "_UPKEEP_SECONDS", 0.001)
     database = Database(cluster)
     database.create()
     port = int(webhook_receiver.url.rsplit(":", 1)[1].split("/")[0])
@@ -41,6 +35,7 @@ def test_what_a_damaged_segment_held_is_read_from_the_table(
     }
     rig = Rig(tmp_path, [cluster.url], catch_up={"column": "id"})
     rig.sinks["hook"] = hook
+    rig.upkeep_pause = 0.001  # so that the damage is found before the table is
     with rig:
         rig.wait_live()
         database.insert_ids(range(20))

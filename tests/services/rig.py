@@ -90,6 +90,7 @@ class Rig:
         self.journal: dict[str, Any] = {"path": str(folder / "journal")}
         self._kinetica = {"urls": urls, **kinetica}
         self.supervisor: Supervisor | None = None
+        self.upkeep_pause = 5.0
 
     def __enter__(self) -> Self:
         return self.start()
@@ -109,7 +110,7 @@ class Rig:
             "tables": self.tables,
             "sinks": self.sinks,
         }
-        self.supervisor = Supervisor(parse(yaml.safe_dump(config)))
+        self.supervisor = Supervisor(parse(yaml.safe_dump(config)), upkeep_pause=self.upkeep_pause)
         self.supervisor.start()
         return self
 
@@ -120,7 +121,9 @@ class Rig:
 
     def snapshot(self) -> Snapshot:
         assert self.supervisor is not None
-        return self.supervisor.snapshot()
+        snapshot = self.supervisor.snapshot()
+        assert snapshot is not None
+        return snapshot
 
     def state(self, table: str = TABLE) -> str:
         return str(self.snapshot().tables[table].state)
