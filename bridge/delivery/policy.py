@@ -110,7 +110,7 @@ class Hold:
     Attributes:
         due: when, by the monotonic clock; infinite until a reload.
         failed: tries that came to nothing.
-        errors: those of them that the destination answered with an error.
+        errors: those of them that may have been about the events.
         last: the last answer.
     """
 
@@ -119,12 +119,17 @@ class Hold:
     errors: int = 0
     last: Answer = ACCEPTED
 
-    def after(self, answer: Answer, now: float, rules: Rules) -> Hold | None:
-        """Return how it goes on after an answer other than acceptance; None: take it apart."""
-        errors = self.errors + (answer.said is Said.ERROR)
+    def after(self, answer: Answer, tables: int, now: float, rules: Rules) -> Hold | None:
+        """Return how it goes on after an answer other than acceptance; None: take it apart.
+
+        A defect of the sink's own may be met by one table alone, so it parts tables, no more.
+        """
+        errors = self.errors + (answer.said in {Said.ERROR, Said.FAULT})
         if answer.said is Said.REFUSED:
             return None
-        if answer.said is Said.ERROR and errors >= rules.max_attempts:
+        if errors >= rules.max_attempts and (
+            answer.said is Said.ERROR or (answer.said is Said.FAULT and tables > 1)
+        ):
             return None
         failed = self.failed + 1
         return Hold(rules.due(answer, failed, now), failed, errors, answer)
@@ -234,14 +239,12 @@ class Trouble:
         """
         said = answer.said
         if said is Said.ACCEPTED:
-            return self._passed(now)
+            return self.passed(now)
         tries = self.tries + 1
         if said is Said.ERROR and not self._as_refusal(rules):
             return self._wait(answer, now, rules, errors=self.errors + 1)
         if said not in {Said.REFUSED, Said.ERROR}:
-            proof = self.proof and replace(
-                self.proof, refused=False, accepted=False, distance=None
-            )
+            proof = self.proof and replace(self.proof, refused=False, accepted=False, distance=None)
             return self._wait(answer, now, rules, errors=self.errors, proof=proof)
         if events > 1:
             stops = (*self.stops, middle)
@@ -276,6 +279,22 @@ class Trouble:
             return self
         return replace(self, due=now, proof=replace(self.proof, accepted=True, distance=None))
 
+    def passed(self, now: float) -> Trouble | None:
+        """Return how it goes on once the present stretch went through; None where all is well."""
+        # A suspect that went through after all says that the destination is well again.
+        apart = self.apart and self.proof is None
+        stops = self.stops
+        if self.proof is None or stops[-1] <= self.proof.suspect + 1:
+            stops = stops[:-1]
+        if not stops:
+            return None
+        return Trouble(stops, self.last, now, apart=apart)
+
+    def resolved(self, now: float) -> Trouble | None:
+        """Return how it goes on once the suspect was set aside; None where all is well."""
+        going_on = self.passed(now)
+        return going_on and replace(going_on, apart=self.apart)
+
     def _as_refusal(self, rules: Rules) -> bool:
         return self.apart or self.errors + 1 >= rules.max_attempts
 
@@ -292,16 +311,6 @@ class Trouble:
             tries=self.tries + 1,
             proof=proof,
         )
-
-    def _passed(self, now: float) -> Trouble | None:
-        # A suspect that went through after all says that the destination is well again.
-        apart = self.apart and self.proof is None
-        stops = self.stops
-        if self.proof is None or stops[-1] <= self.proof.suspect + 1:
-            stops = stops[:-1]
-        if not stops:
-            return None
-        return Trouble(stops, self.last, now, apart=apart)
 
 
 def begin(
