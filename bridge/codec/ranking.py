@@ -9,9 +9,7 @@ from bridge.events import Column
 from bridge.types import comparable
 
 
-def highest(
-    column: Column, records: Iterable[Mapping[str, Any]]
-) -> tuple[Any, list[int]] | None:
+def highest(column: Column, records: Iterable[Mapping[str, Any]]) -> tuple[Any, list[int]] | None:
     """Find a column's greatest value and who has it; as `Codec.highest`."""
     best: tuple[Any, Any, list[int]] | None = None
     for index, record in enumerate(records):
