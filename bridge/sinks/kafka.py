@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Producer
 
+from bridge.errors import excerpt
 from bridge.lines import Slice
 from bridge.sinks.base import Batch, NotConnected, Reject, Retry, Sink, SinkSettings
 from bridge.sinks.foreign import Cleaner
@@ -131,9 +132,11 @@ class KafkaSink(Sink):
                 self._topics.clear()
             topic = fill(self._settings.topic, table, lambda name: _ILLEGAL.sub("_", name))
             self._topics[table] = topic
-        if not topic or len(topic) > LONGEST_TOPIC or topic in {".", ".."}:
-            limit = f"of at most {LONGEST_TOPIC} characters" if len(topic) > 2 else "of that name"
-            raise Retry(f"topic {topic}: Kafka has no topics {limit}")
+        if len(topic) > LONGEST_TOPIC:
+            much = f"{len(topic)} characters, and Kafka allows {LONGEST_TOPIC}"
+            raise Retry(f"topic {excerpt(topic, 100)}: the name has {much}")
+        if topic in {"", ".", ".."}:
+            raise Retry(f"Kafka has no topic named {topic!r}")
         return topic
 
     def _connect(self) -> Producer:

@@ -7,16 +7,19 @@ import hashlib
 import hmac
 import json
 import ssl
+import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import trustme
 from services.batches import batch_of, drive
-from services.webhook import Answer, WebhookReceiver
+from services.webhook import Answer, Request, WebhookReceiver
 
-from bridge.errors import Reject, Retry
+from bridge.errors import Disabled, Reject, Retry
 from bridge.sinks.webhook import WebhookSettings, WebhookSink
 from bridge.testing import make_event
 
@@ -249,6 +252,121 @@ def test_a_long_answer_is_not_read_to_its_end(
     assert [request.connection for request in webhook_receiver.requests] == [0, 1, 2]
 
 
+SECRET = "hunter2/größe"
+
+
+def planted(answer: Answer) -> Callable[[Request], Answer]:
+    """Answer with everything that came, as a careless receiver does."""
+
+    def echo(request: Request) -> Answer:
+        headers = "\n".join(f"{name}: {value}" for name, value in request.headers.items())
+        body = f"{SECRET} {request.path}\n{headers}".encode()
+        location = {"Location": f"http://me:{quote(SECRET)}@other/{request.path}"}
+        return replace(answer, body=body, headers=location)
+
+    return echo
+
+
+@pytest.mark.parametrize("status", [207, 302, 400, 401, 407, 410, 500, 503])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"bearer_token": "hunter2-token"},
+        {"username": "me", "password": SECRET},
+        {"secret": f"whsec_{base64.b64encode(b'hunter2' * 5).decode()}"},
+        {"headers": {"X-Key": "hunter2-key", "Authorization": "Token hunter2-auth"}},
+        {"headers": {"X-Key": "hunter2 key"}, "url": f"?a=hunter2&b={quote(SECRET)}#hunter2"},
+    ],
+)
+def test_no_secret_is_said_whatever_the_receiver_echoes(
+    webhook_receiver: WebhookReceiver,
+    make_sink: MakeSink,
+    capfd: pytest.CaptureFixture[str],
+    status: int,
+    values: dict[str, Any],
+) -> None:
+    """Neither in the error, nor in the answer kept with it, nor in the log."""
+    webhook_receiver.answer = planted(Answer(status))
+    url = webhook_receiver.url + values.get("url", "")
+    others = {"password": SECRET, "username": "me"} if "bearer_token" not in values else {}
+    others = {} if "Authorization" in values.get("headers", {}) else others
+    sink = make_sink(**(others | values | {"url": url, "tls": {"verify": False}}))
+
+    with pytest.raises((Retry, Reject)) as caught:
+        sink.deliver(batch_of(EVENTS))
+
+    said = f"{caught.value} {caught.value.answer} {capfd.readouterr()}"
+    assert str(status) in said
+    for form in ("hunter2-token", "hunter2-key", "hunter2 key", "hunter2-auth", "a=hunter2"):
+        assert form not in said
+    if others or "password" in values:
+        assert SECRET not in said
+        assert quote(SECRET) not in said
+        login = base64.b64encode(f"me:{SECRET}".encode()).decode()
+        assert login not in said
+    assert base64.b64encode(b"hunter2" * 5).decode() not in said
+
+
+@pytest.mark.parametrize("status", [400, 410, 503])
+def test_tables_with_addresses_of_their_own_wait_alone(
+    webhook_receiver: WebhookReceiver, make_sink: MakeSink, status: int
+) -> None:
+    """Each gets its own request and identity; what one address answers concerns its table."""
+    webhook_receiver.answer = lambda request: Answer(
+        status if request.path == "/hook/ki_home/b%2Fc" else 204
+    )
+    sink = make_sink(url=f"{webhook_receiver.url}/{{schema}}/{{name}}", secret="s")
+    tables = ("ki_home.a", "ki_home.b/c")
+    batch = batch_of([make_event(offset, table=tables[offset % 2]) for offset in range(6)])
+    assert sink.one_table
+
+    sink.deliver(batch)
+
+    kinds = {400: Reject, 410: Disabled, 503: Retry}
+    assert {t: type(e) for t, e in batch.failed_tables.items()} == {"ki_home.b/c": kinds[status]}
+    first, second = webhook_receiver.requests
+    assert [event["offset"] for event in first.events] == [0, 2, 4]
+    assert first.headers["webhook-id"] == "9f86d081884c7d65-0-3"
+    assert second.headers["webhook-id"] == "9f86d081884c7d65-1-3"
+    with pytest.raises(kinds[status]):
+        sink.deliver(batch_of([make_event(7, table="ki_home.b/c")]))
+
+
+def test_an_endpoint_that_is_gone_disables_the_sink(
+    webhook_receiver: WebhookReceiver, make_sink: MakeSink
+) -> None:
+    """410: until somebody mends the configuration."""
+    webhook_receiver.answer_with(Answer(410, body=b"moved away"))
+
+    with pytest.raises(Disabled, match=r"answered 410 .*reload.*moved away") as caught:
+        make_sink().deliver(batch_of(EVENTS))
+
+    assert caught.value.answer == "410 moved away"
+
+
+def test_requests_run_side_by_side(webhook_receiver: WebhookReceiver, make_sink: MakeSink) -> None:
+    """`parallel` is a number in the contract; each has a connection, and both are kept."""
+    sink = make_sink(parallel=2)
+    assert sink.max_in_flight == 2
+    meeting = threading.Barrier(2, timeout=30)
+
+    def answer(_: Request) -> Answer:
+        meeting.wait()
+        return Answer()
+
+    webhook_receiver.answer = answer
+    for _ in range(2):
+        threads = [
+            threading.Thread(target=sink.deliver, args=(batch_of([event]),)) for event in EVENTS[:2]
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    assert sorted(request.connection for request in webhook_receiver.requests) == [0, 0, 1, 1]
+
+
 def test_check_needs_an_answer_and_no_more(
     webhook_receiver: WebhookReceiver, make_sink: MakeSink
 ) -> None:
@@ -318,10 +436,11 @@ def test_the_environment_does_not_overrule_verify(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """`REQUESTS_CA_BUNDLE` with other authorities changes neither a `ca_file` nor `false`."""
+    """The variables with other authorities changes neither a `ca_file` nor `false`."""
     other = tmp_path / "other.pem"
     trustme.CA().cert_pem.write_to_path(other)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(other))
+    monkeypatch.setenv("SSL_CERT_FILE", str(other))
 
     make_sink(url=tls_receiver.url, tls={"ca_file": str(ca_file)}).deliver(batch_of(EVENTS))
     make_sink(url=tls_receiver.url, tls={"verify": False}).deliver(batch_of(EVENTS))
