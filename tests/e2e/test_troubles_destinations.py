@@ -7,11 +7,9 @@ import json
 import os
 import random
 import resource
-import shutil
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -140,8 +138,10 @@ def test_one_poison_row_among_good_ones_is_set_aside_alone(
         service.wait_tables(TABLE)
         program.insert(TABLE, range(300))
         until(
-            lambda: service.counted("received", sink="out") == 300
-            and service.counted("pending", sink="out") == 0,
+            lambda: (
+                service.counted("received", sink="out") == 300
+                and service.counted("pending", sink="out") == 0
+            ),
             "all 300 rows settled",
             service.said,
         )
@@ -202,7 +202,7 @@ def test_a_full_disk_under_a_file_is_waited_for(
     with Service(tmp_path, config(program, sink)) as service:
         service.wait_tables(TABLE)
         for start in range(0, 2000, 100):
-            program.insert(TABLE, range(start, start + 100), note="x" * 1000)
+            program.insert(TABLE, range(start, start + 100), note="x" * 8000)
         until(
             lambda: "space" in str(service.sink("out").get("error")).lower(),
             "`No space left` in the sink's error",
@@ -318,9 +318,7 @@ def test_a_plug_in_that_raises_anything_is_shown_and_tried_again(
 @pytest.mark.parametrize(
     "foreign", [b"a line of somebody else without an end", b'{"level":"info","text":"not fin']
 )
-def test_a_foreign_last_line_is_never_cut(
-    program: Program, tmp_path: Path, foreign: bytes
-) -> None:
+def test_a_foreign_last_line_is_never_cut(program: Program, tmp_path: Path, foreign: bytes) -> None:
     """What was in the file before stays in it, with or without a line end; ours follow it."""
     path = tmp_path / f"{TABLE}.jsonl"
     path.write_bytes(b"# a heading\n" + foreign)
@@ -329,8 +327,10 @@ def test_a_foreign_last_line_is_never_cut(
         service.wait_tables(TABLE)
         program.insert(TABLE, range(3))
         until(
-            lambda: service.counted("delivered", sink="out") == 3
-            or service.sink("out")["state"] == "retrying",
+            lambda: (
+                service.counted("delivered", sink="out") == 3
+                or service.sink("out")["state"] == "retrying"
+            ),
             "three rows delivered, or a sink that says why not",
             service.said,
         )
@@ -380,24 +380,6 @@ def disk_fault(folder: Path) -> DiskFault:
         return DiskFault(folder)
     except CompilerMissing as error:
         pytest.skip(str(error))
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 1 MiB."""
-    if os.geteuid() != 0 or shutil.which("mount") is None:
-        pytest.skip("only root can mount a small disk")
-    place = tmp_path / "disk"
-    place.mkdir()
-    made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place], capture_output=True, check=False
-    )
-    if made.returncode:
-        pytest.skip(f"no small disk can be mounted: {made.stderr.decode()}")
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", "-l", place], check=True)
 
 
 class TricklingReceiver:

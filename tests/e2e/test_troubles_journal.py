@@ -6,15 +6,12 @@ import contextlib
 import os
 import random
 import resource
-import shutil
-import subprocess
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from services.disk_fault import CompilerMissing, DiskFault
+from services.disk_fault import CompilerMissing, DiskFault, take_all_space
 from services.kinetica import KEYED, Program
 from services.outside import FAST, Service, ids_of, lines_of, until, whole
 from services.process import free_port
@@ -105,9 +102,7 @@ def test_ten_rows_that_wait_are_carried_forward_while_a_busy_table_goes_on(
         service.wait_tables(BUSY, QUIET)
         for n in range(10):
             program.insert(QUIET, [n])
-        until(
-            lambda: service.counted("pending", sink="hook") == 10, "ten rows wait", service.said
-        )
+        until(lambda: service.counted("pending", sink="hook") == 10, "ten rows wait", service.said)
         fill(program, service, tmp_path / f"{BUSY}.jsonl", 5000)
         assert service.counted("pending", sink="hook") == 10, service.said()
         assert service.metric("gaps_total") == 0, (
@@ -258,8 +253,10 @@ def test_a_journal_without_descriptors_stops_no_sink(program: Program, tmp_path:
             for start in range(100, 3100, 100):
                 program.insert(BUSY, range(start, start + 100), note=NOTE)
             until(
-                lambda: "Too many open files" in (log := service.log_text())
-                or "unable to open database" in log,
+                lambda: (
+                    "Too many open files" in (log := service.log_text())
+                    or "unable to open database" in log
+                ),
                 "the log says that a file cannot be opened",
                 lambda: service.log_text()[-2000:],
             )
@@ -393,14 +390,18 @@ def test_killed_under_load_every_row_arrives_and_an_id_is_one_event(
             over.set()
             thread.join()
         until(
-            lambda: service.metric("gaps_open") == 0
-            and service.counted("pending", sink="out") == 0
-            and service.counted("pending", sink="hook") == 0
-            and set(ids_of(lines_of(path))) == set(range(inserted))
-            and set(ids_of(webhook_receiver.accepted)) == set(range(inserted)),
+            lambda: (
+                service.metric("gaps_open") == 0
+                and service.counted("pending", sink="out") == 0
+                and service.counted("pending", sink="hook") == 0
+                and set(ids_of(lines_of(path))) == set(range(inserted))
+                and set(ids_of(webhook_receiver.accepted)) == set(range(inserted))
+            ),
             f"all {inserted} rows in the file and at the receiver, no gap open",
-            lambda: f"{len(set(ids_of(lines_of(path))))} in the file, "
-            f"{len(set(ids_of(webhook_receiver.accepted)))} received; {service.said()}",
+            lambda: (
+                f"{len(set(ids_of(lines_of(path))))} in the file, "
+                f"{len(set(ids_of(webhook_receiver.accepted)))} received; {service.said()}"
+            ),
         )
         service.check_accounts()
         assert service.terminate() == 0
@@ -421,28 +422,3 @@ def disk_used(folder: Path) -> int:
             if file.is_file() and not file.name.endswith(("-wal", "-shm")):
                 total += file.stat().st_size
     return total
-
-
-def take_all_space(ballast: Path) -> None:
-    """Write until the disk is full."""
-    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-        while True:
-            file.write(bytes(4096))
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 12 MiB."""
-    if os.geteuid() != 0 or shutil.which("mount") is None:
-        pytest.skip("only root can mount a small disk")
-    place = tmp_path / "disk"
-    place.mkdir()
-    made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", place], capture_output=True, check=False
-    )
-    if made.returncode:
-        pytest.skip(f"no small disk can be mounted: {made.stderr.decode()}")
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", "-l", place], check=True)

@@ -53,9 +53,7 @@ def test_a_table_whose_file_cannot_be_made_waits_alone(program: Program, tmp_pat
         assert "directory" in shown["waiting"][BAD].lower(), f"expected: why\nseen: {shown}"
         assert shown["state"] == "delivering", f"expected: delivering\nseen: {shown}"
         assert service.readyz()["status"] == "degraded"
-        pending = {
-            name: service.counted("pending", sink="out", table=name) for name in (GOOD, BAD)
-        }
+        pending = {name: service.counted("pending", sink="out", table=name) for name in (GOOD, BAD)}
         assert pending == {GOOD: 0, BAD: 30}, f"expected: a cursor for each\nseen: {pending}"
         service.check_accounts()
 
@@ -76,9 +74,7 @@ def test_a_table_of_which_all_is_refused_poisons_nothing(
 ) -> None:
     """All rows of one table are refused, another's accepted: no verdict on another's evidence."""
     program.create(GOOD, BAD)
-    webhook_receiver.answer = lambda request: Answer(
-        status if ids_of(request.events, BAD) else 204
-    )
+    webhook_receiver.answer = lambda request: Answer(status if ids_of(request.events, BAD) else 204)
     sink = {
         "type": "webhook",
         "url": webhook_receiver.url,
@@ -96,8 +92,10 @@ def test_a_table_of_which_all_is_refused_poisons_nothing(
         )
         refused = len(webhook_receiver.requests) + 20
         until(
-            lambda: len(webhook_receiver.requests) >= refused
-            or service.counted("dead_lettered", sink="out"),
+            lambda: (
+                len(webhook_receiver.requests) >= refused
+                or service.counted("dead_lettered", sink="out")
+            ),
             f"{BAD} is tried again",
             service.said,
         )
@@ -145,8 +143,10 @@ def test_a_poison_row_in_a_batch_of_two_tables_costs_neither_table_another(
             program.insert(BAD, [n])
             program.insert(GOOD, [n])
         until(
-            lambda: service.counted("received", sink="out") == 100
-            and service.counted("pending", sink="out") == 0,
+            lambda: (
+                service.counted("received", sink="out") == 100
+                and service.counted("pending", sink="out") == 0
+            ),
             "all 100 rows settled",
             service.said,
         )
@@ -195,9 +195,7 @@ def test_a_poison_row_before_a_frame_that_is_no_record_blocks_nothing(
                 "the 49 good rows accepted",
                 lambda: f"{len(ids_of(webhook_receiver.accepted))} of them; {service.said()}",
             )
-            until(
-                lambda: service.counted("pending", sink="out") == 0, "all settled", service.said
-            )
+            until(lambda: service.counted("pending", sink="out") == 0, "all settled", service.said)
             service.check_accounts()
             letters = service.dead_letters()
     poison = [letter for letter in letters if "value" in letter]

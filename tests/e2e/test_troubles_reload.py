@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from services import moody_sink
+from services.disk_fault import take_all_space
 from services.kinetica import Program
 from services.outside import FAST, Service, holds, ids_of, lines_of, until, whole
 from services.webhook import Answer, Request, WebhookReceiver
@@ -69,8 +70,10 @@ def test_two_reloads_while_a_webhook_hangs_leave_one_delivery_at_a_time(
         finally:
             released.set()
         until(
-            lambda: service.counted("pending", sink="hook") == 0
-            and service.counted("delivered", sink="hook") == 60,
+            lambda: (
+                service.counted("pending", sink="hook") == 0
+                and service.counted("delivered", sink="hook") == 60
+            ),
             "all 60 rows delivered once the receiver answers",
             service.said,
         )
@@ -89,9 +92,7 @@ def test_two_reloads_while_nobody_reads_stdout_tear_no_line(
     program.create(TABLE)
 
     def sinks(max_events: int, *names: str) -> dict[str, Any]:
-        files = {
-            name: {"type": "file", "path": str(tmp_path / f"{name}.jsonl")} for name in names
-        }
+        files = {name: {"type": "file", "path": str(tmp_path / f"{name}.jsonl")} for name in names}
         return {"out": {"type": "stdout", "batch": {"max_events": max_events}}, **files}
 
     config = {
@@ -113,14 +114,17 @@ def test_two_reloads_while_nobody_reads_stdout_tear_no_line(
         service.reload({"sinks": sinks(300, "first", "second")})
         service.wait_sinks("out", "first", "second")
         assert holds(lambda: service.process.poll() is None, 3), service.said()
-        stdout = service.process.stdout
-        assert stdout is not None
-        read = b"".join(stdout.readline() for _ in range(3000))
-        until(lambda: service.counted("pending", sink="out") == 0, "all settled", service.said)
-        assert service.terminate() == 0
-        read += stdout.read()
-        stdout.close()
-    (tmp_path / "stdout.jsonl").write_bytes(read)
+        read: list[bytes] = []
+        reader = threading.Thread(target=lambda: read.extend(service.process.stdout or ()))
+        reader.start()
+        try:
+            until(lambda: service.counted("pending", sink="out") == 0, "all settled", service.said)
+            assert service.terminate() == 0
+        finally:
+            if service.process.poll() is None:
+                service.kill()
+            reader.join()
+    (tmp_path / "stdout.jsonl").write_bytes(b"".join(read))
     found = ids_of(whole(tmp_path / "stdout.jsonl"))
     assert found == list(range(3000)), (
         f"expected: 3,000 rows, each once, in order\nseen: {len(found)}, "
@@ -163,8 +167,10 @@ def test_a_plug_in_that_cannot_be_built_leaves_the_old_configuration(
         service.wait_sinks("out", "moody").wait_tables(TABLE)
         program.insert(TABLE, range(10, 20))
         until(
-            lambda: ids_of(lines_of(tmp_path / "moody.jsonl")) == list(range(10, 20))
-            and ids_of(lines_of(tmp_path / "out.jsonl")) == list(range(20)),
+            lambda: (
+                ids_of(lines_of(tmp_path / "moody.jsonl")) == list(range(10, 20))
+                and ids_of(lines_of(tmp_path / "out.jsonl")) == list(range(20))
+            ),
             "both sinks of the good reload deliver",
             service.said,
         )
@@ -198,9 +204,11 @@ def test_a_reload_while_the_journal_is_full_harms_nothing(
         )
         service.reload({"sinks": {"hook": hook, **first}})
         until(
-            lambda: "first" in service.readyz()["sinks"]
-            or "reload_" in service.log_text()
-            or service.process.poll() is not None,
+            lambda: (
+                "first" in service.readyz()["sinks"]
+                or "reload_" in service.log_text()
+                or service.process.poll() is not None
+            ),
             "the reload is applied or refused, and said",
             service.said,
         )
@@ -221,6 +229,55 @@ def test_a_reload_while_the_journal_is_full_harms_nothing(
             "new rows reach the sink that was added",
             service.said,
         )
+        assert service.terminate() == 0
+
+
+def test_a_reload_while_the_journals_disk_is_full_is_refused_whole(
+    program: Program, small_disk: Path, tmp_path: Path
+) -> None:
+    """No byte is free where a new sink has to be registered: said, and the next one is applied."""
+    program.create(TABLE, "ki_home.more")
+    out = {"type": "file", "path": str(tmp_path / "{table}.jsonl")}
+    late = {"type": "file", "path": str(tmp_path / "late" / "{table}.jsonl")}
+    config = {
+        "kinetica": {"urls": [program.url]},
+        "journal": {"path": str(small_disk / "store"), "max_size": "4MiB"},
+        "tables": [{"name": TABLE}],
+        "sinks": {"out": out},
+    }
+    more = {
+        "tables": [{"name": TABLE}, {"name": "ki_home.more"}],
+        "sinks": {"out": out, "late": late},
+    }
+    with Service(tmp_path, config) as service:
+        service.wait_tables(TABLE)
+        program.insert(TABLE, range(10))
+        until(lambda: service.counted("delivered") == 10, "ten rows delivered", service.said)
+        ballast = small_disk / "ballast"
+        take_all_space(ballast)
+        service.reload(more)
+        until(
+            lambda: (
+                "reload" in service.log_text()
+                or "late" in service.readyz().get("sinks", {})
+                or service.process.poll() is not None
+            ),
+            "the reload is applied or refused, and said",
+            service.said,
+        )
+        assert holds(lambda: service.process.poll() is None, 2), service.said()
+        ballast.unlink()
+        service.reload({})
+        service.wait_sinks("out", "late").wait_tables(TABLE, "ki_home.more")
+        program.insert("ki_home.more", range(10))
+        for folder in (tmp_path, tmp_path / "late"):
+            until(
+                lambda folder=folder: (
+                    ids_of(lines_of(folder / "ki_home.more.jsonl")) == list(range(10))
+                ),
+                f"the rows of the table that was added, in {folder}",
+                service.said,
+            )
         assert service.terminate() == 0
 
 

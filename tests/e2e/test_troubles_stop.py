@@ -81,8 +81,10 @@ def test_a_hung_webhook_does_not_outlast_the_grace(
         service.wait_tables(TABLE)
         program.insert(TABLE, range(rows))
         until(
-            lambda: service.counted("delivered", sink="out") == rows
-            and service.counted("pending", sink="hook") == rows,
+            lambda: (
+                service.counted("delivered", sink="out") == rows
+                and service.counted("pending", sink="hook") == rows
+            ),
             f"{rows} rows in the file, all of them waiting for the webhook",
             service.said,
         )
@@ -117,8 +119,9 @@ def test_where_nothing_waits_it_ends_at_once(
         service.wait_tables(TABLE)
         program.insert(TABLE, range(100))
         until(
-            lambda: service.counted("delivered", sink="hook") == 100
-            and service.counted("pending") == 0,
+            lambda: (
+                service.counted("delivered", sink="hook") == 100 and service.counted("pending") == 0
+            ),
             "all delivered",
             service.said,
         )
@@ -126,9 +129,7 @@ def test_where_nothing_waits_it_ends_at_once(
         assert_ends(service, QUICK)
 
 
-def test_a_commit_that_stalls_does_not_outlast_the_grace(
-    program: Program, tmp_path: Path
-) -> None:
+def test_a_commit_that_stalls_does_not_outlast_the_grace(program: Program, tmp_path: Path) -> None:
     """SIGTERM while the journal's fsync hangs: exit code 0 within the grace."""
     program.create(TABLE)
     fault = disk_fault(tmp_path)
@@ -214,9 +215,7 @@ def test_a_second_signal_ends_it_at_once(
         program.insert(TABLE, range(5))
         until(lambda: service.counted("pending") == 5, "five rows wait", service.said)
         service.signal(signal.Signals(number))
-        until(
-            lambda: service.get_json("/readyz")[0] == 503, "503 while draining", service.said, 5
-        )
+        until(lambda: service.get_json("/readyz")[0] == 503, "503 while draining", service.said, 5)
         service.signal(signal.Signals(number))
         assert_ends(service, 0.5, code)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -45,3 +48,34 @@ class DiskFault:
         """Return how often a fault was met so far."""
         met = self._folder / f"{fault}.met"
         return met.stat().st_size if met.exists() else 0
+
+
+class DiskMissing(RuntimeError):
+    """A disk of one's own cannot be had here."""
+
+
+@contextlib.contextmanager
+def mounted(place: Path, size: str) -> Iterator[Path]:
+    """Mount a disk in memory, of a size as `mount` takes it.
+
+    Raises:
+        DiskMissing: only root can, and not everywhere.
+    """
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        raise DiskMissing("only root can mount a small disk")
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", place]
+    made = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if made.returncode:
+        raise DiskMissing(f"no small disk can be mounted: {made.stderr}")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", place], check=True)
+
+
+def take_all_space(ballast: Path) -> None:
+    """Write a file until its disk is full."""
+    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))

@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import TracebackType
 from typing import IO, Any, Self
 
 import yaml
@@ -117,6 +118,17 @@ class Service(BridgeProcess):
                 start_new_session=True,
             )
         return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        super().__exit__(kind, error, trace)
+        for pipe in (self.process.stdout, self.process.stderr):
+            if pipe is not None:
+                pipe.close()
 
     def reload(self, config: Mapping[str, Any]) -> None:
         """Change the configuration and send SIGHUP; the keys given replace those there were."""
