@@ -6,6 +6,7 @@ whose journal is the only place where events still are.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import select
 import socket
@@ -94,6 +95,9 @@ class AdminServer:
     def stop(self) -> None:
         """Stop serving, and let go of the port; also if it was never started."""
         self._loop.stop()
+        for server in self._servers:
+            with contextlib.suppress(OSError):
+                server.socket.shutdown(socket.SHUT_RDWR)  # which ends the poll
         self._loop.join(2 * _POLL_SECONDS)
         for server in self._servers:
             server.server_close()

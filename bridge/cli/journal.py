@@ -10,7 +10,7 @@ from bridge.cli.listing import print_json, print_table
 from bridge.cli.main import OK
 from bridge.config import find_file, load
 from bridge.events import rfc3339
-from bridge.journal import JournalReader, Overview, SegmentSummary, SinkSummary
+from bridge.journal import Overview, SegmentSummary, SinkSummary, overview
 
 _SEGMENT_HEADERS = ("segment", "events", "bytes", "from", "to")
 _LANE_HEADERS = (
@@ -28,15 +28,14 @@ _LANE_HEADERS = (
 def run(arguments: argparse.Namespace) -> int:
     """Print the journal's segments, and each sink's lanes and accounts."""
     config = load(find_file(arguments.config))
-    with JournalReader(config.journal.path) as reader:
-        overview = reader.overview()
+    found = overview(config.journal.path)
     if arguments.json:
-        print_json(_as_json(overview))
+        print_json(_as_json(found))
         return OK
-    print(f"journal {overview.id} in {config.journal.path}")
-    print(f"offsets {overview.oldest} to {overview.head}, the next one\n")
-    print_table(_SEGMENT_HEADERS, map(_segment_row, overview.segments))
-    for sink in overview.sinks:
+    print(f"journal {found.id} in {config.journal.path}")
+    print(f"offsets {found.oldest} to {found.head}, the next one\n")
+    print_table(_SEGMENT_HEADERS, map(_segment_row, found.segments))
+    for sink in found.sinks:
         print(f"\nsink {sink.sink}: dead letters {sink.dead_letters}")
         print_table(_LANE_HEADERS, _lane_rows(sink))
     return OK
@@ -65,8 +64,8 @@ def _lane_rows(sink: SinkSummary) -> Iterator[tuple[object, ...]]:
         )
 
 
-def _as_json(overview: Overview) -> Iterator[dict[str, Any]]:
-    for segment in overview.segments:
+def _as_json(found: Overview) -> Iterator[dict[str, Any]]:
+    for segment in found.segments:
         yield {
             "segment": segment.first,
             "events": segment.events,
@@ -75,7 +74,7 @@ def _as_json(overview: Overview) -> Iterator[dict[str, Any]]:
             "to": _time(segment.newest_time),
             "problem": segment.problem,
         }
-    for sink in overview.sinks:
+    for sink in found.sinks:
         for account in sink.accounts:
             lane = sink.lanes.get(account.table)
             yield {

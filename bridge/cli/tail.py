@@ -12,7 +12,7 @@ from bridge.config import find_file, load
 from bridge.delivery.encoding import Encoder
 from bridge.errors import BridgeError, DecodeError
 from bridge.events import Undecodable
-from bridge.journal import JournalReader, Stored
+from bridge.journal import JournalReader, Stored, overview
 from bridge.lines import Lines, Slice
 from bridge.supervisor import table_forms
 from bridge.wire.calls import qualified
@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
         if start < oldest:
             print(f"events before offset {oldest} are not kept any more", file=sys.stderr)
             start = oldest
-        encoder = Encoder(reader.overview().id, table_forms(config), keep_bytes=0)
+        encoder = Encoder(overview(config.journal.path).id, table_forms(config), keep_bytes=0)
         _follow(reader, encoder, table, start, arguments.count)
     return OK
 

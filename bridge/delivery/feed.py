@@ -274,7 +274,7 @@ class Feed:
             reason,
             raw=raw,
         )
-        settled = Settled(entry.table, offset, end - offset, "dead_lettered")
+        settled = Settled(offset, end - offset, "dead_lettered")
         part.asides.append(Aside(offset, end, (settled,), (letter,)))
         part.to = end
 

@@ -131,7 +131,7 @@ class Lane:
                 self.done.insert(0, (to, end))
                 end = to
             if begin >= self.cursor:
-                passed.append(Settled(self.table, begin, end - begin, "delivered"))
+                passed.append(Settled(begin, end - begin, "delivered"))
         return passed
 
     def move_to(self, to: int) -> None:
@@ -291,7 +291,7 @@ def dead_letter(
 
 def settled_runs(table: str, runs: Iterable[tuple[int, int]]) -> list[Settled]:
     """Return runs (start, stop) as delivered."""
-    return [Settled(table, start, stop - start, "delivered") for start, stop in runs]
+    return [Settled(start, stop - start, "delivered") for start, stop in runs]
 
 
 def offsets_of(failed: Mapping[int, object], part: Part) -> list[int]:

@@ -309,7 +309,7 @@ def _waits(part: Part, offset: int) -> Waits:
 
 
 def _aside(letter: DeadLetter) -> Settled:
-    return Settled(letter.table, letter.offset, 1, "dead_lettered")
+    return Settled(letter.offset, 1, "dead_lettered")
 
 
 def _in_order(settled: list[Settled]) -> tuple[Settled, ...]:

@@ -293,9 +293,9 @@ class Supervisor:
         drained &= running.workers.stop(deadline, lambda: bool(self._pending()))
         self._upkeep.join(deadline.left)
         pending = self._pending()
-        self._journal.close()
+        closed = self._journal.close(deadline.left)
         log.info("stopped", drained=drained, pending=pending)
-        return drained and not pending
+        return closed and drained and not pending
 
     def _pending(self) -> int:
         return sum(account.pending for account in self._journal.accounts())
@@ -330,7 +330,9 @@ class Supervisor:
         running = self._running
         if running is None:
             return []
+        journal = self._journal.loop
         return [
+            *([journal] if journal is not None else []),
             self._upkeep,
             *self._intake.loops,
             *self._subscriber.loops,

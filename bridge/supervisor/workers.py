@@ -79,4 +79,4 @@ class SinkWorkers:
 
     def loops(self) -> list[Loop]:
         """Return the loops of all workers."""
-        return [worker.loop for worker in self._workers.values()]
+        return [loop for worker in self._workers.values() for loop in worker.loops]
