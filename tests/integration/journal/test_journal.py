@@ -15,20 +15,24 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bridge.errors import JournalFull, JournalUnavailable
-from bridge.events import Count, Drop, Rows, Undecodable
+from bridge.events import Block, Count, Drop, Undecodable
 from bridge.journal import (
     Account,
     DeadLetter,
     Journal,
     JournalReader,
+    Lane,
+    Move,
     Page,
-    Records,
     Settled,
     Stored,
+    overview,
 )
 
+from .conftest import block, record
+
 MIB = 2**20
-MakeRows = Callable[..., Rows]
+MakeRows = Callable[..., Block]
 ReadAll = Callable[..., Page]
 
 
@@ -48,8 +52,8 @@ def test_what_was_appended_is_read_back_in_order_with_offsets_from_0(
         page = read_all(tmp_path / "j")
 
     first = page.entries[0]
-    assert isinstance(first.entry, Records)
-    assert (first.offset, first.count, first.entry.payload) == (0, 3, b"x" * 30)
+    assert isinstance(first.entry, Block)
+    assert (first.offset, first.count, first.entry) == (0, 3, rows(count=3, time=2))
     assert page.entries[1:] == [Stored(3, 1, drop), Stored(4, 1, bad)]
     assert (page.next, page.damaged) == (5, [])
 
@@ -99,7 +103,7 @@ def test_equal_schemas_of_different_segments_are_one_object(
             journal.append([rows(size=100_000)])
         entries = read_all(tmp_path / "j").entries
 
-    schemas = [stored.entry.schema for stored in entries if isinstance(stored.entry, Records)]
+    schemas = [stored.entry.schema for stored in entries if isinstance(stored.entry, Block)]
     assert len(schemas) == 3
     assert all(schema is schemas[0] for schema in schemas)
 
@@ -110,7 +114,7 @@ def test_everything_is_there_after_reopening(
     with Journal(tmp_path / "j") as journal:
         journal.register("s", ["t"])
         journal.append([rows(count=5)], {"column": "42"})
-        journal.advance("s", 2, [Settled("t", 0, 2, "delivered")])
+        journal.settle("s", [Move("t", 2, (Settled(0, 2, "delivered"),))])
         before = journal.id, read_all(tmp_path / "j"), journal.accounts()
 
     with Journal(tmp_path / "j") as journal:
@@ -148,7 +152,7 @@ def test_a_table_added_to_a_sink_counts_from_its_cursor(tmp_path: Path, rows: Ma
         journal.register("s", ["a"])
         journal.append([rows("b", 4)])
         journal.append([rows("a", 3), rows("b", 5)])
-        journal.advance("s", 9, [Settled("a", 4, 3, "delivered")])
+        journal.settle("s", [Move("a", 9, (Settled(4, 3, "delivered"),))])
 
         assert journal.register("s", ["a", "b"]) == 9
 
@@ -223,9 +227,9 @@ def test_a_cursor_never_moves_back_nor_beyond_the_head(tmp_path: Path, rows: Mak
     with Journal(tmp_path / "j") as journal:
         journal.register("s", ["t"])
         journal.append([rows(count=4)])
-        journal.advance("s", 3, [Settled("t", 0, 3, "delivered")])
+        journal.settle("s", [Move("t", 3, (Settled(0, 3, "delivered"),))])
 
-        journal.advance("s", 1, [Settled("t", 0, 1, "delivered")])
+        journal.settle("s", [Move("t", 1, (Settled(0, 1, "delivered"),))])
         with pytest.raises(ValueError, match="beyond the head"):
             journal.advance("s", 5, [])
 
@@ -251,7 +255,7 @@ def test_waiting_ends_with_the_append_or_with_the_journal(tmp_path: Path, rows: 
     assert not journal.wait(0, 60)
 
 
-def append_until_full(journal: Journal, entry: Rows) -> int:
+def append_until_full(journal: Journal, entry: Block) -> int:
     for _ in range(100):
         try:
             journal.append([entry])
@@ -268,7 +272,7 @@ def test_a_full_journal_refuses_until_a_sink_has_caught_up(
         full = append_until_full(journal, rows(size=50_000))
         assert len(read_all(tmp_path / "j").entries) == full
 
-        journal.advance("s", full, [Settled("t", 0, full, "delivered")])
+        journal.settle("s", [Move("t", full, (Settled(0, full, "delivered"),))])
         journal.append([rows(size=50_000)])
 
         assert journal.stats().oldest > 0
@@ -322,10 +326,10 @@ def test_only_acknowledged_entries_go_with_age(
             clock.seconds += 20.0  # type: ignore[attr-defined]
         journal.prune()
         kept = journal.stats()
-        journal.advance("s", 5, [Settled("t", 0, 5, "delivered")])
+        journal.settle("s", [Move("t", 5, (Settled(0, 5, "delivered"),))])
         journal.prune()
         some = journal.stats()
-        journal.advance("s", 10, [Settled("t", 5, 5, "delivered")])
+        journal.settle("s", [Move("t", 10, (Settled(5, 5, "delivered"),))])
         clock.seconds += 1000.0  # type: ignore[attr-defined]
         journal.prune()
         none = journal.stats()
@@ -362,7 +366,7 @@ def test_the_overview_has_segments_sinks_and_counts(tmp_path: Path, rows: MakeRo
         journal.register("s", ["t"])
         journal.append([rows(size=100_000, time=10)])
         journal.append([rows(size=100_000, time=20)])
-        journal.advance("s", 1, [Settled("t", 0, 1, "delivered")])
+        journal.settle("s", [Move("t", 1, (Settled(0, 1, "delivered"),))])
         with journal.reader() as reader:
             overview = reader.overview()
         identifier = journal.id
