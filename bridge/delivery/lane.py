@@ -101,9 +101,9 @@ class Lane:
         elif self.parked is None:
             self.parked = Trouble((EVERYTHING,), ACCEPTED, now)
 
-    def fresh(self, piece: Slice) -> list[Slice]:
-        """Return the parts of a slice that are neither settled nor delivered already."""
-        start, stop = max(piece.offset, self.cursor), piece.end
+    def fresh(self, piece: Slice, floor: int = 0) -> list[Slice]:
+        """Return the parts of a slice, from `floor` on, that are not delivered already."""
+        start, stop = max(piece.offset, self.cursor, floor), piece.end
         parts: list[Slice] = []
         for begin, end in self.done:
             if end <= start:
@@ -131,7 +131,7 @@ class Lane:
                 self.done.insert(0, (to, end))
                 end = to
             if begin >= self.cursor:
-                passed.append(Settled(self.table, begin, end - begin, "delivered"))
+                passed.append(Settled(begin, end - begin, "delivered"))
         return passed
 
     def move_to(self, to: int) -> None:
@@ -289,9 +289,9 @@ def dead_letter(
     )
 
 
-def settled_runs(table: str, runs: Iterable[tuple[int, int]]) -> list[Settled]:
+def settled_runs(runs: Iterable[tuple[int, int]]) -> list[Settled]:
     """Return runs (start, stop) as delivered."""
-    return [Settled(table, start, stop - start, "delivered") for start, stop in runs]
+    return [Settled(start, stop - start, "delivered") for start, stop in runs]
 
 
 def offsets_of(failed: Mapping[int, object], part: Part) -> list[int]:
