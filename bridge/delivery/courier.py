@@ -111,7 +111,7 @@ class Courier:
         self._feeds: Feeds | None = None
         self._held: _Held | None = None
         self._waiting: dict[str, Lane] = {}  # those of the lanes in which something waits
-        self._unwritten: list[Move] = []
+        self._unwritten: deque[list[Move]] = deque()  # what one try settled, in order
         self._write_failed = 0
         self._looked_at: dict[str, int] = {}  # by table: the last event tried to prove a suspect
         self._skips: deque[tuple[str, Future[int]]] = deque()
@@ -143,9 +143,9 @@ class Courier:
 
     def close(self) -> None:
         """Let go of the journal's files, and of who still waits for an answer."""
-        if self._unwritten:
-            with suppress(Exception):  # it was told already; the cost is duplicates
-                self._journal.settle(self.name, self._unwritten)
+        with suppress(Exception):  # it was told already; the cost is duplicates
+            while self._unwritten:
+                self._journal.settle(self.name, self._unwritten.popleft())
         self._journalist.flush(all_of_it=True)
         self._let_go()
         while self._skips:
@@ -226,7 +226,7 @@ class Courier:
         """Forget all but what is written down."""
         feeds, self._feeds = self._feeds, None
         self._held = self.trouble = None
-        self._unwritten = []
+        self._unwritten.clear()
         self._waiting, self._looked_at = {}, {}
         if feeds is not None:
             feeds.close()
@@ -450,11 +450,14 @@ class Courier:
 
     def _write(self, moves: Sequence[Move | None] = ()) -> bool:
         """Write down what became of events; what cannot be written is kept for later."""
-        self._unwritten += [move for move in moves if move is not None]
-        if not self._unwritten:
-            return True
+        known = [move for move in moves if move is not None]
+        if known:
+            self._unwritten.append(known)
         try:
-            self._journal.settle(self.name, self._unwritten)
+            while self._unwritten:
+                self._journal.settle(self.name, self._unwritten[0])
+                self._tell(self._unwritten.popleft())
+                self._write_failed, self.fault = 0, None
         except (JournalError, OSError) as error:
             # Delivered, and not written down: a crash now means duplicates, no loss.
             self._write_failed += 1
@@ -462,18 +465,15 @@ class Courier:
             self._journalist.warn("cursor_not_written", cause=self.fault)
             self._pause(backoff(self._write_failed))
             return False
-        for move in self._unwritten:
-            for letter in move.dead_letters:
-                self._journalist.warn(
-                    "event_set_aside",
-                    move.table,
-                    table=move.table,
-                    id=letter.id,
-                    cause=letter.reason,
-                )
-        self._unwritten = []
-        self._write_failed, self.fault = 0, None
         return True
+
+    def _tell(self, moves: Sequence[Move]) -> None:
+        for move in moves:
+            for letter in move.dead_letters:
+                table, cause = move.table, letter.reason
+                self._journalist.warn(
+                    "event_set_aside", table, table=table, id=letter.id, cause=cause
+                )
 
     def _complain(self, answer: Answer, error: BaseException) -> None:
         if self.trouble is None or answer.said is not self.trouble.said:

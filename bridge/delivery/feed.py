@@ -75,6 +75,7 @@ class Feed:
         self._only = only
         self._live = live
         self._looking = looking
+        self._floor = position if looking else 0
         self._raw: deque[Stored | Damage] = deque()
         self._open: Stored | None = None
         self._pieces: deque[Piece] = deque()
@@ -161,8 +162,8 @@ class Feed:
 
     def _begin(self, load: Load, stored: Stored | Damage) -> None:
         if isinstance(stored, Damage):
-            for lane in self.lanes.values():
-                part = load.part(lane)
+            for each in self.lanes.values():
+                part = load.part(each)
                 part.to = max(part.to, min(stored.last + 1, self._stop))
             return
         lane = self.lanes.get(stored.entry.table)
@@ -234,7 +235,7 @@ class Feed:
         if self._only is not None:
             within = self._within(piece)
             return [piece.part(o - piece.offset, o - piece.offset + 1) for o in within], piece.end
-        fresh = lane.fresh(piece)
+        fresh = lane.fresh(piece, self._floor)
         if not self._by_key or not (lane.waiting or part.parked):
             return fresh, piece.end
         blocked = lane.blocked_keys() | {w.key for w in part.parked.values() if w.key is not None}

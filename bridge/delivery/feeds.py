@@ -146,7 +146,7 @@ class Feeds:
             lane: whose.
             start: where to begin; by default its cursor, or the first of `only`.
             stop: events from here on are left alone.
-                    only: if given, only these offsets, ascending.
+            only: if given, only these offsets, ascending.
             looking: what no sink can get is passed over, not settled.
         """
         if start is None:

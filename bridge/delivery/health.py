@@ -91,7 +91,8 @@ class Journalist:
                 continue
             del self._said[event, about]
             if said.left_out:
-                self._log.warning(event, **said.fields, more=said.left_out - 1)
+                more = {"more": said.left_out - 1} if said.left_out > 1 else {}
+                self._log.warning(event, **said.fields, **more)
 
 
 class Complaint:

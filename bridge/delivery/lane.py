@@ -101,9 +101,9 @@ class Lane:
         elif self.parked is None:
             self.parked = Trouble((EVERYTHING,), ACCEPTED, now)
 
-    def fresh(self, piece: Slice) -> list[Slice]:
-        """Return the parts of a slice that are neither settled nor delivered already."""
-        start, stop = max(piece.offset, self.cursor), piece.end
+    def fresh(self, piece: Slice, floor: int = 0) -> list[Slice]:
+        """Return the parts of a slice, from `floor` on, that are not delivered already."""
+        start, stop = max(piece.offset, self.cursor, floor), piece.end
         parts: list[Slice] = []
         for begin, end in self.done:
             if end <= start:
@@ -289,7 +289,7 @@ def dead_letter(
     )
 
 
-def settled_runs(table: str, runs: Iterable[tuple[int, int]]) -> list[Settled]:
+def settled_runs(runs: Iterable[tuple[int, int]]) -> list[Settled]:
     """Return runs (start, stop) as delivered."""
     return [Settled(start, stop - start, "delivered") for start, stop in runs]
 

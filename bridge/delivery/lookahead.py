@@ -34,7 +34,7 @@ def in_order(alone: FeedOf, lane: Lane, step: Ahead, tried: int) -> Load | None:
         if found is None:
             high = middle
         else:
-            newest, low = found, found.slices[0].end
+            newest, low = found, max(low, found.slices[0].end)
     return newest
 
 

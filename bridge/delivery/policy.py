@@ -29,8 +29,8 @@ from bridge.loop import backoff
 
 # How many events in a row a sink may refuse by its own knowledge before its table waits.
 MOST_CERTAIN = 100
-# Each look further ahead goes so many times as far as the one before.
-_STRIDE = 4
+# So far ahead every event is looked at in turn, so that order is kept; then ever further ones.
+_NEAR = 8
 EVERYTHING = 1 << 62  # an end behind all that there is
 
 
@@ -240,27 +240,18 @@ class Trouble:
         said = answer.said
         if said is Said.ACCEPTED:
             return self.passed(now)
-        tries = self.tries + 1
-        if said is Said.ERROR and not self._as_refusal(rules):
-            return self._wait(answer, now, rules, errors=self.errors + 1)
         if said not in {Said.REFUSED, Said.ERROR}:
             proof = self.proof and replace(self.proof, refused=False, accepted=False, distance=None)
             return self._wait(answer, now, rules, errors=self.errors, proof=proof)
-        if events > 1:
-            stops = (*self.stops, middle)
-            return replace(self, stops=stops, last=answer, due=now, apart=True, tries=tries)
-        if answer.certain:
-            return self._wait(answer, now, rules, errors=0)
-        if self.proof is not None and self.proof.refused and self.proof.accepted:
-            reason = f"refused again after another event was accepted: {answer.error}"
-            return SetAside(first, reason, tries, answer.answer)
-        proof = Proof(first)
-        return replace(self, last=answer, due=now, apart=True, tries=tries, proof=proof)
+        if said is Said.ERROR and not self.apart and self.errors + 1 < rules.max_attempts:
+            return self._wait(answer, now, rules, errors=self.errors + 1)
+        return self._refused(answer, first, events, middle, now, rules)
 
     def after_ahead(self, answer: Answer | None, now: float, rules: Rules) -> Trouble:
         """Return what follows from the answer to `Ahead`; None: there is nothing further ahead."""
         proof = self.proof
-        if proof is None or proof.distance is None:
+        distance = None if proof is None else proof.distance
+        if proof is None or distance is None:
             raise ValueError("nothing was to be looked for")
         if answer is None:
             proof = replace(proof, distance=None, accepted=False)
@@ -269,7 +260,7 @@ class Trouble:
             proof = replace(proof, accepted=True, distance=None)
             return replace(self, due=now, proof=proof)
         if answer.said in {Said.REFUSED, Said.ERROR}:
-            return replace(self, due=now, proof=replace(proof, distance=proof.distance * _STRIDE))
+            return replace(self, due=now, proof=replace(proof, distance=_further(distance)))
         proof = replace(proof, refused=False, accepted=False, distance=None)
         return self._wait(answer, now, rules, errors=self.errors, proof=proof)
 
@@ -295,8 +286,20 @@ class Trouble:
         going_on = self.passed(now)
         return going_on and replace(going_on, apart=self.apart)
 
-    def _as_refusal(self, rules: Rules) -> bool:
-        return self.apart or self.errors + 1 >= rules.max_attempts
+    def _refused(
+        self, answer: Answer, first: int, events: int, middle: int, now: float, rules: Rules
+    ) -> Trouble | SetAside:
+        tries = self.tries + 1
+        if events > 1:
+            stops = (*self.stops, middle)
+            return replace(self, stops=stops, last=answer, due=now, apart=True, tries=tries)
+        if answer.certain:
+            return self._wait(answer, now, rules, errors=0)
+        if self.proof is not None and self.proof.refused and self.proof.accepted:
+            reason = f"refused again after another event was accepted: {answer.error}"
+            return SetAside(first, reason, tries, answer.answer)
+        proof = Proof(first)
+        return replace(self, last=answer, due=now, apart=True, tries=tries, proof=proof)
 
     def _wait(
         self, answer: Answer, now: float, rules: Rules, *, errors: int, proof: Proof | None = None
@@ -311,6 +314,10 @@ class Trouble:
             tries=self.tries + 1,
             proof=proof,
         )
+
+
+def _further(distance: int) -> int:
+    return distance + 1 if distance < _NEAR else distance * 2
 
 
 def begin(

@@ -76,7 +76,7 @@ class Verdicts:
             lane.witness(now)
         if lane.trouble is not None:
             lane.trouble = lane.trouble.passed(now)
-        return self._move(part, part.to, settled_runs(lane.table, part.runs()), [], {})
+        return self._move(part, part.to, settled_runs(part.runs()), [], {})
 
     def failed(
         self, part: Part, answer: Answer, now: float, *, failed: int = 0, refused: bool = False
@@ -135,14 +135,14 @@ class Verdicts:
             lane.parked = self._trouble(before, mark, rest[0], (EVERYTHING,), now)
         else:
             lane.parked = trouble.passed(now)
-        return self._release(lane, settled_runs(lane.table, runs), letters, now)
+        return self._release(lane, settled_runs(runs), letters, now)
 
     def ahead(self, part: Part, now: float) -> Move | None:
         """Note an event as delivered that stands behind others."""
         lane = part.lane
         lane.certain = 0
         if part.first in lane.waiting:
-            return self._release(lane, settled_runs(lane.table, part.runs()), [], now)
+            return self._release(lane, settled_runs(part.runs()), [], now)
         lane.remember(part.runs())
         return None
 
@@ -176,7 +176,7 @@ class Verdicts:
             lane.remember((max(start, to), stop) for start, stop in runs if stop > to)
             runs = [(start, min(stop, to)) for start, stop in runs if start < to]
         letters = [letter for letter in letters if letter.offset < to]
-        move = self._move(part, to, settled_runs(lane.table, runs), letters, waits)
+        move = self._move(part, to, settled_runs(runs), letters, waits)
         if waits and lane.parked is None:
             first = next(iter(waits))
             lane.parked = self._trouble(None, marks[first], first, (EVERYTHING,), now)
