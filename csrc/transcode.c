@@ -148,7 +148,9 @@ static void write_record(struct state *state, struct reader *reader, size_t inde
         }
     }
     write_line(state, reader, work->first + index, key, column);
-    if (reader->fault == FAULT_NONE && work->key != NULL && !state->walk_first)
+    if (reader->fault != FAULT_NONE)
+        return; /* one record more than there is room for may begin, and none be whole */
+    if (work->key != NULL && !state->walk_first)
         write_object(state, work->keys, work->key, reader->cursor);
     work->ends[index] = work->lines->size;
     if (work->key != NULL)
@@ -198,13 +200,16 @@ struct transcoded transcode(const struct transcoding *work, struct reader *reade
         size_t column = 0;
         result.last = reader->cursor;
         write_record(&state, reader, i, &column);
+        /* Asked first: text that there was no room for was not looked at. */
+        result.memory_short = work->lines->failed || state.frame.failed ||
+                              (work->key != NULL && work->keys->failed);
+        if (result.memory_short)
+            break;
         if (reader->fault != FAULT_NONE) {
             result.verdict =
                 (struct verdict){reader->fault, (size_t)(reader->fault_at - result.last), column};
             break;
         }
-        result.memory_short = work->lines->failed || state.frame.failed ||
-                              (work->key != NULL && work->keys->failed);
         result.records = i + 1;
     }
     free(state.frame.data);
