@@ -25,7 +25,7 @@ from bridge.sinks.kafka_errors import (
     as_retry,
     is_of_topic,
     is_refusal,
-    refuses_the_time,
+    late_among,
     translate,
 )
 from bridge.sinks.kafka_log import QuietLog, Trouble
@@ -201,12 +201,12 @@ class KafkaSink(Sink):
         present: frozenset[int],
         outcome: Outcome,
     ) -> None:
-        late = {offset for offset, error in refused.items() if refuses_the_time(error)} - present
+        late = late_among(refused, known=outcome.times_refused) - present
         if late:
-            error = refused[min(late)]
+            outcome.times_refused = True
             self._warn(
                 "kafka_time_refused",
-                cause=self._clean(error.str()),
+                cause=self._clean(refused[min(late)].str()),
                 hint="such events are sent with the present time; see message.timestamp.*.max.ms",
             )
             self._deliver(producer, slices, present | late, outcome)

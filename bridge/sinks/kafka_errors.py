@@ -7,7 +7,7 @@ of error codes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from confluent_kafka import KafkaError
 
@@ -58,15 +58,21 @@ def is_refusal(error: KafkaError) -> bool:
     return error.code() in _REFUSED or error.code() in _REFUSED_WITH
 
 
-def refuses_the_time(error: KafkaError) -> bool:
-    """Tell whether the broker finds the event too old or too new.
+def late_among(refused: Mapping[int, KafkaError], *, known: bool) -> set[int]:
+    """Return the offsets of events that the broker finds too old or too new.
 
-    Of several such events in one request librdkafka says only that they are invalid; the
-    broker's words tell.
+    Of one such event in a request librdkafka says so for all of its companions too, and of
+    several only that they are invalid.
+
+    Args:
+        refused: the errors by offset.
+        known: whether such an event was found in this batch, so that invalid ones are taken for
+            more of them.
     """
-    if error.code() == KafkaError.INVALID_TIMESTAMP:
-        return True
-    return bool(error.code() == KafkaError.INVALID_RECORD and "timestamp" in error.str().lower())
+    if len(refused) == 1 or known:
+        sought = KafkaError.INVALID_TIMESTAMP if len(refused) == 1 else KafkaError.INVALID_RECORD
+        return {offset for offset, error in refused.items() if error.code() == sought}
+    return set()
 
 
 def is_of_topic(error: KafkaError) -> bool:

@@ -21,12 +21,14 @@ class Outcome:
         closed: topics that take nothing now.
         retried: what goes out again, and why.
         lost: the error after which the producer is unfit.
+        times_refused: whether the broker refused the time of an event.
     """
 
     rejected: dict[int, Reject] = field(default_factory=dict)
     closed: dict[str, Retry] = field(default_factory=dict)
     retried: list[tuple[Slice, Retry]] = field(default_factory=list)
     lost: Retry | None = None
+    times_refused: bool = False
 
     @property
     def is_clear(self) -> bool:

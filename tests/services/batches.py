@@ -85,18 +85,23 @@ def drive(sink: Sink, events: Sequence[Event], *, timeout: float = 60.0) -> Deli
     while waiting:
         sent = waiting.pop(0)
         batch = batch_of(sent)
+        whole = None
         try:
             sink.deliver(batch)
             failed = failures_of(batch)
         except (Retry, Reject) as error:
+            whole = error
             failed = dict.fromkeys((event.offset for event in sent), error)
         refused = [e for e in sent if isinstance(failed.get(e.offset), Reject)]
-        if len(refused) == len(sent) > 1:
-            waiting[:0] = [sent[: len(sent) // 2], sent[len(sent) // 2 :]]
-            continue
+        # What was refused together is tried in halves: a table, or the whole batch.
+        together = [e for e in refused if whole or e.table in batch.failed_tables]
+        if len(together) > 1:
+            middle = len(together) // 2
+            waiting[:0] = [together[:middle], together[middle:]]
+            refused = [event for event in refused if event not in together]
         result.delivered += [event for event in sent if event.offset not in failed]
         result.rejected += [(event, failed[event.offset]) for event in refused]
-        again = [e for e in sent if e.offset in failed and e not in refused]
+        again = [event for event in sent if isinstance(failed.get(event.offset), Retry)]
         if again:
             result.retries.append(failed[again[0].offset])
             if time.monotonic() > end:
