@@ -51,8 +51,8 @@ class Intake:
     Args:
         emit: takes entries and marks, and returns once they are safe.
         suspect: called when a frame did not fit its layout: it may have changed.
-        linger: seconds that what arrives steadily may wait for more; the first after a pause
-            does not wait.
+        linger: seconds between two emissions of what arrives steadily, at least; the first after
+            a pause does not wait.
         max_bytes: what may be queued.
     """
 
