@@ -79,6 +79,8 @@ class Intake:
         self._size = 0
         self._taken = False
         self._tables: dict[str, TableMonitor] = {}
+        # When what ended a table was received: what came together with it still counts.
+        self._aborted: dict[TableMonitor, int] = {}
         self.dropped_notifications = 0
         self._loop = Loop("intake", self._pass)
 
@@ -192,7 +194,7 @@ class Intake:
     def _convert_received(self, item: Received, entries: list[Entry]) -> None:
         route = item.route
         table = self._tables[route.table.name] = route.table
-        if table.state is State.FAILED:
+        if table.state is State.FAILED and item.time > self._aborted.get(table, 0):
             return
         if isinstance(item, Damaged):
             reason = f"{route.event}: byte {item.error.offset}: {item.error.reason}"
@@ -231,6 +233,8 @@ class Intake:
         self, route: Route, frame: bytes, time_: int, reason: str, entries: list[Entry]
     ) -> None:
         table = route.table
+        if table.options.on_decode_failure == "abort":
+            self._aborted.setdefault(table, time_)
         table.faulty(reason)
         if table.options.on_decode_failure == "dead_letter":
             entries.append(Undecodable(table.name, route.cluster, time_, frame, reason))
