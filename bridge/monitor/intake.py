@@ -5,7 +5,7 @@ have gathered while the last ones were written: that is the journal's group comm
 trickle it waits a little for more.
 
 The polling thread asks for `room`. What it has to discard becomes a gap, which lasts until half
-of the queue is free again. While the journal is full nothing is taken from the queue, so the
+of the queue is free again, and a probe ends it. While the journal is full nothing is taken from the queue, so the
 same holds then, under that reason: one gap, however long it lasts.
 """
 
@@ -70,7 +70,7 @@ class Intake:
         self._max_bytes = max_bytes
         self._queue = Queue(_MAX_BATCH_BYTES, _HURRY_BYTES)
         self._blocked: GapReason = "overrun"
-        self._overrun: dict[TableMonitor, str] = {}
+        self._overrun: set[TableMonitor] = set()
         self._emitted_at = 0.0
         # Of the emission that runs: what of it is not safe yet, and what it gives back.
         self._entries: list[Entry] = []
@@ -113,8 +113,8 @@ class Intake:
         for loss in losses:
             table = loss.route.table
             self.dropped_notifications += loss.messages
-            table.overrun(loss, self._blocked, time.time())
-            self._overrun[table] = loss.route.cluster
+            table.overrun(loss, self._blocked)
+            self._overrun.add(table)
 
     def post(self, entry: Entry | Mark) -> None:
         """Queue an entry or a mark of the monitor's own, in order with what was received."""
@@ -174,8 +174,7 @@ class Intake:
 
     def _end_overruns(self) -> None:
         while self._overrun and self._queue.bytes <= self._max_bytes // 2:
-            table, cluster = self._overrun.popitem()
-            table.end_overrun(cluster)
+            self._overrun.pop().end_overrun()
 
     def _convert(self, items: Sequence[Item]) -> list[Entry]:
         entries: list[Entry] = []
