@@ -84,6 +84,7 @@ class Loss(NamedTuple, Generic[R]):
     messages: int
     records: int
     size: int
+    time: int
 
 
 class Limits(NamedTuple):

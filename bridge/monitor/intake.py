@@ -5,7 +5,7 @@ have gathered while the last ones were written: that is the journal's group comm
 trickle it waits a little for more.
 
 The polling thread asks for `room`. What it has to discard becomes a gap, which lasts until half
-of the queue is free again. While the journal is full nothing is taken from the queue, so the
+of the queue is free again, and a probe ends it. While the journal is full nothing is taken from the queue, so the
 same holds then, under that reason: one gap, however long it lasts.
 """
 
@@ -51,8 +51,8 @@ class Intake:
     Args:
         emit: takes entries and marks, and returns once they are safe.
         suspect: called when a frame did not fit its layout: it may have changed.
-        linger: seconds that what arrives steadily may wait for more; the first after a pause
-            does not wait.
+        linger: seconds between two emissions of what arrives steadily, at least; the first after
+            a pause does not wait.
         max_bytes: what may be queued.
     """
 
@@ -70,7 +70,7 @@ class Intake:
         self._max_bytes = max_bytes
         self._queue = Queue(_MAX_BATCH_BYTES, _HURRY_BYTES)
         self._blocked: GapReason = "overrun"
-        self._overrun: dict[TableMonitor, str] = {}
+        self._overrun: set[TableMonitor] = set()
         self._emitted_at = 0.0
         # Of the emission that runs: what of it is not safe yet, and what it gives back.
         self._entries: list[Entry] = []
@@ -79,6 +79,8 @@ class Intake:
         self._size = 0
         self._taken = False
         self._tables: dict[str, TableMonitor] = {}
+        # When what ended a table was received: what came together with it still counts.
+        self._aborted: dict[TableMonitor, int] = {}
         self.dropped_notifications = 0
         self._loop = Loop("intake", self._pass)
 
@@ -111,8 +113,8 @@ class Intake:
         for loss in losses:
             table = loss.route.table
             self.dropped_notifications += loss.messages
-            table.overrun(loss, self._blocked, time.time())
-            self._overrun[table] = loss.route.cluster
+            table.overrun(loss, self._blocked)
+            self._overrun.add(table)
 
     def post(self, entry: Entry | Mark) -> None:
         """Queue an entry or a mark of the monitor's own, in order with what was received."""
@@ -172,8 +174,7 @@ class Intake:
 
     def _end_overruns(self) -> None:
         while self._overrun and self._queue.bytes <= self._max_bytes // 2:
-            table, cluster = self._overrun.popitem()
-            table.end_overrun(cluster)
+            self._overrun.pop().end_overrun()
 
     def _convert(self, items: Sequence[Item]) -> list[Entry]:
         entries: list[Entry] = []
@@ -192,7 +193,7 @@ class Intake:
     def _convert_received(self, item: Received, entries: list[Entry]) -> None:
         route = item.route
         table = self._tables[route.table.name] = route.table
-        if table.state is State.FAILED:
+        if table.state is State.FAILED and item.time > self._aborted.get(table, 0):
             return
         if isinstance(item, Damaged):
             reason = f"{route.event}: byte {item.error.offset}: {item.error.reason}"
@@ -231,6 +232,8 @@ class Intake:
         self, route: Route, frame: bytes, time_: int, reason: str, entries: list[Entry]
     ) -> None:
         table = route.table
+        if table.options.on_decode_failure == "abort":
+            self._aborted.setdefault(table, time_)
         table.faulty(reason)
         if table.options.on_decode_failure == "dead_letter":
             entries.append(Undecodable(table.name, route.cluster, time_, frame, reason))

@@ -52,7 +52,7 @@ class Queue:
         self._taken = 0
         self._waiting: float | None = None  # how much makes the taker wake, None: it does not wait
         self._urgent = False
-        self._first_at = 0.0
+        self._taken_at = 0.0
         self.bytes = 0
         self.stopping = False
 
@@ -101,7 +101,7 @@ class Queue:
         """Wait for something and take it.
 
         Args:
-            linger: seconds that the first of it may wait for more.
+            linger: seconds since it was last taken that are waited for more.
 
         Returns:
             Items, marks that stand behind none that is still queued, and what they cost, which
@@ -109,7 +109,7 @@ class Queue:
         """
         with self._changed:
             self._wait(1.0, 0)
-            left = self._first_at + linger - time.monotonic()
+            left = self._taken_at + linger - time.monotonic()
             if left > 0:
                 self._wait(left, self._hurry)
             items: list[Item] = []
@@ -128,7 +128,7 @@ class Queue:
                 del self._marks[name]
                 size += _mark_cost(name, text)
             self._urgent = any(isinstance(item, Barrier) for item in self._items)
-            self._first_at = time.monotonic()
+            self._taken_at = time.monotonic()
             return items, marks, size
 
     def free(self, size: int) -> None:
@@ -140,8 +140,6 @@ class Queue:
     def _note_put(self) -> None:
         if self._waiting is None:
             return
-        if self._waiting == 0:
-            self._first_at = time.monotonic()
         if self._urgent or self.bytes > self._waiting:
             self._waiting = None
             self._changed.notify_all()

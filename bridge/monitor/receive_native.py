@@ -82,4 +82,4 @@ class NativeReceiver(Receiver[R]):
                 route, frame, offset, fault, column = item
                 error = decode_error(route.codec.schema.columns, 0, offset, fault, column)
                 arrivals.append(Damaged(route, frame, error, time))
-        return Drained(arrivals, [Loss(*loss) for loss in drained[1]], *drained[2:])
+        return Drained(arrivals, [Loss(*loss, time) for loss in drained[1]], *drained[2:])

@@ -150,7 +150,7 @@ class _Pass(Generic[R]):
 
     def lose(self, topic: bytes, route: R, size: int, *, begins: bool) -> None:
         """Count a frame that is discarded, the first one of its message or another."""
-        lost = self.losses.get(topic) or Loss(route, 0, 0, 0)
+        lost = self.losses.get(topic) or Loss(route, 0, 0, 0, self.time)
         self.losses[topic] = Loss(route, lost.messages + begins, lost.records + 1, lost.size + size)
 
     def finish(self) -> list[Arrival[R] | Damaged[R]]:

@@ -230,7 +230,8 @@ class Session:
     def _take_down(self) -> None:
         self._watch.stop(_left(self._stop_by) * _CLEARING_SHARE)
         self._subscriber.stop()
-        self.table.end_overrun(self.cluster)  # what may be missing at the end is told as well
+        self.table.end_overrun()
+        self.table.end_span(self.cluster)  # what may be missing at the end is told as well
         if not self._intake.stop(_left(self._stop_by)):
             # The callback that runs is left alone; what it has not been told is not told.
             self._dispatcher.silence()

@@ -41,8 +41,7 @@ _PASS_MESSAGES = 20_000
 # Visits that a channel gets before topics are let go: what had arrived by then is in them.
 _LAST_PASSES = 4
 _TOUCH_SECONDS = 1.0
-# Where little comes, it is gathered for so long, so that a trickle costs few turns.
-_GATHER_SECONDS = 0.002
+# What is less than this in one turn is a trickle, which is gathered.
 _LITTLE_BYTES = 2**15
 _STOP_SECONDS = 5.0
 
@@ -73,6 +72,8 @@ class Subscriber(Generic[R]):
             discarded after it; must not block.
         changed: called in the polling thread when a channel connects or is lost.
         room: how many bytes may be received now; what goes beyond them is discarded.
+        linger: seconds between two turns while little comes, so that a trickle costs few; the
+            first to come after a pause does not wait.
     """
 
     def __init__(
@@ -80,10 +81,13 @@ class Subscriber(Generic[R]):
         receive: Receive[R],
         changed: Callable[[], None],
         room: Callable[[], int] = _plenty,
+        *,
+        linger: float = 0.005,
     ) -> None:
         self._receive = receive
         self._changed = changed
         self._room = room
+        self._linger = linger
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._commands: SimpleQueue[tuple[Callable[..., Any], tuple[Any, ...]]] = SimpleQueue()
         self._wake, self._woken = socket.socketpair()
@@ -97,7 +101,7 @@ class Subscriber(Generic[R]):
         self._holding: Holding[Arrival[R] | Damaged[R]] = Holding()
         self._leaving: list[_Leaving] = []
         self._touched_at = 0.0
-        self._gathered_at = 0.0
+        self._turned_at = 0.0
         self._little = False
         self._unknown_topics: set[bytes] = set()
         self.unknown_messages = 0
@@ -188,7 +192,7 @@ class Subscriber(Generic[R]):
             if more:
                 self._unfinished.add(channel)
         self._little = weight < _LITTLE_BYTES
-        self._gathered_at = time.monotonic()
+        self._turned_at = time.monotonic()
         self._let_go()
         return True
 
@@ -201,8 +205,8 @@ class Subscriber(Generic[R]):
             with contextlib.suppress(BlockingIOError):
                 while self._woken.recv(4096):
                     pass
-        elif due and self._little and now - self._gathered_at < _GATHER_SECONDS:
-            time.sleep(_GATHER_SECONDS - (now - self._gathered_at))
+        elif due and self._little and (left := self._turned_at + self._linger - now) > 0:
+            time.sleep(left)
         if now - self._touched_at >= _TOUCH_SECONDS:
             self._touched_at = now
             due.update(self._channels)

@@ -213,21 +213,20 @@ class TableMonitor:
         if self.options.on_decode_failure == "abort":
             self.signal(Signal.ABORT, f"a record did not decode: {reason}")
 
-    def overrun(self, loss: Loss[Route], reason: GapReason, since: float) -> None:
-        """Count what was discarded, as there was no room since a moment.
+    def overrun(self, loss: Loss[Route], reason: GapReason) -> None:
+        """Count what was discarded, as there was no room.
 
-        The span lasts until `end_overrun`, whatever a probe says of the connection.
+        The span lasts at least until `end_overrun`, whatever a probe says of the connection.
         """
         self.counts.discarded[loss.route.event] += loss.records
         with self._lock:
             self._overrun = True
-        self.open_span(reason, since)
+        self.open_span(reason, loss.time / 1e6)
 
-    def end_overrun(self, cluster: str) -> None:
-        """Note that there is room again, and end the span."""
+    def end_overrun(self) -> None:
+        """Note that there is room again; the next probe ends the span."""
         with self._lock:
             self._overrun = False
-        self.end_span(cluster)
 
     # Spans in which something may have been missed.
 
@@ -235,14 +234,17 @@ class TableMonitor:
         """Note that events may be missed since a moment, seconds since the epoch.
 
         A span already open goes on under its first cause, except that a failover, which
-        begins as a lost connection, gives it its own name.
+        begins as a lost connection, gives it its own name, and so does a full journal, which
+        begins as an overrun.
         """
         with self._lock:
             span = self.span
             if span is None:
                 self.span = Span(secrets.token_hex(8), round(since * 1e6), reason)
                 self.counts.gaps_open += 1
-            elif reason == "failover" and span.reason != reason:
+            elif span.reason != reason and (
+                reason == "failover" or (span.reason, reason) == ("overrun", "journal_full")
+            ):
                 self.span = replace(span, reason=reason)
             else:
                 return
