@@ -40,6 +40,10 @@ class DiskFault:
         written.write_text(where)
         written.rename(self._folder / fault)
 
+    def kill_at(self, number: int, where: str) -> None:
+        """Have the process killed where it would change such a file for the so-manieth time."""
+        self.begin("kill-at", f"{number} {where}")
+
     def end(self, fault: str) -> None:
         """End a fault."""
         (self._folder / fault).unlink()
