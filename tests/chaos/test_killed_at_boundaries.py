@@ -1,13 +1,14 @@
 """A service killed before each single change it makes to a file: nothing stored is lost.
 
 Every call that writes, syncs, cuts, creates, renames or removes a file of the journal or of the
-output is a boundary. Round by round, on one journal, the service is killed at the next one, from
-the first of its start to the last of its stop; `CHAOS_SECONDS` visits all of them, else a part.
+output is a boundary. Round by round, on one journal, the service is killed at the next one of its
+start, of its work, of its stop; `CHAOS_SECONDS` visits all of them, else a part.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 import time
 from collections.abc import Iterator
@@ -24,7 +25,8 @@ from services.webhook import WebhookReceiver
 
 TABLES = ("ki_home.first", "ki_home.second")
 ROUNDS = 12  # where no time is given
-STRIDE = 17  # boundaries between two rounds then; prime, so that seeds visit others
+# Boundaries between two rounds then; primes, so that other seeds visit others.
+STRIDES = {"start": 17, "work": 13, "stop": 3}
 ROWS = 40  # inserted a round, at most
 
 
@@ -72,10 +74,12 @@ def settings(program: Program, folder: Path, hook: str) -> dict[str, Any]:
     }
 
 
-def one_round(service: Service, fault: DiskFault, load: Load, boundary: int) -> bool:
-    """Start, load and stop the service, which is killed on the way; whether it got to the end."""
-    fault.kill_at(boundary, "/killed/")
-    service.start()
+def one_round(service: Service, fault: DiskFault, load: Load, phase: str, boundary: int) -> bool:
+    """Start, load and stop the service, which is killed in one phase; whether it got through."""
+
+    def arm(present: str) -> None:
+        if present == phase:
+            fault.kill_at(boundary, "/killed/")
 
     def gone() -> bool:
         return service.process.poll() is not None
@@ -84,16 +88,32 @@ def one_round(service: Service, fault: DiskFault, load: Load, boundary: int) -> 
         tables = service.readyz().get("tables", {})
         return bool(tables) and all(table["state"] == "live" for table in tables.values())
 
+    arm("start")
+    service.start()
     until(lambda: gone() or live(), "live or killed", service.said, 60)
+    if not gone() and phase == "start":
+        fault.end("kill-at")
+    arm("work")
     with load.running() as done:
         until(lambda: gone() or done.is_set(), "killed or all inserted", service.said, 60)
+    until(lambda: gone() or idle(service), "killed or idle", service.said, 60)
+    if not gone() and phase == "work":
+        fault.end("kill-at")
+    arm("stop")
     if not gone():
-        until(lambda: gone() or service.counted("pending") == 0, "killed or idle", service.said, 60)
         service.process.terminate()
     code = service.ends(60)
-    fault.end("kill-at")
+    if code != 0 or phase == "stop":
+        fault.end("kill-at")
     assert code in (0, -9), f"expected: killed, or exit code 0\nseen: {service.said()}"
     return code == 0
+
+
+def idle(service: Service) -> bool:
+    try:
+        return service.counted("pending") == 0
+    except OSError:  # killed
+        return False
 
 
 def test_a_kill_at_any_boundary_loses_nothing(tmp_path: Path) -> None:
@@ -109,17 +129,22 @@ def test_a_kill_at_any_boundary_loses_nothing(tmp_path: Path) -> None:
         program.create(*TABLES, columns=KEYED)
         load = Load(program)
         config = settings(program, tmp_path, receiver.url)
-        with Service(tmp_path / "service", config, env=fault.env) as service:
-            boundary, rounds, survived = 1 + SEED % STRIDE, 0, 0
-            while rounds < ROUNDS or time.monotonic() < deadline:
-                through = one_round(service, fault, load, boundary)
+        service = Service(tmp_path / "service", config, env=fault.env)
+        boundaries = {phase: 1 + SEED % stride for phase, stride in STRIDES.items()}
+        rounds = killed = 0
+        with contextlib.ExitStack() as stack:
+            stack.push(service)  # started by each round
+            for phase in itertools.cycle(STRIDES):
+                if rounds >= ROUNDS and time.monotonic() > deadline:
+                    break
+                through = one_round(service, fault, load, phase, boundaries[phase])
                 rounds += 1
-                survived += through
-                if through and boundary > STRIDE:
-                    boundary = 1  # past its last boundary: again from the first
-                else:
-                    boundary += 1 if SECONDS else STRIDE
-            assert rounds > survived, "expected: killed at least once"
+                killed += not through
+                # Past the last one: again from the first.
+                step = 1 if SECONDS else STRIDES[phase]
+                boundaries[phase] = 1 if through else boundaries[phase] + step
+            print(f"killed in {killed} of {rounds} rounds, {load.inserted} rows a table")
+            assert killed, "expected: killed at least once"
             service.start()
             check(service, load, receiver, tmp_path / "killed")
 

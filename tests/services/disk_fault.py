@@ -46,7 +46,7 @@ class DiskFault:
 
     def end(self, fault: str) -> None:
         """End a fault."""
-        (self._folder / fault).unlink()
+        (self._folder / fault).unlink(missing_ok=True)
 
     def met(self, fault: str) -> int:
         """Return how often a fault was met so far."""
