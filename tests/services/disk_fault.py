@@ -68,7 +68,7 @@ def mounted(place: Path, size: str) -> Iterator[Path]:
     if os.geteuid() != 0 or shutil.which("mount") is None:
         raise DiskMissing("only root can mount a small disk")
     place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", place]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)]
     made = subprocess.run(mount, capture_output=True, text=True, check=False)
     if made.returncode:
         raise DiskMissing(f"no small disk can be mounted: {made.stderr}")
