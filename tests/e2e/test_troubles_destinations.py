@@ -11,7 +11,7 @@ import socket
 import subprocess
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from services import moody_sink
@@ -22,6 +22,10 @@ from services.webhook import Answer, Request, WebhookReceiver
 
 TABLE = "ki_home.orders"
 OTHER = "ki_home.items"
+LETTER = {
+    *("number", "sink", "table", "offset", "id", "time", "set_aside"),
+    *("reason", "attempts", "answer", "value"),
+}
 
 
 @pytest.fixture(autouse=True)
@@ -153,8 +157,7 @@ def test_one_poison_row_among_good_ones_is_set_aside_alone(
         f"expected: one dead letter, its `value` the event of row 137\nseen: {letters}"
     )
     letter = letters[0]
-    wanted = "number sink table offset id time set_aside reason attempts answer value".split()
-    assert set(letter) == set(wanted), f"expected: {wanted}\nseen: {list(letter)}"
+    assert set(letter) == LETTER, f"expected: {LETTER}\nseen: {list(letter)}"
     assert (letter["sink"], letter["table"]) == ("out", TABLE)
     assert letter["attempts"] >= 2, f"expected: refused twice at least\nseen: {letter}"
     assert str(status) in f"{letter['answer']} {letter['reason']}", (
@@ -395,7 +398,7 @@ class TricklingReceiver:
         self._released = threading.Event()
         self._threads = [threading.Thread(target=self._accept)]
 
-    def __enter__(self) -> TricklingReceiver:
+    def __enter__(self) -> Self:
         self._threads[0].start()
         return self
 

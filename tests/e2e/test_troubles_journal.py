@@ -7,6 +7,7 @@ import os
 import random
 import resource
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,15 +59,20 @@ def one_file(program: Program, folder: Path, **journal: Any) -> dict[str, Any]:
     }
 
 
+def has_requests(count: int, receiver: WebhookReceiver) -> bool:
+    return len(receiver.requests) >= count
+
+
 def fill(program: Program, service: Service, path: Path, rows: int) -> None:
     """Insert rows of 1 KB into the busy table, and see each hundred arrive in its file."""
     for start in range(0, rows, 100):
         program.insert(BUSY, range(start, start + 100), note=NOTE)
-        until(
-            lambda end=start + 100: len(ids_of(lines_of(path))) >= end,
-            f"{start + 100} rows of a busy table in its file",
-            service.said,
-        )
+        arrived = partial(has_rows, path, start + 100)
+        until(arrived, f"{start + 100} rows of a busy table in its file", service.said)
+
+
+def has_rows(path: Path, count: int) -> bool:
+    return len(ids_of(lines_of(path))) >= count
 
 
 def test_a_sink_that_cannot_connect_and_has_nothing_pins_nothing(
@@ -383,7 +389,7 @@ def test_killed_under_load_every_row_arrives_and_an_id_is_one_event(
         try:
             for _ in range(5):
                 more = len(webhook_receiver.requests) + chance.randint(1, 25)
-                webhook_receiver.wait_for(lambda seen, n=more: len(seen.requests) >= n)
+                webhook_receiver.wait_for(partial(has_requests, more))
                 service.kill()
                 service.start().wait_tables(BUSY)
         finally:

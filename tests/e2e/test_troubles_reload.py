@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -272,9 +273,7 @@ def test_a_reload_while_the_journals_disk_is_full_is_refused_whole(
         program.insert("ki_home.more", range(10))
         for folder in (tmp_path, tmp_path / "late"):
             until(
-                lambda folder=folder: (
-                    ids_of(lines_of(folder / "ki_home.more.jsonl")) == list(range(10))
-                ),
+                partial(holds_ids, folder / "ki_home.more.jsonl", range(10)),
                 f"the rows of the table that was added, in {folder}",
                 service.said,
             )
@@ -317,6 +316,10 @@ def test_a_table_added_to_a_running_sink_is_there_once_it_is_live(
         f"expected: every row inserted after `live` arrives once\nmissing: {missing}"
     )
     assert ids_of(whole(tmp_path / f"{TABLE}.jsonl")) == list(range(21))
+
+
+def holds_ids(path: Path, ids: range) -> bool:
+    return ids_of(lines_of(path)) == list(ids)
 
 
 class Concurrency:

@@ -139,14 +139,14 @@ def test_the_query_of_an_address_that_nobody_answers(program: Program, tmp_path:
     [
         "http://user:{secret}@127.0.0.1:{port}",
         "http://user:{secret}@127.0.0.1:no-port",
-        "http://user:{secret}@[::1",
-        "http://user:{secret}@",
-        "gopher://user:{secret}@127.0.0.1:{port}",
-        "socks5://user:{secret}@127.0.0.1:{port}",
+        "http://user:{secret}/x@127.0.0.1:{port}",
+        "http://user:{secret}#x@127.0.0.1:{port}",
+        "http://user:{secret}?x@127.0.0.1:{port}",
+        "user:{secret}@127.0.0.1:{port}",
     ],
 )
 def test_a_proxy_with_a_password(program: Program, tmp_path: Path, proxy: str) -> None:
-    """A proxy of the environment that is away, or is none: its password is not quoted."""
+    """A proxy that is away, or a password that was not percent-encoded: it is not quoted."""
     env = {
         "http_proxy": proxy.format(secret=SECRET, port=free_port()),
         "HTTP_PROXY": "",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -166,11 +169,7 @@ def test_a_start_that_waits_for_a_hung_cluster_can_be_ended(tmp_path: Path) -> N
         settings = config(url, tmp_path, out=file_sink(tmp_path))
         settings["shutdown"] = {"grace": "8s"}
         with Service(tmp_path, settings) as service:
-            until(
-                lambda: (service.check_alive(), service.readyz())[1].get("tables"),
-                "/readyz answers",
-                service.said,
-            )
+            service.wait_answers()
             service.signal(signal.SIGTERM)
             assert_ends(service, QUICK)
 
@@ -218,6 +217,25 @@ def test_a_second_signal_ends_it_at_once(
         until(lambda: service.get_json("/readyz")[0] == 503, "503 while draining", service.said, 5)
         service.signal(signal.Signals(number))
         assert_ends(service, 0.5, code)
+
+
+def test_as_pid_1_it_hears_sigterm(program: Program, tmp_path: Path) -> None:
+    """As in a container: the kernel gives PID 1 only the signals it asked for."""
+    if os.geteuid() != 0 or shutil.which("unshare") is None:
+        pytest.skip("only root can make a process PID 1")
+    alone = ["unshare", "--pid", "--fork", "--mount-proc"]
+    if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no namespace of one's own can be had here")
+    program.create(TABLE)
+    settings = config(program.url, tmp_path, out=file_sink(tmp_path))
+    with Service(tmp_path, settings, prefix=[*alone, "--kill-child"]) as service:
+        service.wait_tables(TABLE)
+        program.insert(TABLE, range(10))
+        until(lambda: service.counted("delivered") == 10, "ten rows delivered", service.said)
+        outer = service.pid
+        (inner,) = Path(f"/proc/{outer}/task/{outer}/children").read_text().split()
+        os.kill(int(inner), signal.SIGTERM)
+        assert_ends(service, QUICK)
 
 
 def disk_fault(folder: Path) -> DiskFault:

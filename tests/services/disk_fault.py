@@ -40,9 +40,13 @@ class DiskFault:
         written.write_text(where)
         written.rename(self._folder / fault)
 
+    def kill_at(self, number: int, where: str) -> None:
+        """Have the process killed where it would change such a file for the so-manieth time."""
+        self.begin("kill-at", f"{number} {where}")
+
     def end(self, fault: str) -> None:
         """End a fault."""
-        (self._folder / fault).unlink()
+        (self._folder / fault).unlink(missing_ok=True)
 
     def met(self, fault: str) -> int:
         """Return how often a fault was met so far."""
@@ -64,7 +68,7 @@ def mounted(place: Path, size: str) -> Iterator[Path]:
     if os.geteuid() != 0 or shutil.which("mount") is None:
         raise DiskMissing("only root can mount a small disk")
     place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", place]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)]
     made = subprocess.run(mount, capture_output=True, text=True, check=False)
     if made.returncode:
         raise DiskMissing(f"no small disk can be mounted: {made.stderr}")

@@ -10,7 +10,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -84,6 +84,7 @@ class Service(BridgeProcess):
         config: what to configure besides journal and admin endpoint; a key that is given
             replaces these.
         env: more of the environment.
+        prefix: a command that runs the service, such as `unshare`.
         stdout: where its results go; the log unless given.
         stderr: where its log goes.
     """
@@ -94,12 +95,14 @@ class Service(BridgeProcess):
         config: Mapping[str, Any],
         *,
         env: Mapping[str, str] | None = None,
+        prefix: Sequence[str] = (),
         stdout: int | IO[bytes] | None = None,
         stderr: int | IO[bytes] | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         super().__init__(folder, {"kinetica": {}, **config})
         self._env = {**os.environ, **(env or {})}
+        self._prefix = prefix
         self._stdout = stdout
         self._stderr = stderr
 
@@ -111,7 +114,7 @@ class Service(BridgeProcess):
     def start(self) -> Self:
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [*COMMAND, "run", "-c", str(self.config_file)],
+                [*self._prefix, *COMMAND, "run", "-c", str(self.config_file)],
                 stdout=log if self._stdout is None else self._stdout,
                 stderr=log if self._stderr is None else self._stderr,
                 env=self._env,
@@ -138,6 +141,16 @@ class Service(BridgeProcess):
         written.replace(self.config_file)
         self.signal(signal.SIGHUP)
 
+    def wait_answers(self) -> Self:
+        """Wait until /readyz answers, whatever it says."""
+
+        def answers() -> bool:
+            self.check_alive()
+            return bool(self.readyz().get("tables"))
+
+        until(answers, "/readyz answers", self.said)
+        return self
+
     def wait_tables(self, *tables: str, timeout: float = PATIENCE) -> Self:
         """Wait until these tables are live."""
 
@@ -151,12 +164,12 @@ class Service(BridgeProcess):
 
     def wait_sinks(self, *sinks: str, timeout: float = PATIENCE) -> Self:
         """Wait until /readyz names exactly these sinks."""
-        until(
-            lambda: (self.check_alive(), set(self.readyz().get("sinks", {})) == set(sinks))[1],
-            f"/readyz names the sinks {sorted(sinks)}",
-            self.said,
-            timeout,
-        )
+
+        def named() -> bool:
+            self.check_alive()
+            return set(self.readyz().get("sinks", {})) == set(sinks)
+
+        until(named, f"/readyz names the sinks {sorted(sinks)}", self.said, timeout)
         return self
 
     def sink(self, name: str) -> dict[str, Any]:
