@@ -341,5 +341,8 @@ int receiver_drain(struct receiver *receiver, const struct zmq_calls *zmq, void 
 }
 
 const uint8_t *receiver_bytes(const struct receiver *receiver, const struct arrival *arrival) {
-    return receiver->tables[arrival->topic->table].data + arrival->start;
+    static const uint8_t nothing[1];
+    const uint8_t *data = receiver->tables[arrival->topic->table].data;
+
+    return data ? data + arrival->start : nothing; /* an empty bad frame needs no buffer */
 }

@@ -127,7 +127,7 @@ void receiver_part(struct receiver *receiver, const uint8_t *data, size_t size, 
 int receiver_drain(struct receiver *receiver, const struct zmq_calls *zmq, void *socket,
                    const struct limits *limits, int *error);
 
-/* Where an arrival's bytes stand until the next pass begins. */
+/* Where an arrival's bytes stand until the next pass begins; never NULL. */
 const uint8_t *receiver_bytes(const struct receiver *receiver, const struct arrival *arrival);
 
 #endif

@@ -4,9 +4,9 @@ The polling thread puts and never waits. This thread emits blocks as entries, as
 have gathered while the last ones were written: that is the journal's group commit. Under a steady
 trickle it waits a little for more.
 
-The polling thread asks for `room`. What it has to discard becomes a gap, which lasts until half
-of the queue is free again, and a probe ends it. While the journal is full nothing is taken from the queue, so the
-same holds then, under that reason: one gap, however long it lasts.
+The polling thread asks for `room`. What it has to discard becomes a gap, which the
+first probe ends that finds half of the queue free again. While the journal is full nothing is
+taken from the queue, so the same holds then, under that reason: one gap, however long it lasts.
 """
 
 from __future__ import annotations

@@ -151,7 +151,9 @@ class _Pass(Generic[R]):
     def lose(self, topic: bytes, route: R, size: int, *, begins: bool) -> None:
         """Count a frame that is discarded, the first one of its message or another."""
         lost = self.losses.get(topic) or Loss(route, 0, 0, 0, self.time)
-        self.losses[topic] = Loss(route, lost.messages + begins, lost.records + 1, lost.size + size)
+        self.losses[topic] = lost._replace(
+            messages=lost.messages + begins, records=lost.records + 1, size=lost.size + size
+        )
 
     def finish(self) -> list[Arrival[R] | Damaged[R]]:
         """Return what arrived; nothing grows any more."""
