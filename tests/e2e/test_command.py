@@ -181,8 +181,10 @@ def test_tail_and_journal_read_beside_the_running_service(
         assert [json.loads(line)["record"]["id"] >= 100 for line in out.splitlines()] == [True] * 2
 
         listing = run_command("journal", "ls", *of).stdout
-        assert "sink audit: cursor" in listing
-        assert run_command("deadletters", "ls", *of).stdout == ""
+        assert re.search(r"sink audit: dead letters 0\ntable +cursor .*\nki_home.orders +\d+ ", listing)
+        lanes = run_command("journal", "ls", "--json", *of).stdout.splitlines()
+        assert json.loads(lanes[-1])["sink"] == "audit"
+        assert run_command("deadletters", "ls", "--json", *of).stdout == ""
         unknown = run_command("tail", "oders", *of)
         assert unknown.returncode == 1
         assert "ki_home.orders" in unknown.stderr
@@ -209,11 +211,22 @@ def test_dead_letters_are_listed_with_their_reason_and_event(
         bridge.wait_live()
         table.insert_records([[n] for n in range(10)])
         wait_until(lambda: bridge.metric("sink_pending_events") == 0, "nothing is pending")
-        listing = run_command("deadletters", "ls", "-c", str(bridge.config_file), "--sink", "hook")
+        of = ["-c", str(bridge.config_file)]
+        listing = run_command("deadletters", "ls", "--json", "--sink", "hook", *of)
+        second = run_command("deadletters", "ls", "--json", "--after", "1", "--since", "1h", *of)
+        none = run_command("deadletters", "ls", "--json", "--table", "ki_home.items", *of)
+        table_form = run_command("deadletters", "ls", *of)
         bridge.check_accounts()
 
     letters = [json.loads(line) for line in listing.stdout.splitlines()]
-    assert [letter["event"]["record"]["id"] for letter in letters] == list(bad)
+    assert [letter["value"]["record"]["id"] for letter in letters] == list(bad)
+    assert list(letters[0]) == [
+        *("number", "sink", "table", "offset", "id", "time", "set_aside", "reason", "attempts"),
+        *("answer", "value"),
+    ]
+    assert [json.loads(line) for line in second.stdout.splitlines()] == letters[1:]
+    assert none.stdout == ""
+    assert len(table_form.stdout.splitlines()) == 1 + len(bad)
     assert all("422" in letter["reason"] for letter in letters)
     assert [e["record"]["id"] for e in webhook_receiver.accepted] == [
         n for n in range(10) if n not in bad
