@@ -11,7 +11,7 @@ import json
 import secrets
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -26,6 +26,9 @@ from bridge.monitor.states import Signal, State, step
 from bridge.monitor.tide import Level, Tide
 
 log = structlog.get_logger()
+
+# Gaps that nothing can close are shown as long as the process runs, the latest of them.
+_MOST_UNCLOSABLE = 1000
 
 DecodeFailure = Literal["dead_letter", "skip", "abort"]
 
@@ -132,6 +135,7 @@ class TableMonitor:
         column = options.catch_up_column
         self.tide: Tide | None = Tide(column) if column is not None else None
         self.unclosed: list[Gap] = []
+        self.unclosable: deque[Gap] = deque(maxlen=_MOST_UNCLOSABLE)
         self.snapshot_due = options.snapshot == "initial"
         self.born_at = 0.0  # since when it is this table and no namesake that was dropped
         self.progress: Progress | None = None
@@ -276,6 +280,8 @@ class TableMonitor:
         # A layout that is not known yet may turn out to have a key.
         if self._closable and (self.schema is None or self.reading_order is not None):
             self._set_unclosed([*self.unclosed, gap])
+        else:
+            self.unclosable.append(gap)
         seconds = round((until - span.since) / 1e6, 3)
         log.warning("gap_ended", table=self.name, cause=span.reason, gap=span.gap, seconds=seconds)
         return gap

@@ -61,9 +61,14 @@ class Snapshot:
     unknown_messages: int
 
 
+_NO_WAY = "the table has no primary key and no catch_up column to read it by"
+
+
 def open_gaps(tables: Iterable[TableMonitor]) -> Iterator[OpenGap]:
     """Yield the gaps that are open, of each table the oldest first."""
     for table in tables:
+        for gap in list(table.unclosable):
+            yield OpenGap(gap.gap, table.name, gap.since, gap.reason, _NO_WAY)
         for gap in table.unclosed:
             yield OpenGap(gap.gap, table.name, gap.since, gap.reason, _why_open(table))
         span = table.span
@@ -77,7 +82,7 @@ def _why_open(table: TableMonitor) -> str:
     if table.schema is None:
         return "the table is not there to be read"
     if table.reading_order is None:
-        return "the table has no primary key and no catch_up column to read it by"
+        return _NO_WAY
     return f"it was not read yet: {table.reason}" if table.reason else "it was not read yet"
 
 
