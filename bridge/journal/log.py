@@ -309,13 +309,14 @@ class SegmentLog:
         )
 
     def _write(self, drafts: Sequence[Draft], marks: Mapping[str, str]) -> int:
-        """Commit to the newest segment; begin another if that one turns out damaged."""
+        """Commit to the newest segment; begin another if nobody knows any more what it holds."""
         try:
             return self._commit(drafts, marks)
         except sqlite3.Error as error:
-            if not self._suspect or not is_damage(error):
+            if not self._suspect:
                 raise self._failed(error) from error
-            _log.error("journal_damaged", path=str(self._writer.path), cause=str(error))
+            event = "journal_damaged" if is_damage(error) else "journal_write_failed"
+            _log.error(event, path=str(self._writer.path), cause=str(error))
         self.roll()
         try:
             return self._commit(drafts, marks)
