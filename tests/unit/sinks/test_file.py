@@ -318,7 +318,7 @@ def test_no_line_is_torn_even_if_a_write_cannot_be_undone(
     assert offsets(path)[-10:] == list(range(10))
 
 
-def test_one_failing_file_holds_up_its_table_and_no_other(tmp_path: Path) -> None:
+def test_one_failing_file_holds_up_no_other(tmp_path: Path) -> None:
     """A folder in its place, or a name that no file can have: it waits, with the reason."""
     (tmp_path / "b").mkdir()
     long = "x" * 300
