@@ -9,7 +9,8 @@
     │   └── ReplyNotUnderstood    the answer is not what the protocol promises
     ├── DecodeError               bytes that are no record of their table
     ├── JournalError
-    │   ├── JournalUnavailable    cannot be opened: locked, unreadable, no folder
+    │   ├── JournalUnavailable    cannot be opened: locked, forbidden, no folder
+    │   ├── JournalDiskError      the disk failed to read or write: try again
     │   └── JournalFull           no room for another entry
     └── SinkError
         ├── Retry                 the destination may accept this later
@@ -102,6 +103,10 @@ class JournalError(BridgeError):
 
 class JournalUnavailable(JournalError):
     """The journal cannot be opened: in use by another process, unreadable, no such folder."""
+
+
+class JournalDiskError(JournalError):
+    """The disk failed to read or write, or had no room; nothing was changed: try again."""
 
 
 class JournalFull(JournalError):

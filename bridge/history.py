@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from bridge.journal import JournalReader, Records
+from bridge.events import Block
+from bridge.journal import JournalReader, received_since
 
 
 class JournalHistory:
@@ -36,13 +37,13 @@ class JournalFollow:
         self._since = since
         self._position = _offset_at(reader, since)
 
-    def more(self) -> Iterator[Records]:
+    def more(self) -> Iterator[Block]:
         """Yield the rows written since the last call."""
         while True:
             page = self._reader.read(self._position, tables=[self._table])
             for stored in page.entries:
-                if isinstance(stored.entry, Records) and stored.entry.time >= self._since:
-                    yield stored.entry
+                if isinstance(stored.entry, Block):
+                    yield from received_since(stored.entry, self._since)
             if page.next == self._position:
                 return
             self._position = page.next

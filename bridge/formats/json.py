@@ -2,110 +2,106 @@
 
     {"id":…,"type":…,"table":…,"cluster":…,"time":…,"offset":…, and what the type adds}
 
-The part before a record is the same for all records of an entry but for its offset, so it
-is written once. Rows come by the hundred thousand a second: what is done for each of them is
-done by iterators, one step for all rows, without a line of Python in between.
+Rows are written by the codec, a block at a time, along a template: what all events of the block
+share is put together here, once. Whatever is one event by itself is `Lines` of one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
-from itertools import repeat
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 
-from bridge.codec import Codec, Values
-from bridge.events import Alter, Count, Drop, Event, EventType, Gap, Schema, rfc3339
-from bridge.journal import Records
-
-# What `Event` itself does, without its arguments' names.
-_make_event: Callable[[tuple[Any, ...]], Event] = partial(tuple.__new__, Event)
+from bridge.codec import Form, Slot
+from bridge.events import Alter, Block, Count, Drop, EventType, Gap, Schema, Times, rfc3339
+from bridge.lines import Lines
 
 # The entries that are exactly one event.
 Single = Count | Alter | Drop | Gap
 
 
-def row_events(
-    journal_id: str,
-    first: int,
-    records: Records,
-    codec: Codec,
-    *,
-    key: Sequence[str] | None,
-    values: Values,
-    keyed: bool = True,
-) -> list[Event]:
-    """Turn the rows of one entry into events.
+def template(journal_id: str, block: Block) -> Sequence[bytes | Slot]:
+    """Return the pieces of which the line of each of a block's rows is made, in order.
 
     Args:
         journal_id: 16 hexadecimal digits.
-        first: offset of the first row.
-        records: the rows.
-        codec: of the rows' schema.
-        key: columns of the message key; None for the table's primary key. Columns that the
-            layout does not have are left out, and without any left a row has no key.
-        values: the form of the values, `declared` or `kinetica`.
-        keyed: whether somebody wants the keys; else every row's key is None.
+        block: the rows; its payload is not looked at.
+    """
+    shared = {"type": block.type, "table": block.table, "cluster": block.cluster}
+    tail = b"}" if block.cause is None else b',"cause":"%b"}' % block.cause.encode()
+    return (
+        b'{"id":"%b-' % journal_id.encode(),
+        Slot.OFFSET,
+        b'",' + orjson.dumps(shared)[1:-1] + b',"time":"',
+        Slot.TIME,
+        b'","offset":',
+        Slot.OFFSET,
+        b',"record":',
+        Slot.RECORD,
+        tail,
+    )
+
+
+def row_lines(
+    journal_id: str,
+    first: int,
+    block: Block,
+    form: Form,
+    *,
+    payload: bytes,
+    count: int,
+    times: Times,
+) -> Lines:
+    """Write rows of a block as events.
+
+    Args:
+        journal_id: 16 hexadecimal digits.
+        first: offset of the first of them.
+        block: what they share.
+        form: writes the records of the block's layout.
+        payload: their Avro bytes.
+        count: how many they are.
+        times: when they were received.
 
     Raises:
-        DecodeError: the bytes are no records of the schema.
+        DecodeError: the bytes are no records of the layout.
     """
-    columns = _key_columns(records.schema, key) if keyed else ()
-    count, type_, table, time = records.count, records.type, records.table, records.time
-    bodies = codec.transcode(records.payload, count, values=values)
-    keys: Iterable[bytes | None] = (
-        codec.transcode(records.payload, count, values=values, columns=columns)
-        if columns
-        else repeat(None, count)
+    pieces = template(journal_id, block)
+    buffer, ends, keys, key_ends = form.lines(
+        payload, count, template=pieces, first=first, times=times
     )
-    head, middle = _frame(journal_id, type_, table, records.cluster, time)
-    offsets = range(first, first + count)
-    digits = list(map(str, offsets))
-    in_bytes = " ".join(digits).encode().split()  # a call for all, not one a number
-    rows = zip(
-        offsets,
-        map(f"{journal_id}-".__add__, digits),
-        repeat(type_, count),
-        repeat(table, count),
-        repeat(time, count),
-        keys,
-        map(
-            b"".join,
-            zip(
-                repeat(head, count),
-                in_bytes,
-                repeat(middle, count),
-                in_bytes,
-                repeat(b',"record":', count),
-                bodies,
-                repeat(b"}", count),
-                strict=True,
-            ),
-        ),
-        strict=True,
-    )
-    return list(map(_make_event, rows))
+    return Lines(journal_id, block.table, block.type, first, times, buffer, ends, keys, key_ends)
 
 
-def single_event(journal_id: str, offset: int, entry: Single) -> Event:
-    """Turn an entry that is exactly one event into that event."""
+def single_lines(journal_id: str, offset: int, entry: Single) -> Lines:
+    """Write an entry that is exactly one event as that event."""
     type_, members = _members(entry)
-    head, middle = _frame(journal_id, type_, entry.table, entry.cluster, entry.time)
-    tail = orjson.dumps(members)[1:]  # what follows the opening brace
-    separator = b"," if members else b""
-    value = b"%b%d%b%d%b%b" % (head, offset, middle, offset, separator, tail)
+    value = {
+        "id": f"{journal_id}-{offset}",
+        "type": type_,
+        "table": entry.table,
+        "cluster": entry.cluster,
+        "time": rfc3339(entry.time),
+        "offset": offset,
+    } | members
+    line = orjson.dumps(value) + b"\n"
     key = orjson.dumps({"table": entry.table})
-    return Event(offset, f"{journal_id}-{offset}", type_, entry.table, entry.time, key, value)
+    times = ((1, entry.time),)
+    ends, key_ends = _end(line), _end(key)
+    return Lines(journal_id, entry.table, type_, offset, times, line, ends, key, key_ends)
 
 
-def _frame(journal_id: str, type_: str, table: str, cluster: str, time: int) -> tuple[bytes, bytes]:
-    """Return what stands before an event's id ends, and what between id and offset."""
-    shared = orjson.dumps(
-        {"type": type_, "table": table, "cluster": cluster, "time": rfc3339(time)}
-    )
-    return f'{{"id":"{journal_id}-'.encode(), b'",' + shared[1:-1] + b',"offset":'
+def key_columns(schema: Schema, key: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the columns of a row's key.
+
+    Args:
+        schema: its layout.
+        key: as configured; None for the primary key. Columns that the layout does not have are
+            left out, and without any left a row has no key.
+    """
+    present = {column.name for column in schema.columns}
+    return tuple(name for name in (schema.primary_key if key is None else key) if name in present)
 
 
 def _members(entry: Single) -> tuple[EventType, dict[str, Any]]:
@@ -124,13 +120,16 @@ def _members(entry: Single) -> tuple[EventType, dict[str, Any]]:
                 "reason": entry.reason,
                 "closed": entry.closed,
             }
-            return "gap", members | ({"rows": entry.rows} if entry.closed else {})
+            if entry.closed:
+                members["rows"] = entry.rows
+            if entry.by is not None:
+                members["by"] = entry.by
+            return "gap", members
 
 
 def _columns(schema: Schema) -> list[dict[str, Any]]:
     return [{"name": c.name, "type": c.type, "nullable": c.nullable} for c in schema.columns]
 
 
-def _key_columns(schema: Schema, key: Sequence[str] | None) -> list[str]:
-    present = {column.name for column in schema.columns}
-    return [name for name in (schema.primary_key if key is None else key) if name in present]
+def _end(data: bytes) -> memoryview:
+    return memoryview(len(data).to_bytes(8, "little")).cast("Q")

@@ -1,13 +1,15 @@
 """The journal: what was received, durable and in order, and how far each sink has come.
 
-Here live the log of entries (`segment`, `segment_reader`), cursors, counts and dead letters
-(`state`, `tally`), their writer (`journal`) and reader (`reader`), pruning and repair.
-Kinetica, the making of events and the sinks are unknown here. May import: errors, events. The
-only room, with the emulator, that imports `sqlite3`.
+Here live the log of entries (`segment`, `segment_reader`), lanes, counts and dead letters
+(`state`, `lane`), their writer (`journal`) and reader (`reader`), pruning (`upkeep`, `thin`) and
+repair. Kinetica, the making of events and the sinks are unknown here. May import: errors,
+events, loop, codec. The only room, with the emulator, that imports `sqlite3`.
 """
 
+from bridge.journal.blocks import received_since
 from bridge.journal.filesystem import filesystem_problem
 from bridge.journal.journal import MIN_SIZE, Journal, OnFull
+from bridge.journal.overview import overview
 from bridge.journal.reader import JournalReader
 from bridge.journal.records import (
     Account,
@@ -15,9 +17,10 @@ from bridge.journal.records import (
     Damage,
     DeadLetter,
     JournalStats,
+    Lane,
+    Move,
     Overview,
     Page,
-    Records,
     SegmentSummary,
     Settled,
     SinkSummary,
@@ -35,10 +38,11 @@ __all__ = [
     "Journal",
     "JournalReader",
     "JournalStats",
+    "Lane",
+    "Move",
     "OnFull",
     "Overview",
     "Page",
-    "Records",
     "SegmentSummary",
     "Settled",
     "SinkSummary",
@@ -46,4 +50,6 @@ __all__ = [
     "StoredEntry",
     "Verdict",
     "filesystem_problem",
+    "overview",
+    "received_since",
 ]

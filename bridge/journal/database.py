@@ -16,18 +16,25 @@ PAGE_SIZE = 4096
 _READER_PATIENCE = 5.0
 _WRITER_PATIENCE = 1.0
 
-# SQLite's result codes (the low byte). All that is neither passing nor about room means that
-# what the file holds is not what was written.
-_PASSING = frozenset(
+# SQLite's result codes (the low byte) that say nothing about what the file holds: all others,
+# and what Python itself cannot make sense of, mean that it does not hold what was written.
+_NOT_DAMAGE = frozenset(
     {
         sqlite3.SQLITE_BUSY,
         sqlite3.SQLITE_LOCKED,
         sqlite3.SQLITE_NOMEM,
         sqlite3.SQLITE_PROTOCOL,
         sqlite3.SQLITE_INTERRUPT,
+        sqlite3.SQLITE_ABORT,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_AUTH,
+        sqlite3.SQLITE_NOLFS,
+        sqlite3.SQLITE_IOERR,
     }
 )
-_NOT_DAMAGE = _PASSING | {sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
 
 
 def connect_writer(path: Path, *, synchronous: str) -> sqlite3.Connection:
@@ -102,8 +109,22 @@ def code(error: sqlite3.Error) -> int:
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Return whether an error means that the file is damaged, rather than busy or full."""
-    return code(error) not in _NOT_DAMAGE
+    """Return whether an error means that the file is damaged, rather than out of reach."""
+    if isinstance(error, sqlite3.ProgrammingError):
+        return False  # a connection that was closed
+    # Where a read comes to the end of the file too early, the file was cut short.
+    cut = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_SHORT_READ
+    return cut or code(error) not in _NOT_DAMAGE
+
+
+def is_passing(error: sqlite3.Error) -> bool:
+    """Return whether an error leaves the connection and its file as they were before."""
+    return code(error) in {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+    }
 
 
 def is_full(error: sqlite3.Error) -> bool:

@@ -1,7 +1,8 @@
-"""The journal: a durable log of entries in one sequence, with a cursor for every sink.
+"""The journal: a durable log of entries in one sequence, with a lane for each sink and table.
 
-One lock guards the newest segment, one pruning, one `state.db`; they are taken in that order.
-Sinks read through `JournalReader`, on connections of their own, and take none of them.
+Appending holds one lock, upkeep another, writing `state.db` a third; upkeep's is taken before the
+append lock, and both before the third. What is shown and what sinks settle takes none of them.
+Sinks read through `JournalReader`, on connections of their own.
 """
 
 from __future__ import annotations
@@ -16,34 +17,33 @@ from typing import Literal, NamedTuple, Self
 
 import structlog
 
-from bridge.errors import JournalFull, JournalUnavailable
+from bridge.errors import JournalDiskError, JournalFull, JournalUnavailable
 from bridge.events import Entry
+from bridge.journal.lane import Boundary
 from bridge.journal.layout import prepare_folder
 from bridge.journal.lock import JournalLock
 from bridge.journal.log import SegmentLog
-from bridge.journal.prune import Pruner
 from bridge.journal.reader import JournalReader
-from bridge.journal.records import (
-    Account,
-    Damage,
-    DeadLetter,
-    JournalStats,
-    Settled,
-)
+from bridge.journal.records import Account, Damage, JournalStats, Lane, Move
 from bridge.journal.repair import recover
 from bridge.journal.rows import draft_bytes, drafts_of
-from bridge.journal.state import State
+from bridge.journal.state import WRITE_SECONDS, State
+from bridge.journal.troubles import Troubles, translated
+from bridge.journal.upkeep import Upkeep
+from bridge.loop import Loop
 
 OnFull = Literal["stop_capture", "drop_oldest"]
 
 MIN_SIZE = 2**20
 MIN_SEGMENT_SIZE = 2**16
 MAX_SEGMENT_SIZE = 64 * 2**20
-# A journal is cut into at least this many segments, by size and by age, so that deleting the
-# oldest one gives back a small part of it.
+# A journal is cut into at least this many segments, by size and by age, so that what is given
+# back at once is a small part of it.
 _LEAST_SEGMENTS = 8
 # Seconds in which a commit that is on disk must have become the head.
 _HEAD_PATIENCE = 1.0
+# Seconds between two looks at what may go.
+_UPKEEP_SECONDS = 1.0
 _NO_MARKS: Mapping[str, str] = MappingProxyType({})
 
 _log = structlog.get_logger(__name__)
@@ -54,7 +54,8 @@ class _Opened(NamedTuple):
 
     state: State
     log: SegmentLog
-    pruner: Pruner
+    upkeep: Upkeep
+    cursors: Loop
 
 
 class Journal:
@@ -69,6 +70,7 @@ class Journal:
         segment_size: bytes after which a new segment begins; by default an eighth of
             `max_size`, at most 64 MiB.
         clock: seconds since the epoch.
+        monotonic: seconds that only grow, for how long a read has failed.
 
     Raises:
         ValueError: a size or an age that cannot be.
@@ -83,6 +85,7 @@ class Journal:
         on_full: OnFull = "stop_capture",
         segment_size: int | None = None,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         if segment_size is None:
             segment_size = min(MAX_SEGMENT_SIZE, max_size // _LEAST_SEGMENTS)
@@ -101,8 +104,7 @@ class Journal:
         self._segment_size = segment_size
         self._clock = clock
         self._file_lock = JournalLock(path)
-        # Guards state.db; held during a commit to it, which does not wait for an fsync.
-        self._state_lock = threading.Lock()
+        self._troubles = Troubles(monotonic)
         self._opened: _Opened | None = None
         # Damaged spans by their last offset: several readers report the same one.
         self._damaged: dict[int, Damage] = {}
@@ -128,16 +130,22 @@ class Journal:
         Raises:
             JournalUnavailable: in use by another process, not accessible, no such folder, or
                 written by a newer version. Damage is no reason.
+            JournalDiskError: the disk failed or is full; nothing changed, try again.
         """
         if self._opened is not None:
             return
-        prepare_folder(self._path)
-        self._file_lock.acquire()
         try:
-            recovered = recover(self._path, self._file_lock, self._now())
-        except BaseException:
+            prepare_folder(self._path)
+            self._file_lock.acquire()
+            recovered = recover(self._path, self._file_lock, self._now(), self._troubles)
+        except BaseException as error:
             self._file_lock.release()
-            raise
+            if isinstance(error, OSError | sqlite3.Error):
+                error = translated(error, self._path, self._path)
+            if isinstance(error, JournalFull):
+                raise JournalDiskError(*error.args, hint=error.hint) from error
+            raise error
+        state = recovered.state
         log = SegmentLog(
             self._path,
             recovered,
@@ -148,17 +156,21 @@ class Journal:
         )
         self._file_lock.note(log.head)
         self._damaged = {damage.last: damage for damage in recovered.damaged}
-        pruner = Pruner(
+        upkeep = Upkeep(
             self._path,
-            recovered.state,
-            self._state_lock,
+            state,
             log,
             max_size=self._max_size,
+            reserve=self._segment_size,
             max_age=self._max_age,
             drop_oldest=self._on_full == "drop_oldest",
             now=self._now,
+            troubles=self._troubles,
+            on_damage=self._note_damage,
         )
-        self._opened = _Opened(recovered.state, log, pruner)
+        cursors = Loop("journal-cursors", lambda: self._write_cursors(state, cursors))
+        self._opened = _Opened(state, log, upkeep, cursors)
+        cursors.start()
         _log.info(
             "journal_opened",
             path=str(self._path),
@@ -170,18 +182,53 @@ class Journal:
             sqlite=sqlite3.sqlite_version,
         )
 
-    def close(self) -> None:
-        """Close the files and give the lock back; may be called twice, or without `open`."""
-        opened = self._opened
+    def close(self, timeout: float | None = None) -> bool:
+        """Close the files and give the lock back; may be called twice, or without `open`.
+
+        From here on nothing is accepted any more, and whoever waits is woken.
+
+        Args:
+            timeout: seconds after which it is left to itself, for a disk that hangs; None waits
+                as long as it takes. What is left undone then costs duplicates, no more.
+
+        Returns:
+            Whether all is closed.
+        """
+        opened, self._opened = self._opened, None
         if opened is None:
-            return
-        with opened.log.append_lock, opened.pruner.lock, self._state_lock:
-            if self._opened is None:
-                return
-            self._opened = None
+            return True
+        opened.log.end()
+        opened.cursors.stop()
+        if timeout is None:
+            self._close(opened)
+            return True
+        closing = threading.Thread(
+            target=self._close, args=(opened,), name="journal-close", daemon=True
+        )
+        closing.start()
+        closing.join(timeout)
+        if closing.is_alive():
+            _log.error("journal_not_closed", path=str(self._path), seconds=timeout)
+        return not closing.is_alive()
+
+    def _close(self, opened: _Opened) -> None:
+        opened.cursors.join()
+        with opened.upkeep.lock, opened.log.append_lock:
             opened.log.close()
             opened.state.close()
             self._file_lock.release()
+
+    def _write_cursors(self, state: State, loop: Loop) -> bool:
+        """Write what was moved, a little later, so that moves that follow are written with it."""
+        if state.wait_for_moves(WRITE_SECONDS):
+            loop.wait(WRITE_SECONDS)
+            state.write()
+        return True
+
+    @property
+    def loop(self) -> Loop | None:
+        """The thread that writes cursors, None while the journal is closed."""
+        return None if self._opened is None else self._opened.cursors
 
     @property
     def id(self) -> str:
@@ -205,133 +252,149 @@ class Journal:
 
         Raises:
             JournalFull: no room; nothing was stored. Try again once sinks have caught up.
-            JournalError: the disk failed; nothing was stored.
+            JournalDiskError: the disk failed; nothing was stored.
         """
         drafts = drafts_of(entries)
-        _, log, pruner = self._require_open()
-        with log.append_lock:
-            self._require_open()
-            if not drafts and not marks:
-                return log.head
-            size = draft_bytes(drafts)
-            pruner.make_room(size)
-            try:
-                return log.append(drafts, marks, size)
-            except JournalFull:
-                # The disk is smaller than max_size: it has to make do with what there is.
-                if not pruner.free(2 * size + self._segment_size):
-                    raise
-                return log.append(drafts, marks, size)
+        size = draft_bytes(drafts)
+        opened = self._require_open()
+        freed = False
+        while True:
+            with opened.log.append_lock:
+                self._require_open()
+                if not drafts and not marks:
+                    return opened.log.head
+                if opened.log.bytes() + size <= self._max_size:
+                    try:
+                        return opened.log.append(drafts, marks, size)
+                    except JournalFull:
+                        # The disk is smaller than max_size: it has to make do with what there is.
+                        if freed:
+                            raise
+                        freed = True
+            if freed:
+                if not opened.upkeep.free():
+                    raise JournalFull(
+                        f"journal {self._path}: the disk is full",
+                        hint="free space, or lower journal.max_size",
+                    )
+                continue
+            if size > self._max_size // 2:
+                raise JournalFull(
+                    f"journal {self._path}: {size} bytes at once are too much for a journal of "
+                    f"{self._max_size}",
+                    hint="raise journal.max_size",
+                )
+            opened.upkeep.make_room(size)
 
     def marks(self) -> dict[str, str]:
         """Return the marks as of the last append."""
         return self._require_open().log.marks()
 
-    def register(self, sink: str, tables: Collection[str]) -> int:
-        """Create a sink's cursor at the head, or find it, and say which tables count for it.
+    def register(
+        self, sink: str, tables: Collection[str], *, begin: int | None = None
+    ) -> dict[str, Lane]:
+        """Say which tables a sink gets, and return its lanes by table: found, or begun.
 
-        A table that is new to the sink counts from its cursor on; for one that is gone, what
-        is pending is discarded. After a repair a sink that is not known starts at the oldest
-        entry, since its cursor may have been lost.
+        For a table that is gone, what is pending is discarded. After a repair the lanes of a sink
+        that is not known begin at the oldest entry, since they may have been lost.
 
-        Returns:
-            The cursor.
+        Args:
+            sink: its name.
+            tables: those routed to it.
+            begin: where lanes that are new begin, None for the head. One before what is still
+                complete begins there.
 
         Raises:
             JournalError: the state could not be written; nothing changed.
         """
-        state, log, _ = self._require_open()
-        with self._state_lock:
+        state, log, upkeep, _ = self._require_open()
+        if state.was_lost(sink, log.oldest()[0]):
+            begin = log.oldest()[0]
+        elif begin is not None:
+            begin = max(begin, log.complete_from())
+        if begin is None:
             head = log.head_boundary()
-            cursor = state.register(
-                sink,
-                frozenset(tables),
-                oldest=log.oldest()[0],
-                head=head,
-                totals_at=log.totals_at,
-            )
-        _log.info("journal_sink_registered", sink=sink, cursor=cursor, head=head.offset)
-        return cursor
+            state.register(sink, tables, begin=head, head=head)
+        else:
+            with upkeep.lock:  # so that nothing goes that a lane is about to want
+                at = self._boundary_at(begin)
+                state.register(sink, tables, begin=at, head=log.head_boundary())
+        lanes = self.lanes(sink)
+        _log.info("journal_sink_registered", sink=sink, lanes=len(lanes), head=log.head)
+        return lanes
+
+    def _boundary_at(self, offset: int) -> Boundary:
+        """Return the totals at any offset that is stored."""
+        log = self._require_open().log
+        known, place = log.boundary_at(offset)
+        if place is None or known.offset >= offset:
+            return known
+        totals = dict(known.totals)
+        with JournalReader(self._path, troubles=self._troubles) as reader:
+            sums = reader.sums(place, offset, sealed=place.end is not None)
+        for table, events in sums.items():
+            totals[table] = totals.get(table, 0) + events
+        return Boundary(offset, totals)
 
     def unregister(self, sink: str) -> None:
         """Forget a sink that is configured no more: what is pending for it is discarded.
 
-        Without this its cursor keeps entries forever. Registered again, it starts at the head.
+        Without this its lanes keep entries forever. Registered again, it starts at the head.
 
         Raises:
             JournalError: the state could not be written; nothing changed.
         """
-        state, log, _ = self._require_open()
-        with self._state_lock:
-            state.unregister(sink, log.head_boundary())
+        state, log, _, _ = self._require_open()
+        state.unregister(sink, log.head_boundary())
         _log.info("journal_sink_unregistered", sink=sink)
 
     def sinks(self) -> list[str]:
         """Return the sinks that are registered, now or by a former run."""
-        state = self._require_open().state
-        with self._state_lock:
-            return state.sinks()
+        return self._require_open().state.sinks()
 
-    def cursor(self, sink: str) -> int:
-        """Return the offset before which all is settled for a sink.
+    def lanes(self, sink: str) -> dict[str, Lane]:
+        """Return where each table of a sink stands.
 
         Raises:
             KeyError: the sink is not registered.
         """
-        state = self._require_open().state
-        with self._state_lock:
-            return state.cursor(sink)
+        state, log, _, _ = self._require_open()
+        return {
+            table: Lane(lane.cursor, lane.waiting, log.start_of(table, lane))
+            for table, lane in state.lanes(sink).items()
+        }
 
-    def advance(
-        self,
-        sink: str,
-        to: int,
-        settled: Sequence[Settled],
-        dead_letters: Sequence[DeadLetter] = (),
-        *,
-        later: bool = False,
-    ) -> None:
-        """Move a cursor, count what became of the events, and set some aside, all or nothing.
+    def settle(self, sink: str, moves: Sequence[Move]) -> None:
+        """Move lanes, count what became of their events, and set some aside, all or nothing.
 
-        Events below the present cursor do not count again: dropping the oldest may have moved
-        it meanwhile. Where the cursor leaves a segment or reaches the head, the counts are
-        balanced: what no run settled, because it was damaged, is discarded.
+        It holds in memory at once. It is on disk at once where events are set aside or what waits
+        changes, else a little later together with others: a crash until then means duplicates.
+
+        Events before a lane's cursor count only if they waited: dropping the oldest may have
+        moved it meanwhile. Where a cursor passes the beginning of a segment or reaches the head,
+        what no run settled and what does not wait is discarded, as it was damaged.
 
         Args:
             sink: a registered sink.
-            to: its new cursor; one below the present cursor changes nothing.
-            settled: what became of the events from the cursor on.
-            dead_letters: the events set aside.
-            later: whether it may be written down with the next `write_cursors`, or before. A
-                crash until then means duplicates, no more; `cursor` and `accounts` show it at
-                once.
+            moves: at most one for each table; one for a table that the sink does not get any
+                more changes nothing.
 
         Raises:
-            ValueError: `to` is beyond the head.
+            ValueError: a cursor would be beyond the head, or more than 10,000 events of a lane
+                would wait; nothing changed.
             KeyError: the sink is not registered.
             JournalError: the state could not be written; nothing changed.
         """
-        state, log, _ = self._require_open()
+        if not moves:
+            return
+        state, log, _, _ = self._require_open()
+        furthest = max(move.to for move in moves)
         # A reader sees a commit a moment before the head tells of it.
-        if not log.wait(to - 1, _HEAD_PATIENCE):
-            raise ValueError(f"cursor {to} of {sink} is beyond the head {log.head}")
-        with self._state_lock:
-            boundary = log.boundary_between(state.cursor(sink), to, or_head=True)
-            lost = state.advance(
-                sink, to, settled, dead_letters, boundary=boundary, now=self._now(), later=later
-            )
+        if not log.wait(furthest - 1, _HEAD_PATIENCE):
+            raise ValueError(f"cursor {furthest} of {sink} is beyond the head {log.head}")
+        lost = state.settle(sink, moves, log.boundary, self._now())
         if lost:
-            _log.warning("journal_events_lost", sink=sink, before=to, events=lost)
-
-    def write_cursors(self) -> None:
-        """Write down what `advance` left for later.
-
-        Raises:
-            JournalError: the state could not be written; it is still left.
-        """
-        state = self._require_open().state
-        with self._state_lock:
-            state.write()
+            _log.warning("journal_events_lost", sink=sink, before=furthest, events=lost)
 
     def wait(self, offset: int, timeout: float) -> bool:
         """Wait until there is an event at `offset`, for at most `timeout` seconds.
@@ -345,38 +408,46 @@ class Journal:
         """Return a reader for one thread; the caller closes it."""
         opened = self._opened
         extent = None if opened is None else opened.log.extent
-        return JournalReader(self._path, on_damage=self._note_damage, extent=extent)
+        return JournalReader(
+            self._path, on_damage=self._note_damage, extent=extent, troubles=self._troubles
+        )
 
-    def prune(self) -> None:
-        """Delete segments that are too old or too many; call it every few seconds.
+    def upkeep(self) -> float:
+        """Do one piece of what keeps the journal within its size and age.
+
+        Deletes what nobody wants, thins a segment of which little is wanted, writes cursors.
+
+        Returns:
+            Seconds until it wants to be called again.
 
         Raises:
-            JournalError: the state could not be forced to disk; nothing was deleted.
+            JournalFull, JournalDiskError: the disk is full or failed; call it again.
         """
-        _, log, pruner = self._require_open()
-        with log.append_lock:
-            self._require_open()
-            # Without this a quiet journal would keep its last entries for ever.
-            log.roll_if_old()
-        self.write_cursors()
-        pruner.prune()
+        _, log, upkeep, _ = self._require_open()
+        # Without this a quiet journal would keep its last entries for ever. While a commit runs,
+        # it can wait.
+        if log.append_lock.acquire(blocking=False):
+            try:
+                self._require_open()
+                log.roll_if_old()
+            finally:
+                log.append_lock.release()
+        return 0.0 if upkeep.step() else _UPKEEP_SECONDS
 
     def accounts(self) -> list[Account]:
         """Return the counts of every registered sink and its tables, of one moment."""
-        state, log, _ = self._require_open()
-        with self._state_lock:
-            return state.accounts(log.head_boundary().totals)
+        state, log, _, _ = self._require_open()
+        return state.accounts(log.totals)
 
     def stats(self) -> JournalStats:
         """Return the journal's own numbers."""
-        state, log, _ = self._require_open()
-        with self._state_lock:
-            discarded = state.discarded()
+        state, log, _, _ = self._require_open()
+        discarded = state.discarded()
         oldest, oldest_time = log.oldest()
         return JournalStats(
             bytes=log.bytes(),
             max_bytes=self._max_size,
-            segments=len(log.sealed()[0]) + 1,
+            segments=len(log.sealed()) + 1,
             oldest=oldest,
             oldest_time=oldest_time,
             head=log.head,
@@ -393,12 +464,12 @@ class Journal:
         None where there is no such event yet.
 
         Raises:
-            JournalError: the database stayed busy.
+            JournalDiskError: the disk failed, or the database stayed busy.
         """
         log = self._require_open().log
         if offset >= log.head:
             return None
-        with JournalReader(self._path, extent=log.extent) as reader:
+        with JournalReader(self._path, extent=log.extent, troubles=self._troubles) as reader:
             return reader.time_of(offset)
 
     def damaged(self) -> list[Damage]:

@@ -1,7 +1,9 @@
 """How a journal lies on disk: a folder with a lock, `state.db`, and a folder of segments.
 
-A segment is named after its first offset, so a listing is an index. Database files are
-never opened except through SQLite: closing any other descriptor of such a file would drop
+A segment is named after its first offset, a thinned one (what some lane still waits for, out of
+one segment or several) after its span, so a listing is an index. Which spans are thinned says
+`state.db`: a thinned segment that it does not know yet is not there yet, and whole segments in
+a span that it knows are gone already, whatever the folder has. Database files are never opened except through SQLite: closing any other descriptor of such a file would drop
 the locks that SQLite holds on it in this process.
 """
 
@@ -9,17 +11,26 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
+from errno import EACCES, ELOOP, ENAMETOOLONG, ENOENT, EPERM, EROFS
 from pathlib import Path
+from typing import NamedTuple
 
 from bridge.errors import JournalUnavailable
 
-FORMAT = 1
+# 1: cursors by sink, small notifications bundled. 2: lanes, blocks, thinned segments.
+FORMAT = 2
 # A segment never holds this many events: after a damage that hides how many there were, the
 # next segment starts this far on, so that no offset is ever given twice.
 SPAN = 10**9
 
-_SEGMENT = re.compile(r"(\d{20})\.db")
+Spans = tuple[tuple[int, int], ...]
+"""Spans of offsets, each from its first to the one behind it; disjoint and ascending."""
+
+_SEGMENT = re.compile(r"(\d{20})(?:-(\d{20}))?\.db")
 _BESIDES = ("-wal", "-shm")
+# What the operating system says where it is a matter of rights or of the place.
+FORBIDDEN = frozenset({EACCES, EPERM, EROFS, ENOENT, ELOOP, ENAMETOOLONG})
 
 
 def segments_folder(journal: Path) -> Path:
@@ -27,14 +38,41 @@ def segments_folder(journal: Path) -> Path:
     return journal / "segments"
 
 
-def segment_path(journal: Path, first: int) -> Path:
-    """Return the file of the segment whose first offset is `first`."""
-    return segments_folder(journal) / f"{first:020d}.db"
+class Place(NamedTuple):
+    """A segment among the others.
+
+    Attributes:
+        first: its first offset.
+        end: the first offset behind it, None for the newest.
+        thin: whether it holds only what was carried forward.
+        tables: those that have events in it, None where that is not known.
+    """
+
+    first: int
+    end: int | None
+    thin: bool = False
+    tables: frozenset[str] | None = None
+
+
+def segment_path(journal: Path, first: int, thin_to: int | None = None) -> Path:
+    """Return the file of a segment: whole, or thinned and reaching to `thin_to`."""
+    name = f"{first:020d}" if thin_to is None else f"{first:020d}-{thin_to:020d}"
+    return segments_folder(journal) / f"{name}.db"
+
+
+def place_path(journal: Path, place: Place) -> Path:
+    """Return the file of a segment."""
+    return segment_path(journal, place.first, place.end if place.thin else None)
 
 
 def building_path(journal: Path) -> Path:
     """Return where a segment is built before it gets its name, whole."""
     return segments_folder(journal) / "building.db"
+
+
+def thinning_path(journal: Path) -> Path:
+    """Return where a thinned segment is built before it gets its name."""
+    return segments_folder(journal) / "thinning.db"
 
 
 def state_path(journal: Path) -> Path:
@@ -47,13 +85,67 @@ def lock_path(journal: Path) -> Path:
     return journal / "lock"
 
 
-def list_segments(journal: Path) -> list[int]:
-    """Return the first offsets of all segments, oldest first; empty where there are none."""
+def list_files(journal: Path) -> list[tuple[int, int | None]]:
+    """Return first offset and, of thinned ones, end of all segments; empty without a folder.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
     try:
-        names = [path.name for path in segments_folder(journal).iterdir()]
+        names = os.listdir(segments_folder(journal))
     except FileNotFoundError:
         return []
-    return sorted(int(match[1]) for match in map(_SEGMENT.fullmatch, names) if match)
+    found = [match for match in map(_SEGMENT.fullmatch, names) if match]
+    return [(int(match[1]), int(match[2]) if match[2] else None) for match in found]
+
+
+def places_of(files: Iterable[tuple[int, int | None]], thinned: Spans) -> list[Place]:
+    """Return the segments that count, oldest first; those superseded or not ready are left out.
+
+    Args:
+        files: of all segments.
+        thinned: what `state.db` says.
+    """
+    files = list(files)
+    thin = [(first, end) for first, end in files if end is not None]
+    thin = [span for span in thin if _within(span, thinned)]
+    thin = [span for span in thin if not any(_covers(other, span) for other in thin)]
+    whole = [first for first, end in files if end is None]
+    whole = [first for first in whole if not _within((first, first + 1), thinned)]
+    places = [Place(first, end, thin=True) for first, end in thin]
+    places += [Place(first, None) for first in whole]
+    places.sort()
+    starts = [first for first, _ in thinned]
+    for index, place in enumerate(places):
+        if not place.thin:
+            later = [start for start in starts if start > place.first]
+            if index + 1 < len(places):
+                later.append(places[index + 1].first)
+            places[index] = place._replace(end=min(later, default=None))
+    return places
+
+
+def add_span(spans: Spans, first: int, end: int) -> Spans:
+    """Return the spans with one more; those that touch become one.
+
+    >>> add_span(((0, 5), (9, 12)), 5, 9)
+    ((0, 12),)
+    """
+    merged: list[tuple[int, int]] = []
+    for low, high in sorted((*spans, (first, end))):
+        if merged and low <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(merged[-1][1], high)
+        else:
+            merged.append((low, high))
+    return tuple(merged)
+
+
+def _within(span: tuple[int, int], spans: Spans) -> bool:
+    return any(low <= span[0] and span[1] <= high for low, high in spans)
+
+
+def _covers(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    return one != other and one[0] <= other[0] and other[1] <= one[1]
 
 
 def database_bytes(path: Path) -> int:
@@ -71,10 +163,23 @@ def has_wal(path: Path) -> bool:
     return _size(wal_path(path)) > 0
 
 
+def exists(path: Path) -> bool:
+    """Return whether a file is there.
+
+    Raises:
+        OSError: that cannot be told.
+    """
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 def _size(path: Path) -> int:
     try:
-        return path.stat().st_size
-    except OSError:
+        return os.stat(path).st_size
+    except FileNotFoundError:
         return 0
 
 
@@ -89,22 +194,29 @@ def move_database(path: Path, target: Path) -> None:
     remove_database(target)
     for end in ("", *_BESIDES):
         source = path.with_name(path.name + end)
-        if source.exists():
+        if exists(source):
             source.replace(target.with_name(target.name + end))
 
 
 def remove_leftovers(journal: Path) -> None:
-    """Delete a half-built segment, and logs whose segment is gone."""
+    """Delete half-built segments, and logs whose segment is gone."""
     remove_database(building_path(journal))
-    for path in segments_folder(journal).iterdir():
+    remove_database(thinning_path(journal))
+    folder = segments_folder(journal)
+    for name in os.listdir(folder):
         for end in _BESIDES:
-            if path.name.endswith(end) and not path.with_name(path.name[: -len(end)]).exists():
-                path.unlink(missing_ok=True)
+            if name.endswith(end) and not exists(folder / name.removesuffix(end)):
+                (folder / name).unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:
     """Make names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    sync_file(folder)
+
+
+def sync_file(path: Path) -> None:
+    """Make what a file holds durable; not for a database that is open."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -116,6 +228,7 @@ def prepare_folder(journal: Path) -> None:
 
     Raises:
         JournalUnavailable: a file stands in the way, or this user may not write there.
+        OSError: the disk failed.
     """
     try:
         segments_folder(journal).mkdir(parents=True, exist_ok=True)
@@ -125,6 +238,8 @@ def prepare_folder(journal: Path) -> None:
             hint="set journal.path to a folder",
         ) from error
     except OSError as error:
+        if error.errno not in FORBIDDEN:
+            raise
         raise unwritable(journal, error.filename or journal, error.strerror) from error
     for folder in (journal, segments_folder(journal)):
         if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
@@ -136,8 +251,9 @@ def require_writable(journal: Path, path: Path) -> None:
 
     Raises:
         JournalUnavailable: naming the file and whose it should be.
+        OSError: the disk failed.
     """
-    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+    if exists(path) and not os.access(path, os.R_OK | os.W_OK):
         raise unwritable(journal, path, "it cannot be read and written")
 
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+from errno import EIO
 from pathlib import Path
 
 from bridge.errors import JournalUnavailable
-from bridge.journal.layout import lock_path, unwritable
+from bridge.journal.layout import FORBIDDEN, lock_path, unwritable
 
 _PID = b"%10d\n"
 _HEAD = b"%20d\n"
@@ -32,12 +33,15 @@ class JournalLock:
 
         Raises:
             JournalUnavailable: another process holds it (the message has its pid), or the
-                file cannot be written.
+                file may not be written.
+            OSError: the disk failed.
         """
         path = lock_path(self._journal)
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
+            if error.errno not in FORBIDDEN:
+                raise
             raise unwritable(self._journal, path, error.strerror) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -50,6 +54,8 @@ class JournalLock:
             ) from error
         except OSError as error:
             os.close(descriptor)
+            if error.errno == EIO:
+                raise
             raise JournalUnavailable(
                 f"journal {self._journal}: cannot lock {path}: {error.strerror}",
                 hint="put journal.path on a local disk",
@@ -70,8 +76,12 @@ class JournalLock:
 
 
 def noted_head(journal: Path) -> int:
-    """Return the head as last noted, 0 where nothing was."""
+    """Return the head as last noted, 0 where nothing was.
+
+    Raises:
+        OSError: the disk failed.
+    """
     try:
         return int(lock_path(journal).read_bytes()[_HEAD_AT:])
-    except (OSError, ValueError):
+    except (FileNotFoundError, ValueError):
         return 0

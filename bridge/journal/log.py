@@ -10,22 +10,24 @@ from __future__ import annotations
 import sqlite3
 import threading
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
-from errno import ENOSPC
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
 
-from bridge.errors import JournalError, JournalFull
+from bridge.errors import JournalError
 from bridge.journal.commit_times import CommitClock
-from bridge.journal.database import is_damage, is_full
-from bridge.journal.layout import SPAN, database_bytes, remove_database
-from bridge.journal.reader import JournalReader
-from bridge.journal.records import CommitTimes, Extent, SealedSegment
+from bridge.journal.database import is_damage, is_passing
+from bridge.journal.lane import Boundary, LaneState
+from bridge.journal.layout import SPAN, Place, Spans, database_bytes, remove_database
+from bridge.journal.reader import Extent
+from bridge.journal.records import CommitTimes
 from bridge.journal.repair import Recovered
 from bridge.journal.rows import Draft
+from bridge.journal.sealed import SealedSegment, tables_of
 from bridge.journal.segment import SegmentWriter, create_segment
-from bridge.journal.tally import Boundary
+from bridge.journal.troubles import translated
 
 _log = structlog.get_logger(__name__)
 
@@ -64,15 +66,17 @@ class SegmentLog:
         self._grown = threading.Condition()
         self._writer = recovered.writer
         self._sealed = recovered.sealed
-        self._firsts = self._list_firsts()
+        self._thinned = recovered.state.thinned
+        self._places = self._list_places()
         self._head = recovered.head
         self._totals = recovered.totals
         self._marks = recovered.marks
         self._appended_events = 0
         self._appended_bytes = 0
+        self._version = 0
         self._closed = False
 
-        self._suspect = False
+        self._suspect = recovered.outdated
         self._commits = CommitClock()
 
     def __repr__(self) -> str:
@@ -101,14 +105,23 @@ class SegmentLog:
     def extent(self) -> Extent:
         """Return what readers in this process need not look up in the folder."""
         with self._grown:
-            return Extent(self._firsts, self._head)
+            return Extent(self._places, self._thinned, self._head)
 
-    def close(self) -> None:
-        """Seal the newest segment and wake whoever waits. Append lock held."""
-        self._writer.seal()
+    @property
+    def version(self) -> int:
+        """Grows whenever a segment comes or goes."""
+        return self._version
+
+    def end(self) -> None:
+        """Wake whoever waits; nothing more comes."""
         with self._grown:
             self._closed = True
             self._grown.notify_all()
+
+    def close(self) -> None:
+        """Seal the newest segment and wake whoever waits. Append lock held."""
+        self.end()
+        self._writer.seal()
 
     def marks(self) -> dict[str, str]:
         """Return the marks as of the last append."""
@@ -123,47 +136,71 @@ class SegmentLog:
     def oldest(self) -> tuple[int, int | None]:
         """Return the first offset stored, and when that event was received if it is known."""
         with self._grown:
-            oldest = self._sealed[0] if self._sealed else self._writer
-            return oldest.first, oldest.oldest_time
+            if self._sealed:
+                return self._sealed[0].first, self._sealed[0].oldest_time
+            return self._writer.first, self._writer.oldest_time
+
+    def complete_from(self) -> int:
+        """Return the offset from which nothing was pruned."""
+        with self._grown:
+            return max(self._places[0].first, self._thinned[-1][1] if self._thinned else 0)
+
+    def totals(self) -> dict[str, int]:
+        """Return how many events of each table there have been."""
+        with self._grown:
+            return dict(self._totals)
 
     def head_boundary(self) -> Boundary:
         """Return the head with the totals there, of one moment."""
         with self._grown:
             return Boundary(self._head, dict(self._totals))
 
-    def sealed(self) -> tuple[list[SealedSegment], list[Boundary]]:
-        """Return the sealed segments, oldest first, and for each the boundary at its end."""
+    def sealed(self) -> list[SealedSegment]:
+        """Return the sealed segments, oldest first."""
         with self._grown:
-            ends = [self._boundary(index) for index in range(1, len(self._firsts))]
-            return list(self._sealed), ends
+            return list(self._sealed)
 
-    def boundary_between(self, low: int, high: int, *, or_head: bool = False) -> Boundary | None:
+    def newest(self) -> SealedSegment:
+        """Return the newest segment as it would be if it were sealed now."""
+        with self._grown:
+            return self._as_sealed(self._writer.bytes)
+
+    def boundary(self, table: str, low: int, high: int) -> Boundary | None:
         """Return the last offset above `low` and not above `high` at which totals are known.
 
-        That is where a segment begins, and, if it is asked for, the head.
+        That is where a segment begins, and the head. Only the total of one table is given.
         """
         with self._grown:
-            if or_head and low < high == self._head:
-                return Boundary(self._head, dict(self._totals))
-            found = bisect_right(self._firsts, high) - 1
-            if found < 0 or self._firsts[found] <= low:
+            if low < high == self._head:
+                return Boundary(self._head, {table: self._totals.get(table, 0)})
+            found = bisect_right(self._places, high, key=lambda place: place.first) - 1
+            if found < 0 or self._places[found].first <= low:
                 return None
-            return self._boundary(found)
+            segment = self._sealed[found] if found < len(self._sealed) else self._writer
+            total = segment.totals.get(table, 0)
+            return Boundary(self._places[found].first, {table: total})
 
-    def totals_at(self, offset: int) -> dict[str, int]:
-        """Return the totals at an offset that is stored, as far as they can be read.
+    def boundary_at(self, offset: int) -> tuple[Boundary, Place | None]:
+        """Return the last boundary at or before an offset, and the segment that begins there."""
+        with self._grown:
+            if offset >= self._head:
+                return Boundary(self._head, dict(self._totals)), None
+            found = bisect_right(self._places, offset, key=lambda place: place.first) - 1
+            found = max(found, 0)
+            segment = self._sealed[found] if found < len(self._sealed) else self._writer
+            return Boundary(self._places[found].first, segment.totals), self._places[found]
 
-        Raises:
-            JournalError: the database stayed busy.
-        """
-        boundary = self.boundary_between(-1, offset)
-        if boundary is None:
-            return {}
-        totals = dict(boundary.totals)
-        with JournalReader(self._path) as reader:
-            for table, events in reader.sums(boundary.offset, offset).items():
-                totals[table] = totals.get(table, 0) + events
-        return totals
+    def start_of(self, table: str, lane: LaneState) -> int:
+        """Return where reading for a lane must begin."""
+        with self._grown:
+            if lane.pending(self._totals.get(table, 0)) == 0:
+                return self._head
+            if lane.waiting:
+                return lane.waiting[0]
+            for place in self._places:
+                if place.end is None or (place.end > lane.cursor and table in (place.tables or ())):
+                    return max(lane.cursor, place.first)
+            return lane.cursor
 
     def commits(self) -> CommitTimes:
         """Return how long the commits took."""
@@ -177,11 +214,24 @@ class SegmentLog:
             self._grown.wait_for(lambda: self._head > offset or self._closed, timeout)
             return self._head > offset
 
-    def forget(self, count: int) -> None:
-        """Take the oldest sealed segments off the list."""
+    def replace(self, gone: Collection[Place], new: SealedSegment | None, thinned: Spans) -> None:
+        """Take segments off the list, put one that was thinned there, and note the spans."""
         with self._grown:
-            del self._sealed[:count]
-            self._firsts = self._list_firsts()
+            self._sealed = [segment for segment in self._sealed if segment.place not in gone]
+            if new is not None:
+                self._sealed.append(new)
+                self._sealed.sort(key=lambda segment: segment.first)
+            self._thinned = thinned
+            self._places = self._list_places()
+            self._version += 1
+
+    def measured(self, place: Place, sizes: Mapping[str, int]) -> None:
+        """Remember how many bytes each table has in a sealed segment."""
+        with self._grown:
+            self._sealed = [
+                replace(segment, sizes=sizes) if segment.place == place else segment
+                for segment in self._sealed
+            ]
 
     def append(self, drafts: Sequence[Draft], marks: Mapping[str, str], size: int) -> int:
         """Write drafts and marks in one durable transaction. Append lock held.
@@ -196,7 +246,7 @@ class SegmentLog:
 
         Raises:
             JournalFull: the disk is full; nothing was stored.
-            JournalError: the disk failed; nothing was stored.
+            JournalDiskError: the disk failed; nothing was stored.
         """
         if self._is_due(size, sum(draft.events for draft in drafts)):
             self.roll()
@@ -234,23 +284,29 @@ class SegmentLog:
             writer = SegmentWriter(self._path, head, created=now, totals=totals)
         except (sqlite3.Error, OSError) as error:
             self._suspect = True
-            raise self._failed(error, "begin a segment") from error
+            raise self._failed(error) from error
         before.seal()
+        size = database_bytes(before.path)
         with self._grown:
             if before.first != head:
-                self._sealed.append(
-                    SealedSegment(
-                        before.first,
-                        head,
-                        database_bytes(before.path),
-                        before.oldest_time,
-                        before.newest_time,
-                        before.totals,
-                    )
-                )
+                self._sealed = [*self._sealed, self._as_sealed(size)]
             self._writer = writer
-            self._firsts = self._list_firsts()
+            self._places = self._list_places()
+            self._version += 1
         self._suspect = False
+
+    def _as_sealed(self, size: int) -> SealedSegment:
+        writer, totals = self._writer, dict(self._totals)
+        tables = tables_of(writer.totals, totals, None)
+        return SealedSegment(
+            Place(writer.first, self._head, tables=tables),
+            size,
+            writer.oldest_time,
+            writer.newest_time,
+            writer.totals,
+            totals,
+            sizes=dict(writer.sizes) if writer.measures_all else None,
+        )
 
     def _write(self, drafts: Sequence[Draft], marks: Mapping[str, str]) -> int:
         """Commit to the newest segment; begin another if that one turns out damaged."""
@@ -258,13 +314,13 @@ class SegmentLog:
             return self._commit(drafts, marks)
         except sqlite3.Error as error:
             if not self._suspect or not is_damage(error):
-                raise self._failed(error, "append") from error
+                raise self._failed(error) from error
             _log.error("journal_damaged", path=str(self._writer.path), cause=str(error))
         self.roll()
         try:
             return self._commit(drafts, marks)
         except sqlite3.Error as error:
-            raise self._failed(error, "append") from error
+            raise self._failed(error) from error
 
     def _commit(self, drafts: Sequence[Draft], marks: Mapping[str, str]) -> int:
         try:
@@ -272,7 +328,7 @@ class SegmentLog:
                 return self._writer.append(self._head, drafts, marks)
         except sqlite3.Error as error:
             # After an error of the disk nobody knows what this file holds: no more goes in.
-            self._suspect = not is_full(error)
+            self._suspect = not is_passing(error)
             raise
 
     def _is_due(self, incoming: int, events: int) -> bool:
@@ -288,19 +344,8 @@ class SegmentLog:
     def _is_old(self) -> bool:
         return self._now() - self._writer.created > self._segment_age
 
-    def _list_firsts(self) -> tuple[int, ...]:
-        return (*(segment.first for segment in self._sealed), self._writer.first)
+    def _list_places(self) -> tuple[Place, ...]:
+        return (*(segment.place for segment in self._sealed), Place(self._writer.first, None))
 
-    def _boundary(self, index: int) -> Boundary:
-        """Return where the segment of that index begins, the newest being the last."""
-        segment = self._sealed[index] if index < len(self._sealed) else self._writer
-        return Boundary(segment.first, segment.totals)
-
-    def _failed(self, error: sqlite3.Error | OSError, act: str) -> JournalError:
-        full = is_full(error) if isinstance(error, sqlite3.Error) else error.errno == ENOSPC
-        if full:
-            return JournalFull(
-                f"journal {self._path}: the disk is full",
-                hint="free space, or lower journal.max_size",
-            )
-        return JournalError(f"journal {self._path}: cannot {act}: {error}")
+    def _failed(self, error: sqlite3.Error | OSError) -> JournalError:
+        return translated(error, self._path, self._writer.path)

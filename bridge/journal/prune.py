@@ -1,166 +1,145 @@
-"""Which segments go, and their going: a decision from plain values, then the act.
+"""Which segments may go, and which are worth thinning: decisions from plain values.
 
-Deleting a file never waits for the append lock, and the append path waits for it only where
-the journal is full.
+A lane has settled the first `passed` events of its table, but for what waits, and a segment
+knows each table's total before it and at its end. Whether anything in it is still wanted is
+therefore arithmetic, wherever an idle lane's cursor stands.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-import structlog
+from bridge.journal.lane import LaneState
+from bridge.journal.sealed import SealedSegment
 
-from bridge.errors import JournalFull
-from bridge.journal.layout import remove_database, segment_path
-from bridge.journal.log import SegmentLog
-from bridge.journal.records import SealedSegment
-from bridge.journal.state import State
-
-_log = structlog.get_logger(__name__)
+# A thinned segment below this size is not thinned again: the file itself takes as much.
+LEAST_BYTES = 2**16
+ByTable = Mapping[str, Sequence[LaneState]]
 
 
-def segments_to_delete(
-    sealed: Sequence[SealedSegment],
-    *,
-    acknowledged: int,
-    excess: int,
-    before: int,
-    drop: bool,
-) -> int:
-    """Return how many of the oldest segments to delete.
-
-    Args:
-        sealed: complete segments, oldest first.
-        acknowledged: every sink has settled all before this offset.
-        excess: bytes by which the journal is too large; not above 0 if it is not.
-        before: a segment that ends earlier than this time (microseconds) is too old.
-        drop: whether segments that are not acknowledged may go to make room.
-    """
-    count = 0
-    for segment in sealed:
-        settled = segment.end <= acknowledged
-        old = segment.newest_time is None or segment.newest_time < before
-        if not (excess > 0 and (settled or drop)) and not (settled and old):
-            break
-        excess -= segment.bytes
-        count += 1
-    return count
-
-
-class Pruner:
-    """Deletes segments of an open journal.
+@dataclass(slots=True)
+class Need:
+    """What of one table in a segment is still wanted.
 
     Attributes:
-        lock: held while it works; taken after the append lock, before the state's.
-
-    Args:
-        path: the journal's folder.
-        state: its cursors.
-        state_lock: guards `state`.
-        log: its segments.
-        max_size: bytes that all segments together may take.
-        max_age: seconds after which acknowledged entries go.
-        drop_oldest: whether entries that are not acknowledged go when the journal is full.
-        now: microseconds since the epoch.
+        start: all from this offset on, None where no lane wants that.
+        share: about which part of the table's events that is.
+        offsets: single events before it.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        state: State,
-        state_lock: threading.Lock,
-        log: SegmentLog,
-        *,
-        max_size: int,
-        max_age: float,
-        drop_oldest: bool,
-        now: Callable[[], int],
-    ) -> None:
-        self.lock = threading.Lock()
-        self._path = path
-        self._state = state
-        self._state_lock = state_lock
-        self._log = log
-        self._max_size = max_size
-        self._max_age = max_age
-        self._drop_oldest = drop_oldest
-        self._now = now
+    start: int | None = None
+    share: float = 0.0
+    offsets: set[int] = field(default_factory=set)
 
-    def make_room(self, incoming: int) -> None:
-        """Delete what may go until `incoming` bytes fit. Append lock held.
 
-        Raises:
-            JournalFull: they do not.
-            JournalError: the state could not be forced to disk; nothing was deleted.
-        """
-        log = self._log
-        if log.bytes() + incoming <= self._max_size:
-            return
-        if incoming > self._max_size // 2:
-            raise JournalFull(
-                f"journal {self._path}: {incoming} bytes at once are too much for a journal of "
-                f"{self._max_size}",
-                hint="raise journal.max_size",
-            )
-        self.prune(incoming)
-        if log.bytes() + incoming <= self._max_size:
-            return
-        with self._state_lock:
-            acknowledged = self._state.acknowledged(log.head)
-        if not log.empty and (self._drop_oldest or acknowledged >= log.head):
-            log.roll()
-            self.prune(incoming)
-        if log.bytes() + incoming > self._max_size:
-            raise JournalFull(
-                f"journal {self._path} is full: {log.bytes()} of {self._max_size} bytes hold "
-                f"events that not every sink has taken, from offset {acknowledged} on",
-                hint="see which sink lags, or raise journal.max_size",
-            )
+def by_table(lanes: Iterable[tuple[str, LaneState]]) -> dict[str, list[LaneState]]:
+    """Group lanes by their tables."""
+    grouped: dict[str, list[LaneState]] = {}
+    for table, lane in lanes:
+        grouped.setdefault(table, []).append(lane)
+    return grouped
 
-    def prune(self, incoming: int = 0) -> None:
-        """Delete what is too old, or too much with `incoming` bytes more.
 
-        Raises:
-            JournalError: the state could not be forced to disk; nothing was deleted.
-        """
-        self.free(self._log.bytes() + incoming - self._max_size)
+def needs(segment: SealedSegment, lanes: ByTable) -> dict[str, Need]:
+    """Return what of a segment is still wanted, by table; empty where it may go.
 
-    def free(self, excess: int) -> bool:
-        """Delete what is too old, and the oldest until `excess` bytes are gone, if they may go.
+    Args:
+        segment: complete.
+        lanes: all active ones.
+    """
+    found: dict[str, Need] = {}
+    tables = segment.place.tables
+    for table in lanes if tables is None else tables & lanes.keys():
+        need = Need()
+        for lane in lanes[table]:
+            start = _wanted_from(segment, table, lane)
+            if start is not None and (need.start is None or start < need.start):
+                need.start = start
+                need.share = _share(segment, table, lane, start)
+            low = bisect_left(lane.waiting, segment.first)
+            need.offsets.update(lane.waiting[low : bisect_left(lane.waiting, segment.end)])
+        if need.start is not None or need.offsets:
+            found[table] = need
+    return found
 
-        Returns:
-            Whether anything was deleted.
 
-        Raises:
-            JournalError: the state could not be forced to disk; nothing was deleted.
-        """
-        with self.lock:
-            with self._state_lock:
-                sealed, ends = self._log.sealed()
-                count = segments_to_delete(
-                    sealed,
-                    acknowledged=self._state.acknowledged(self._log.head),
-                    excess=excess,
-                    before=self._now() - int(self._max_age * 1e6),
-                    drop=self._drop_oldest,
-                )
-                if count == 0:
-                    return False
-                oldest = ends[count - 1]
-                # Before a file goes, no cursor may be able to fall back into it.
-                discarded = self._state.prune_to(oldest)
-            self._log.forget(count)
-            for segment in sealed[:count]:
-                self._delete(segment)
-        if discarded:
-            _log.warning("journal_events_discarded", before=oldest.offset, events=discarded)
-        return True
+def _wanted_from(segment: SealedSegment, table: str, lane: LaneState) -> int | None:
+    if lane.cursor >= segment.end:
+        return None
+    if segment.kept is not None:
+        wanted = lane.cursor < segment.kept.get(table, segment.first)
+    elif segment.place.tables is None:
+        wanted = True  # it cannot tell what it holds
+    else:
+        wanted = lane.passed < segment.ends.get(table, 0)
+    return max(lane.cursor, segment.first) if wanted else None
 
-    def _delete(self, segment: SealedSegment) -> None:
-        path = segment_path(self._path, segment.first)
-        try:
-            remove_database(path)
-        except OSError as error:
-            _log.warning("journal_segment_not_deleted", path=str(path), cause=error.strerror)
+
+def _share(segment: SealedSegment, table: str, lane: LaneState, start: int) -> float:
+    if segment.kept is not None:
+        last = segment.kept.get(table, segment.end)
+        return min(1.0, (last - start) / max(1, last - segment.first))
+    low, high = segment.totals.get(table, 0), segment.ends.get(table, 0)
+    return min(1.0, max(0, high - max(low, lane.passed)) / max(1, high - low))
+
+
+def wanted_bytes(
+    segment: SealedSegment, wanted: Mapping[str, Need], sizes: Mapping[str, int]
+) -> int:
+    """Return about how many bytes of a segment are still wanted.
+
+    Args:
+        segment: complete.
+        wanted: what `needs` said.
+        sizes: bytes of each table in it.
+    """
+    total = 0.0
+    for table, need in wanted.items():
+        size = sizes.get(table, 0)
+        events = max(1, segment.ends.get(table, 0) - segment.totals.get(table, 0))
+        total += size * need.share + len(need.offsets) * (size / events + 128)
+    return int(total)
+
+
+def deletable(
+    segments: Sequence[SealedSegment], lanes: ByTable, *, excess: int, before: int
+) -> list[SealedSegment]:
+    """Return segments that nobody wants: those too old, and the oldest until there is room.
+
+    Args:
+        segments: complete ones, oldest first.
+        lanes: all active ones.
+        excess: bytes by which the journal is too large; not above 0 if it is not.
+        before: a segment that ends earlier than this time (microseconds) is too old.
+    """
+    found: list[SealedSegment] = []
+    for segment in segments:
+        if (excess > 0 or is_old(segment, before)) and not needs(segment, lanes):
+            excess -= segment.bytes
+            found.append(segment)
+    return found
+
+
+def is_old(segment: SealedSegment, before: int) -> bool:
+    """Return whether a segment ends earlier than a time, or does not say when it ends."""
+    return segment.newest_time is None or segment.newest_time < before
+
+
+def mergeable(
+    segments: Sequence[SealedSegment], index: int, spans: Collection[tuple[int, int]], most: int
+) -> bool:
+    """Return whether a segment, once thinned, may go into one file with the one before it.
+
+    Args:
+        segments: complete ones, oldest first.
+        index: of the segment.
+        spans: in which only what is wanted is kept.
+        most: bytes that the one before may have: a large one is not copied for a small one.
+    """
+    if index == 0:
+        return False
+    before, gap = segments[index - 1], (segments[index - 1].end, segments[index].first)
+    near = gap[0] == gap[1] or any(low <= gap[0] and gap[1] <= high for low, high in spans)
+    return before.place.thin and near and before.bytes <= most

@@ -69,40 +69,69 @@ FROM entries ORDER BY "offset" DESC LIMIT 1;
 SELECT origin_id, sum(min(count, :before - "offset")) FROM entries
 WHERE "offset" < :before GROUP BY origin_id;
 
--- name: get_cursors
+-- name: get_kept
+-- Of a thinned segment: where each table's last entry ends; the caller verifies each.
+SELECT table_name, upto, crc FROM kept;
+
+-- name: put_kept
+-- Written when a segment is thinned.
+INSERT INTO kept (table_name, upto, crc) VALUES (?, ?, ?);
+
+-- name: sum_bytes
+-- Payload per origin, for what thinning would give back; reads no payload.
+SELECT origin_id, sum(coalesce(length(payload), 0) + 64) FROM entries GROUP BY origin_id;
+
+-- name: get_sinks
 -- All sinks; the caller verifies each.
-SELECT sink, "offset", registered, crc FROM cursors;
+SELECT sink, registered, crc FROM sinks;
 
--- name: put_cursor
--- A sink is created, moves, or leaves.
-INSERT INTO cursors (sink, "offset", registered, crc) VALUES (?, ?, ?, ?)
-ON CONFLICT (sink) DO UPDATE SET
-    "offset" = excluded."offset", registered = excluded.registered, crc = excluded.crc;
+-- name: put_sink
+-- A sink comes or leaves.
+INSERT INTO sinks (sink, registered, crc) VALUES (?, ?, ?)
+ON CONFLICT (sink) DO UPDATE SET registered = excluded.registered, crc = excluded.crc;
 
--- name: get_accounts
--- All counts.
-SELECT sink, table_name, since, base, delivered, dead_lettered, discarded, active FROM accounts;
+-- name: get_lanes
+-- All lanes; the caller verifies each.
+SELECT sink, table_name, cursor, base, delivered, dead_lettered, discarded, active, waits,
+       waits_sum, crc
+FROM lanes;
 
--- name: put_account
--- In the same transaction as the cursor they belong to.
-INSERT INTO accounts
-    (sink, table_name, since, base, delivered, dead_lettered, discarded, active)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+-- name: put_lane
+-- A lane begins, moves, or ends.
+INSERT INTO lanes (sink, table_name, cursor, base, delivered, dead_lettered, discarded, active,
+                   waits, waits_sum, crc)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (sink, table_name) DO UPDATE SET
-    since = excluded.since, base = excluded.base, delivered = excluded.delivered,
+    cursor = excluded.cursor, base = excluded.base, delivered = excluded.delivered,
     dead_lettered = excluded.dead_lettered, discarded = excluded.discarded,
-    active = excluded.active;
+    active = excluded.active, waits = excluded.waits, waits_sum = excluded.waits_sum,
+    crc = excluded.crc;
+
+-- name: get_waiting
+-- All offsets that wait.
+SELECT sink, table_name, "offset" FROM waiting ORDER BY sink, table_name, "offset";
+
+-- name: put_waiting
+-- An event begins to wait.
+INSERT INTO waiting (sink, table_name, "offset") VALUES (?, ?, ?);
+
+-- name: delete_waiting
+-- An event that waited is settled.
+DELETE FROM waiting WHERE sink = ? AND table_name = ? AND "offset" = ?;
 
 -- name: put_dead_letter
--- In the same transaction that moves the cursor past it.
+-- In the same transaction that settles it.
 INSERT INTO dead_letters
-    (sink, table_name, "offset", id, time, set_aside, reason, value, raw)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
+    (sink, table_name, "offset", id, time, set_aside, reason, value, raw, attempts, answer)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: get_dead_letters
--- The newest first, of one sink or of all.
-SELECT sink, table_name, "offset", id, time, reason, value, raw, number, set_aside
-FROM dead_letters WHERE :sink IS NULL OR sink = :sink ORDER BY number DESC LIMIT :limit;
+-- Those that all given filters let through, oldest first.
+SELECT sink, table_name, "offset", id, time, reason, value, raw, attempts, answer, number, set_aside
+FROM dead_letters
+WHERE (:sink IS NULL OR sink = :sink) AND (:table IS NULL OR table_name = :table)
+  AND (:since IS NULL OR set_aside >= :since) AND (:after IS NULL OR number > :after)
+ORDER BY number LIMIT :limit;
 
 -- name: count_dead_letters
 -- For the overview.
@@ -110,8 +139,21 @@ SELECT sink, count(*) FROM dead_letters GROUP BY sink;
 
 -- name: salvage_dead_letters
 -- Out of a damaged state.db, one at a time until it fails.
-SELECT sink, table_name, "offset", id, time, set_aside, reason, value, raw
+SELECT sink, table_name, "offset", id, time, set_aside, reason, value, raw, attempts, answer
 FROM dead_letters ORDER BY number;
+
+-- name: salvage_dead_letters_of_format_1
+-- The same, where the file is older.
+SELECT sink, table_name, "offset", id, time, set_aside, reason, value, raw, 0, NULL
+FROM dead_letters ORDER BY number;
+
+-- name: get_cursors_of_format_1
+-- All sinks; the caller verifies each.
+SELECT sink, "offset", registered, crc FROM cursors;
+
+-- name: get_accounts_of_format_1
+-- All counts.
+SELECT sink, table_name, since, base, delivered, dead_lettered, discarded, active FROM accounts;
 
 -- name: fill_reserve
 -- Grows the write-ahead log of state.db.

@@ -3,52 +3,59 @@
 A reader lists the segments anew for every page, so it follows the writer and the pruner
 without talking to either; one that the journal itself made is told where they begin, and at
 the head touches no file. It holds one segment open; if that file is deleted meanwhile, the
-reader notices at its next page and goes on behind it.
+reader notices at its next page and goes on behind it. What cannot be read just now is no
+damage: the call fails and may be made again.
 """
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
-from bridge.errors import JournalError, JournalUnavailable
+from bridge.errors import JournalDiskError, JournalError, JournalUnavailable
 from bridge.journal.database import is_damage
 from bridge.journal.layout import (
-    database_bytes,
-    list_segments,
-    segment_path,
+    Place,
+    Spans,
+    add_span,
+    exists,
+    list_files,
+    place_path,
+    places_of,
     segments_folder,
-    unwritable,
+    state_path,
 )
 from bridge.journal.lock import noted_head
-from bridge.journal.records import (
-    Damage,
-    DeadLetter,
-    Extent,
-    Overview,
-    Page,
-    SegmentSummary,
-    SinkSummary,
-    Stored,
-)
+from bridge.journal.records import Damage, DeadLetter, Page, Stored
 from bridge.journal.segment_reader import SegmentReader
 from bridge.journal.state_reader import StateReader
+from bridge.journal.troubles import Troubles, translated
+
+
+class Extent(NamedTuple):
+    """Where a journal's segments lie, oldest first, and the head; of one moment.
+
+    `places` is replaced, never changed: the same object means the same files.
+    """
+
+    places: Sequence[Place]
+    thinned: Spans
+    head: int
 
 
 class JournalReader:
-    """Reads entries, cursors, counts and dead letters; not to be shared between threads.
+    """Reads entries and dead letters; not to be shared between threads.
 
     Args:
         path: the journal's folder.
         on_damage: told of every damaged span a page reports.
-        extent: says where the segments begin and what the head is, where the journal is open
+        extent: says where the segments lie and what the head is, where the journal is open
             in this process; else the folder is asked.
+        troubles: since when which file cannot be read; shared by those who read for one journal.
     """
 
     def __init__(
@@ -57,12 +64,14 @@ class JournalReader:
         *,
         on_damage: Callable[[Damage], None] | None = None,
         extent: Callable[[], Extent] | None = None,
+        troubles: Troubles | None = None,
     ) -> None:
         self._path = path
         self._on_damage = on_damage
         self._extent = extent
+        self._troubles = troubles or Troubles()
         self._open: SegmentReader | None = None
-        self._looked_at: Sequence[int] = ()  # the segments at the last page
+        self._looked_at: Sequence[Place] = ()  # the segments at the last page
 
     def __repr__(self) -> str:
         return f"<JournalReader of {self._path}>"
@@ -89,9 +98,10 @@ class JournalReader:
 
         Raises:
             JournalUnavailable: there is no journal here, or it may not be read.
+            JournalDiskError: the disk failed; try again.
         """
-        firsts = self._firsts()
-        return firsts[0], self._head(firsts[-1])
+        extent = (self._extent or self._look)()
+        return extent.places[0].first, extent.head
 
     def read(
         self,
@@ -107,7 +117,7 @@ class JournalReader:
             start: an offset; where it lies inside an entry, that entry comes whole.
             max_bytes: of payloads; the page ends with the entry that reaches it.
             max_entries: most entries given, and most rows looked at.
-            tables: names of the tables wanted, None for all.
+            tables: names of the tables wanted, None for all; payloads of others are not read.
 
         Returns:
             The page. What was pruned is passed over without a word, what is damaged is
@@ -115,35 +125,40 @@ class JournalReader:
 
         Raises:
             JournalUnavailable: there is no journal here, or it may not be read.
-            JournalError: the database stayed busy; try again.
+            JournalDiskError: the disk failed, or the database stayed busy; try again.
         """
         entries: Sequence[Stored] = ()
         damaged: list[Damage] = []
         position = start
         look = self._extent or self._look
         while True:
-            firsts, head = look()
-            if self._extent is not None and position >= head:
+            extent = look()
+            if self._extent is not None and position >= extent.head:
                 break
-            if position < firsts[0]:
-                lost_from = max(position, self._pruned_to())
-                if lost_from < firsts[0]:
-                    damaged.append(Damage(lost_from, firsts[0] - 1, "the segment is missing"))
-                position = firsts[0]
-            index = bisect_right(firsts, position) - 1
-            sealed = index + 1 < len(firsts)
-            limit = firsts[index + 1] if sealed else head
+            places, newest = extent.places, extent.places[-1]
+            index = bisect_right(places, position, key=lambda place: place.first) - 1
+            place = places[index] if index >= 0 else None
+            if place is None or (place.end is not None and position >= place.end):
+                following = places[index + 1].first if place is not newest else extent.head
+                damaged += _missing(position, following, extent.thinned)
+                position = following
+                if place is newest:
+                    break
+                continue
+            sealed = place is not newest
+            limit = place.end if place.end is not None else extent.head
+            if sealed and _holds_none(place, tables):
+                position = limit
+                continue
             page = self._read_segment(
-                firsts[index],
+                extent,
+                place,
                 position,
                 limit,
-                sealed,
-                max_bytes,
-                max_entries,
-                tables,
-                unchanged=firsts is self._looked_at,
+                (max_bytes, max_entries, tables),
+                sealed=sealed,
             )
-            self._looked_at = firsts
+            self._looked_at = places
             if page is None:
                 look = self._look  # somebody deleted a file that the journal knows of
                 continue
@@ -161,7 +176,7 @@ class JournalReader:
         """Return when the event at or after an offset was received, None at the head.
 
         Raises:
-            JournalUnavailable, JournalError: as for `read`.
+            JournalUnavailable, JournalDiskError: as for `read`.
         """
         while True:
             page = self.read(offset, max_bytes=1, max_entries=1)
@@ -171,180 +186,232 @@ class JournalReader:
                 return None
             offset = page.next
 
-    def sums(self, first: int, before: int, *, sealed: bool = False) -> dict[str, int]:
+    def dead_letters(
+        self,
+        sink: str | None = None,
+        table: str | None = None,
+        *,
+        since: int | None = None,
+        after: int | None = None,
+        limit: int = 1000,
+    ) -> list[DeadLetter]:
+        """Return events set aside, oldest first.
+
+        Args:
+            sink: only those of a sink.
+            table: only those of a table.
+            since: only those set aside at this time or later, microseconds.
+            after: only those with a higher number.
+            limit: at most so many.
+
+        Raises:
+            JournalError: `state.db` cannot be read.
+        """
+        with StateReader(self._path) as state:
+            return state.dead_letters(sink, table, since, after, limit)
+
+    def sums(self, place: Place, before: int, *, sealed: bool) -> dict[str, int]:
         """Return events of each table from a segment's first offset to `before`, within it.
 
         Raises:
-            JournalError: the database stayed busy.
+            JournalDiskError: the disk failed, or the database stayed busy.
         """
         try:
-            return self._segment(first, sealed=sealed).sums(before)
-        except sqlite3.Error as error:
-            if is_damage(error) or self._gone(first):
+            return self._segment(place, sealed=sealed).sums(before)
+        except (sqlite3.Error, OSError) as error:
+            self.close()
+            if isinstance(error, sqlite3.Error) and (is_damage(error) or self._gone(place)):
                 return {}
-            raise self._failed(first, error) from error
+            raise translated(error, self._path, place_path(self._path, place)) from error
 
-    def cursors(self) -> list[tuple[str, int]]:
-        """Return every registered sink with the offset before which all is settled.
-
-        Raises:
-            JournalError: `state.db` cannot be read.
-        """
-        with StateReader(self._path) as state:
-            return state.cursors()
-
-    def dead_letters(self, sink: str | None = None, limit: int = 1000) -> list[DeadLetter]:
-        """Return the events set aside, of one sink or of all, the newest first.
+    def sizes(self, place: Place) -> dict[str, int]:
+        """Return about how many bytes each table has in a sealed segment.
 
         Raises:
-            JournalError: `state.db` cannot be read.
+            JournalDiskError: the disk failed, or the database stayed busy.
         """
-        with StateReader(self._path) as state:
-            return state.dead_letters(sink, limit)
+        try:
+            return self._segment(place, sealed=True).sizes()
+        except (sqlite3.Error, OSError) as error:
+            self.close()
+            if isinstance(error, sqlite3.Error) and is_damage(error):
+                return {}
+            raise translated(error, self._path, place_path(self._path, place)) from error
 
-    def overview(self) -> Overview:
-        """Return what `journal ls` shows: segments, sinks, counts.
+    def look(self) -> Extent:
+        """Return the segments and the head, by what the folder has.
 
         Raises:
-            JournalUnavailable, JournalError: as for `read`.
+            JournalUnavailable, JournalDiskError: as for `read`.
         """
-        firsts = self._firsts()
-        with StateReader(self._path) as state:
-            # The counts first: what is appended meanwhile is pending, never negative.
-            tallies, dead_letters = state.tallies(), state.count_dead_letters()
-            journal_id = state.journal_id()
-        head = self._head(firsts[-1])
-        segments = self._summaries(firsts, head)
-        totals = self._totals_at_head(firsts[-1], head)
-        sinks = [
-            SinkSummary(
-                sink,
-                cursor,
-                [tally.account(sink, table, totals) for table, tally in sorted(tables.items())],
-                dead_letters.get(sink, 0),
-            )
-            for sink, (cursor, tables) in sorted(tallies.items())
-        ]
-        return Overview(journal_id, firsts[0], head, segments, sinks)
-
-    def _summaries(self, firsts: Sequence[int], head: int) -> list[SegmentSummary]:
-        summaries: list[SegmentSummary] = []
-        before: int | None = None
-        for first in reversed(firsts):
-            summary, totals = self._summary(first, sealed=first != firsts[-1])
-            if totals is not None:
-                if first == firsts[-1]:
-                    summary = replace(summary, events=head - first)
-                elif before is not None:
-                    summary = replace(summary, events=before - totals)
-            summaries.append(summary)
-            before = totals
-        return summaries[::-1]
-
-    def _summary(self, first: int, *, sealed: bool) -> tuple[SegmentSummary, int | None]:
-        size = database_bytes(segment_path(self._path, first))
-        try:
-            segment = self._segment(first, sealed=sealed)
-            header = segment.header()
-            oldest, newest = segment.edges()
-        except (sqlite3.Error, ValueError) as error:
-            if isinstance(error, sqlite3.Error) and not is_damage(error):
-                raise self._failed(first, error) from error
-            return SegmentSummary(first, None, size, None, None, str(error)), None
-        total = None if header.totals is None else sum(header.totals.values())
-        oldest_time, newest_time = (None if e is None else e.time for e in (oldest, newest))
-        return SegmentSummary(first, None, size, oldest_time, newest_time), total
-
-    def _totals_at_head(self, first: int, head: int) -> dict[str, int]:
-        try:
-            totals = dict(self._segment(first, sealed=False).header().totals or {})
-        except (sqlite3.Error, ValueError):
-            totals = {}
-        for table, events in self.sums(first, head).items():
-            totals[table] = totals.get(table, 0) + events
-        return totals
-
-    def _head(self, newest: int) -> int:
-        try:
-            _, last = self._segment(newest, sealed=False).edges()
-        except (sqlite3.Error, ValueError) as error:
-            if isinstance(error, sqlite3.Error) and not is_damage(error):
-                raise self._failed(newest, error) from error
-            return max(newest, noted_head(self._path))
-        return newest if last is None else last.end
-
-    def _pruned_to(self) -> int:
-        try:
-            with StateReader(self._path) as state:
-                return state.oldest()
-        except JournalError:
-            return 0
+        return self._look()
 
     def _read_segment(
         self,
-        first: int,
+        extent: Extent,
+        place: Place,
         position: int,
         limit: int,
-        sealed: bool,
-        max_bytes: int,
-        max_entries: int,
-        tables: Collection[str] | None,
+        wanted: tuple[int, int, Collection[str] | None],
         *,
-        unchanged: bool,
+        sealed: bool,
     ) -> Page | None:
         """Read a page of one segment, None where the file is gone and the list is stale."""
+        path = place_path(self._path, place)
         try:
-            segment = self._segment(first, sealed=sealed, unchanged=unchanged)
-            return segment.read(
+            page = self._page(place, position, limit, wanted, sealed, extent)
+        except (sqlite3.Error, OSError) as error:
+            self.close()
+            if self._gone(place):
+                return None
+            if isinstance(error, sqlite3.Error) and is_damage(error):
+                return self._whole(position, limit, str(error))
+            if not self._troubles.lasts(path.name):
+                raise translated(error, self._path, path) from error
+            return self._page_of_bad_disk(extent, place, position, limit, wanted, error)
+        self._troubles.over(path.name)
+        return page
+
+    def _page(
+        self,
+        place: Place,
+        position: int,
+        limit: int,
+        wanted: tuple[int, int, Collection[str] | None],
+        sealed: bool,
+        extent: Extent,
+    ) -> Page:
+        segment = self._segment(place, sealed=sealed, unchanged=extent.places is self._looked_at)
+        max_bytes, max_entries, tables = wanted
+        return segment.read(
+            position,
+            limit,
+            sealed=sealed,
+            max_bytes=max_bytes,
+            max_entries=max_entries,
+            tables=tables,
+        )
+
+    def _page_of_bad_disk(
+        self,
+        extent: Extent,
+        place: Place,
+        position: int,
+        limit: int,
+        wanted: tuple[int, int, Collection[str] | None],
+        error: sqlite3.Error | OSError,
+    ) -> Page:
+        """Read around what has failed for too long; fail where nothing else can be read either."""
+        max_bytes, max_entries, tables = wanted
+        segment: SegmentReader | None = None
+        try:
+            segment = SegmentReader(self._path, place, sealed=False, is_bad=_always)
+            page = segment.read(
                 position,
                 limit,
-                sealed=sealed,
+                sealed=True,
                 max_bytes=max_bytes,
                 max_entries=max_entries,
                 tables=tables,
             )
-        except sqlite3.Error as error:
-            self.close()
-            if self._gone(first):
-                return None
-            if not is_damage(error):
-                raise self._failed(first, error) from error
-            if position >= limit:
-                return Page((), position)
-            return Page((), limit, [Damage(position, limit - 1, str(error))])
+        except sqlite3.Error:
+            page = self._whole(position, limit, str(error))
+        finally:
+            if segment is not None:
+                segment.close()
+        if page.entries or self._can_read_beside(extent, place):
+            return page
+        raise translated(error, self._path, place_path(self._path, place)) from error
 
-    def _segment(self, first: int, *, sealed: bool, unchanged: bool = False) -> SegmentReader:
+    def _can_read_beside(self, extent: Extent, place: Place) -> bool:
+        index = extent.places.index(place)
+        for other in (*extent.places[index + 1 : index + 2], *extent.places[:index][-1:]):
+            try:
+                SegmentReader(self._path, other, sealed=False).close()
+            except (sqlite3.Error, OSError):
+                continue
+            return True
+        return False
+
+    def _whole(self, position: int, limit: int, reason: str) -> Page:
+        if position >= limit:
+            return Page((), position)
+        return Page((), limit, [Damage(position, limit - 1, reason)])
+
+    def _segment(self, place: Place, *, sealed: bool, unchanged: bool = False) -> SegmentReader:
         """Return a reader of a segment; `unchanged` says that no file was made anew since."""
         open_now = self._open
         if (
             open_now is None
-            or open_now.first != first
+            or (open_now.place.first, open_now.place.thin) != (place.first, place.thin)
             or (not unchanged and open_now.is_stale(sealed=sealed))
         ):
             self.close()
-            open_now = self._open = SegmentReader(self._path, first, sealed=sealed)
+            open_now = self._open = SegmentReader(self._path, place, sealed=sealed)
         return open_now
 
-    def _gone(self, first: int) -> bool:
-        return not segment_path(self._path, first).exists()
+    def _gone(self, place: Place) -> bool:
+        path = place_path(self._path, place)
+        try:
+            return not exists(path)
+        except OSError as error:
+            raise translated(error, self._path, path) from error
 
     def _look(self) -> Extent:
-        return Extent(self._firsts(), noted_head(self._path))
-
-    def _firsts(self) -> list[int]:
+        """List the files, then ask what is thinned: what went in between is known to be gone."""
         try:
-            firsts = list_segments(self._path)
+            files = list_files(self._path)
+            if not files:
+                raise JournalUnavailable(
+                    f"journal {self._path}: there is no journal here",
+                    hint="name the folder that journal.path names",
+                )
+            thinned = self._thinned(files)
+            return Extent(places_of(files, thinned), thinned, self._head(files, thinned))
         except OSError as error:
-            raise unwritable(self._path, segments_folder(self._path), error.strerror) from error
-        if not firsts:
-            raise JournalUnavailable(
-                f"journal {self._path}: there is no journal here",
-                hint="name the folder that journal.path names",
-            )
-        return firsts
+            raise translated(error, self._path, segments_folder(self._path)) from error
 
-    def _failed(self, first: int, error: sqlite3.Error) -> JournalError:
-        path = segment_path(self._path, first)
-        if not os.access(path, os.R_OK):
-            return unwritable(self._path, path, "it cannot be read")
-        return JournalError(f"journal {self._path}: cannot read {path.name}: {error}")
+    def _head(self, files: Sequence[tuple[int, int | None]], thinned: Spans) -> int:
+        head = max([noted_head(self._path), *(end or first for first, end in files)])
+        return max([head, *(end for _, end in thinned)])
+
+    def _thinned(self, files: Sequence[tuple[int, int | None]]) -> Spans:
+        try:
+            if not exists(state_path(self._path)):
+                return thinned_of(files)
+            with StateReader(self._path) as state:
+                return state.thinned()
+        except (JournalDiskError, JournalUnavailable):
+            raise
+        except JournalError:
+            return thinned_of(files)
+
+
+def thinned_of(files: Sequence[tuple[int, int | None]]) -> Spans:
+    """Return the spans of all thinned segments, where no `state.db` says which are ready."""
+    spans: Spans = ()
+    for first, end in files:
+        if end is not None:
+            spans = add_span(spans, first, end)
+    return spans
+
+
+def _holds_none(place: Place, tables: Collection[str] | None) -> bool:
+    return tables is not None and place.tables is not None and place.tables.isdisjoint(tables)
+
+
+def _missing(first: int, end: int, thinned: Spans) -> list[Damage]:
+    """Return what of a span without segments was not pruned."""
+    missing: list[Damage] = []
+    for low, high in (*thinned, (end, end)):
+        if high > first:
+            if first < min(low, end):
+                missing.append(Damage(first, min(low, end) - 1, "the segment is missing"))
+            first = max(first, high)
+        if first >= end:
+            break
+    return missing
+
+
+def _always(error: sqlite3.Error) -> bool:
+    return not isinstance(error, sqlite3.ProgrammingError)

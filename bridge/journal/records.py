@@ -7,40 +7,16 @@ offsets count events, and an entry stands at the offset of its first event.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from bridge.events import Alter, Count, Drop, Gap, Schema, Undecodable
+from bridge.events import Alter, Block, Count, Drop, Gap, Undecodable
 
 Verdict = Literal["delivered", "dead_lettered", "discarded"]
 VERDICTS: tuple[Verdict, ...] = ("delivered", "dead_lettered", "discarded")
 
 
-# Records and Stored are named tuples: they are made by the hundred thousand a second, and a
-# frozen dataclass costs three times as much to make.
-class Records(NamedTuple):
-    """Rows as read back.
-
-    Attributes:
-        table: the qualified name of the table.
-        cluster: the URL they came from.
-        time: when they were received.
-        type: insert or read.
-        schema: their layout; equal schemas are one and the same object.
-        payload: the records' Avro bytes one after the other; the schema tells them apart.
-        count: how many records.
-    """
-
-    table: str
-    cluster: str
-    time: int
-    type: Literal["insert", "read"]
-    schema: Schema
-    payload: bytes
-    count: int  # type: ignore[assignment]  # a tuple's own count is not wanted here
-
-
-StoredEntry = Records | Count | Alter | Drop | Gap | Undecodable
+StoredEntry = Block | Count | Alter | Drop | Gap | Undecodable
 
 
 class Stored(NamedTuple):
@@ -75,21 +51,26 @@ class Page:
     damaged: Sequence[Damage] = ()
 
 
-class Extent(NamedTuple):
-    """Where a journal's segments begin, oldest first, and the head; of one moment.
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """Where one table stands within one sink.
 
-    `firsts` is replaced, never changed: the same object means the same files.
+    Attributes:
+        cursor: all before it is settled but what waits.
+        waiting: offsets before the cursor that are not settled, ascending.
+        start: where to begin reading: nothing of the lane that is unsettled stands before it;
+            the head where nothing is pending.
     """
 
-    firsts: Sequence[int]
-    head: int
+    cursor: int
+    waiting: tuple[int, ...]
+    start: int
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
     """A run of `count` events of one table, from `offset` on, that shared one fate."""
 
-    table: str
     offset: int
     count: int
     verdict: Verdict
@@ -108,6 +89,8 @@ class DeadLetter:
         reason: why it was set aside.
         value: the event as JSON, None where its bytes could not be read.
         raw: the bytes that could not be read, else None.
+        attempts: how often it was tried.
+        answer: what the destination said to it, None where it was not asked or said nothing.
         number: its number among the dead letters, given when it is stored.
         set_aside: when it was set aside, given when it is stored.
     """
@@ -120,8 +103,30 @@ class DeadLetter:
     reason: str
     value: bytes | None = None
     raw: bytes | None = None
+    attempts: int = 0
+    answer: str | None = None
     number: int = 0
     set_aside: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What became of a lane's events: its cursor moves, and some of them are settled.
+
+    Attributes:
+        table: the table of the lane.
+        to: the new cursor; one below the present cursor leaves that where it is.
+        settled: what is settled now, before `to`; also what waited until now.
+        waiting: offsets before `to` that go on waiting, or begin to, whatever `settled` says.
+            What waited before and is not settled now goes on waiting, named here or not.
+        dead_letters: the events set aside.
+    """
+
+    table: str
+    to: int
+    settled: tuple[Settled, ...] = ()
+    waiting: tuple[int, ...] = ()
+    dead_letters: tuple[DeadLetter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,23 +197,33 @@ class JournalStats:
 class SegmentSummary:
     """One segment as `journal ls` shows it.
 
-    `events` is None and `problem` says why where the file cannot tell.
+    Attributes:
+        first: its first offset.
+        end: the first offset after it.
+        events: how many it holds; None where the file cannot tell, `problem` says why then.
+        bytes: its size on disk.
+        oldest_time: when its first event was received.
+        newest_time: when its last event was received.
+        thinned: whether it holds only what some sink still waits for.
+        problem: what is wrong with it.
     """
 
     first: int
+    end: int
     events: int | None
     bytes: int
     oldest_time: int | None
     newest_time: int | None
+    thinned: bool = False
     problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SinkSummary:
-    """One sink as `journal ls` shows it."""
+    """One sink as `journal ls` shows it: its lanes and accounts by table."""
 
     sink: str
-    cursor: int
+    lanes: Mapping[str, Lane]
     accounts: Sequence[Account]
     dead_letters: int
 
@@ -222,24 +237,3 @@ class Overview:
     head: int
     segments: Sequence[SegmentSummary]
     sinks: Sequence[SinkSummary]
-
-
-@dataclass(frozen=True, slots=True)
-class SealedSegment:
-    """What the writer remembers of a segment that is complete.
-
-    Attributes:
-        first: its first offset.
-        end: the first offset of the segment after it.
-        bytes: its size on disk.
-        oldest_time: when its first event was received, None if that cannot be read.
-        newest_time: when its last event was received, None if that cannot be read.
-        totals: events of each table before this segment, since the journal began.
-    """
-
-    first: int
-    end: int
-    bytes: int
-    oldest_time: int | None = None
-    newest_time: int | None = None
-    totals: Mapping[str, int] = field(default_factory=dict)

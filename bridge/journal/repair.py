@@ -2,7 +2,8 @@
 
 Nothing found damaged keeps a journal from opening. What can be read stays readable; what
 cannot is a span between two segments. If the newest segment is not whole, a new one starts
-so far on that no offset is given twice.
+so far on that no offset is given twice. What cannot be read just now is no damage: opening
+fails then, with nothing changed.
 """
 
 from __future__ import annotations
@@ -15,34 +16,40 @@ from pathlib import Path
 
 import structlog
 
+from bridge.errors import JournalDiskError
 from bridge.journal.database import connect_writer, is_damage
 from bridge.journal.layout import (
     FORMAT,
     SPAN,
+    Place,
+    Spans,
     database_bytes,
     has_wal,
-    list_segments,
+    list_files,
     move_database,
     newer_format,
+    place_path,
+    places_of,
     remove_database,
     remove_leftovers,
     require_writable,
     segment_path,
-    unwritable,
 )
 from bridge.journal.lock import JournalLock, noted_head
-from bridge.journal.records import Damage, SealedSegment
+from bridge.journal.records import Damage
+from bridge.journal.sealed import SealedSegment, tables_of
 from bridge.journal.segment import SegmentWriter, create_segment
 from bridge.journal.segment_reader import Edge, Header, SegmentReader
 from bridge.journal.state import State
 from bridge.journal.state_repair import open_state
+from bridge.journal.troubles import Troubles, translated
 
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
 class Recovered:
-    """A journal ready to be written."""
+    """A journal ready to be written; `outdated` if its newest segment is of an older format."""
 
     state: State
     writer: SegmentWriter
@@ -51,46 +58,59 @@ class Recovered:
     totals: dict[str, int]
     marks: dict[str, str]
     damaged: list[Damage]
+    outdated: bool = False
 
 
 @dataclass(slots=True)
 class _Found:
     """One segment as it was found."""
 
-    first: int
+    place: Place
     header: Header | None = None
     edges: tuple[Edge | None, Edge | None] = (None, None)
     problem: str | None = None
     totals: dict[str, int] | None = None
 
+    @property
+    def first(self) -> int:
+        """Its first offset."""
+        return self.place.first
 
-def recover(journal: Path, lock: JournalLock, now: int) -> Recovered:
+
+def recover(journal: Path, lock: JournalLock, now: int, troubles: Troubles) -> Recovered:
     """Open a journal whose lock is held, making it first where there is none.
 
     Args:
         journal: its folder, prepared.
         lock: held.
         now: microseconds since the epoch.
+        troubles: since when which file cannot be read, also by former attempts.
 
     Raises:
         JournalUnavailable: written by a newer version, or not accessible to this user.
+        JournalDiskError: the disk failed; nothing was changed but for what may go anyway.
+        OSError: likewise.
     """
     remove_leftovers(journal)
-    state = open_state(journal, lock)
+    state = open_state(journal, lock, troubles)
     writer: SegmentWriter | None = None
     try:
-        found = [_examine(journal, first) for first in _kept_segments(journal, state)]
+        places = _kept_segments(journal, state)
+        found = [_examine(journal, place, troubles) for place in places]
         found = [segment for segment in found if not _is_foreign(journal, segment, state)]
         _fill_totals(journal, found)
-        damaged = [Damage(a.first, b.first - 1, a.problem) for a, b in _pairs(found) if a.problem]
-        sealed = [_sealed(journal, a, b.first) for a, b in _pairs(found)]
+        damaged = _between(found, state.thinned)
+        sealed = [_sealed(journal, a, b) for a, b in _pairs(found)]
         if found:
-            writer = _open_newest(journal, found[-1], state)
+            writer = _open_newest(journal, found[-1], state, troubles)
         if writer is not None:
-            return _recovered(journal, state, writer, sealed, damaged)
-        writer, lost = _start_behind(journal, found[-1] if found else None, state, now)
-        if found:
-            sealed.append(_sealed(journal, found[-1], writer.first))
+            return _recovered(journal, state, writer, sealed, damaged, found[-1])
+        newest = found[-1] if found else None
+        writer, lost = _start_behind(journal, newest, state, now)
+        if newest is not None:
+            end = newest.place.end if newest.place.thin else writer.first
+            newest.place = newest.place._replace(end=end)
+            sealed.append(_sealed(journal, newest, None))
         if lost is not None:
             damaged.append(lost)
         return _recovered(journal, state, writer, sealed, damaged)
@@ -101,34 +121,41 @@ def recover(journal: Path, lock: JournalLock, now: int) -> Recovered:
         raise
 
 
-def _kept_segments(journal: Path, state: State) -> list[int]:
-    """List the segments, after deleting those that were pruned before a power cut."""
-    firsts = list_segments(journal)
-    while len(firsts) > 1 and firsts[1] <= state.oldest:
-        remove_database(segment_path(journal, firsts.pop(0)))
-    return firsts
+def _kept_segments(journal: Path, state: State) -> list[Place]:
+    """List the segments, after deleting those that went, or never came, before a crash."""
+    files = list_files(journal)
+    places = places_of(files, state.thinned)
+    kept = {(place.first, place.end if place.thin else None) for place in places}
+    for first, end in files:
+        if (first, end) not in kept:
+            remove_database(segment_path(journal, first, end))
+    return places
 
 
-def _examine(journal: Path, first: int) -> _Found:
-    path = segment_path(journal, first)
+def _between(found: list[_Found], thinned: Spans) -> list[Damage]:
+    """Return the spans that are lost because a segment cannot be read."""
+    return [
+        Damage(segment.first, segment.place.end - 1, segment.problem)
+        for segment in found[:-1]
+        if segment.problem and segment.place.end is not None
+    ]
+
+
+def _examine(journal: Path, place: Place, troubles: Troubles) -> _Found:
+    path = place_path(journal, place)
     require_writable(journal, path)
-    found = _Found(first)
+    found = _Found(place)
     try:
-        segment = SegmentReader(journal, first, sealed=False)
-    except sqlite3.Error as error:
-        if not is_damage(error):
-            raise unwritable(journal, path, str(error)) from error
-        found.problem = str(error)
-        return found
-    try:
-        found.header = segment.header()
-        found.edges = segment.edges()
-    except (sqlite3.Error, ValueError) as error:
-        if isinstance(error, sqlite3.Error) and not is_damage(error):
-            raise unwritable(journal, path, str(error)) from error
-        found.problem = str(error)
-    finally:
-        segment.close()
+        segment = SegmentReader(journal, place, sealed=False)
+        try:
+            found.header = segment.header()
+            found.edges = segment.edges()
+        finally:
+            segment.close()
+    except (sqlite3.Error, ValueError, OSError) as error:
+        found.problem = _problem(error, journal, path, troubles)
+    else:
+        troubles.over(path.name)
     if found.header is not None:
         if found.header.format > FORMAT:
             raise newer_format(journal, found.header.format)
@@ -136,10 +163,22 @@ def _examine(journal: Path, first: int) -> _Found:
     return found
 
 
+def _problem(
+    error: sqlite3.Error | ValueError | OSError, journal: Path, path: Path, troubles: Troubles
+) -> str:
+    """Return what is wrong with a file, unless it is only out of reach and not for long."""
+    if isinstance(error, ValueError) or (isinstance(error, sqlite3.Error) and is_damage(error)):
+        return str(error)
+    failed = translated(error, journal, path)
+    if isinstance(failed, JournalDiskError) and troubles.lasts(path.name):
+        return str(error)
+    raise failed from error
+
+
 def _is_foreign(journal: Path, found: _Found, state: State) -> bool:
     if found.header is None or found.header.journal_id == state.journal_id:
         return False
-    path = segment_path(journal, found.first)
+    path = place_path(journal, found.place)
     target = path.with_suffix(".foreign")
     move_database(path, target)
     _log.error(
@@ -155,40 +194,56 @@ def _fill_totals(journal: Path, found: list[_Found]) -> None:
     """Work out totals that a damaged header does not tell, from the segments around it."""
     for before, segment in _pairs(found):
         if segment.totals is None and before.totals is not None:
-            segment.totals = _sum(before.totals, _sums(journal, before.first, segment.first))
+            segment.totals = _sum(before.totals, _sums(journal, before.place, segment.first))
     for segment, after in reversed(list(_pairs(found))):
         if segment.totals is None and after.totals is not None:
-            own = _sums(journal, segment.first, after.first)
+            own = _sums(journal, segment.place, after.first)
             segment.totals = {
                 table: max(0, events - own.get(table, 0)) for table, events in after.totals.items()
             }
 
 
-def _sums(journal: Path, first: int, before: int) -> dict[str, int]:
+def _sums(journal: Path, place: Place, before: int) -> dict[str, int]:
+    """Return the events of each table in a segment, as far as it is sound.
+
+    Raises:
+        JournalDiskError: it cannot be read just now.
+    """
     try:
-        segment = SegmentReader(journal, first, sealed=False)
-    except sqlite3.Error:
-        return {}
-    try:
-        return segment.sums(before)
-    except sqlite3.Error:
-        return {}
-    finally:
-        segment.close()
+        segment = SegmentReader(journal, place, sealed=False)
+        try:
+            return segment.sums(before)
+        finally:
+            segment.close()
+    except (sqlite3.Error, OSError) as error:
+        if isinstance(error, sqlite3.Error) and is_damage(error):
+            return {}
+        raise translated(error, journal, place_path(journal, place)) from error
 
 
-def _sealed(journal: Path, found: _Found, end: int) -> SealedSegment:
-    path = segment_path(journal, found.first)
+def _sealed(journal: Path, found: _Found, after: _Found | None) -> SealedSegment:
+    place, path = found.place, place_path(journal, found.place)
+    assert place.end is not None
     if has_wal(path):
         _empty_log(path)
     oldest, newest = found.edges
+    totals = found.totals or {}
+    if after is not None and after.first == place.end and after.totals is not None:
+        ends: Mapping[str, int] = after.totals
+    else:
+        ends = totals if found.problem else _sum(totals, _sums(journal, place, place.end))
+    kept = found.header.kept if found.header is not None else None
+    if place.thin and kept is None:
+        # It cannot tell what it holds: it may be anything.
+        kept = dict.fromkeys(ends, place.end)
     return SealedSegment(
-        found.first,
-        end,
+        place._replace(tables=None if found.problem else tables_of(totals, ends, kept)),
         database_bytes(path),
         None if oldest is None else oldest.time,
         None if newest is None else newest.time,
-        found.totals or {},
+        totals,
+        ends,
+        kept,
     )
 
 
@@ -206,29 +261,32 @@ def _empty_log(path: Path) -> None:
         connection.close()
 
 
-def _open_newest(journal: Path, found: _Found, state: State) -> SegmentWriter | None:
+def _open_newest(
+    journal: Path, found: _Found, state: State, troubles: Troubles
+) -> SegmentWriter | None:
     """Open the newest segment to append to it, None (and the problem noted) if it is not whole."""
-    if found.problem is not None or found.header is None:
+    if found.problem is not None or found.header is None or found.place.thin:
         return None
+    path = place_path(journal, found.place)
+    writer: SegmentWriter | None = None
     try:
         writer = SegmentWriter(
             journal, found.first, created=found.header.created, totals=found.totals or {}
         )
-    except sqlite3.Error as error:
-        if not is_damage(error):
-            path = segment_path(journal, found.first)
-            raise unwritable(journal, path, str(error)) from error
-        found.problem = str(error)
+        found.problem = writer.problem()
+    except (sqlite3.Error, OSError) as error:
+        if writer is not None:
+            writer.seal()
+        found.problem = _problem(error, journal, path, troubles)
         return None
     oldest, newest = found.edges
     head = found.first if newest is None else newest.end
     known = max(noted_head(journal), state.furthest())
-    found.problem = writer.problem()
     if found.problem is None and found.header.totals is None:
         found.problem = "the totals of the segment are damaged"
     if found.problem is None and known > head:
         found.problem = f"offsets {head} to {known - 1} were written and are missing"
-    if found.problem is None and sum(_sums(journal, found.first, head).values()) != (
+    if found.problem is None and sum(_sums(journal, found.place, head).values()) != (
         head - found.first
     ):
         found.problem = "entries are missing"
@@ -244,17 +302,19 @@ def _start_behind(
     journal: Path, damaged: _Found | None, state: State, now: int
 ) -> tuple[SegmentWriter, Damage | None]:
     """Start a segment where no offset can have been used: behind a damaged one, or at 0."""
-    known = max(noted_head(journal), state.furthest(), state.oldest)
+    known = max(noted_head(journal), state.furthest(), state.pruned_to)
     first, totals, marks, lost = 0, dict[str, int](), dict[str, str](), None
     if damaged is not None:
         known = max(known, damaged.first, _end(damaged))
-        totals = _sum(damaged.totals or {}, _sums(journal, damaged.first, known))
-        marks = _marks(journal, damaged.first)
-    if damaged is not None or known > 0:
+        totals = _sum(damaged.totals or {}, _sums(journal, damaged.place, known))
+        marks = _marks(journal, state, damaged.first)
+    if damaged is not None and damaged.problem is None and known == damaged.place.end:
+        first = known  # a thinned segment is the newest: nothing is lost behind it
+    elif damaged is not None or known > 0:
         first = known + SPAN
         cause = damaged.problem if damaged is not None else None
         lost = Damage(
-            damaged.first if damaged is not None else state.oldest,
+            damaged.first if damaged is not None else state.pruned_to,
             first - 1,
             cause or "the segment is missing",
         )
@@ -270,26 +330,28 @@ def _start_behind(
         create_segment(journal, first, state.journal_id, now, totals, marks)
         return SegmentWriter(journal, first, created=now, totals=totals), lost
     except (sqlite3.Error, OSError) as error:
-        raise unwritable(journal, segment_path(journal, first), str(error)) from error
+        raise translated(error, journal, segment_path(journal, first)) from error
 
 
 def _end(found: _Found) -> int:
     newest = found.edges[1]
-    return found.first if newest is None else newest.end
+    end = found.first if newest is None else newest.end
+    return max(end, found.place.end or 0)
 
 
-def _marks(journal: Path, first: int) -> dict[str, str]:
-    for number in reversed([known for known in list_segments(journal) if known <= first]):
+def _marks(journal: Path, state: State, first: int) -> dict[str, str]:
+    places = places_of(list_files(journal), state.thinned)
+    for place in reversed([known for known in places if known.first <= first and not known.thin]):
         try:
-            segment = SegmentReader(journal, number, sealed=False)
-        except sqlite3.Error:
-            continue
-        try:
-            marks = segment.marks()
-        except sqlite3.Error:
-            continue
-        finally:
-            segment.close()
+            segment = SegmentReader(journal, place, sealed=False)
+            try:
+                marks = segment.marks()
+            finally:
+                segment.close()
+        except (sqlite3.Error, OSError) as error:
+            if isinstance(error, sqlite3.Error) and is_damage(error):
+                continue
+            raise translated(error, journal, place_path(journal, place)) from error
         if marks:
             return marks
     return {}
@@ -301,17 +363,21 @@ def _recovered(
     writer: SegmentWriter,
     sealed: list[SealedSegment],
     damaged: list[Damage],
+    newest: _Found | None = None,
 ) -> Recovered:
-    with_newest = SegmentReader(journal, writer.first, sealed=False)
+    with_newest = SegmentReader(journal, Place(writer.first, None), sealed=False)
     try:
         _, last = with_newest.edges()
         marks = with_newest.marks()
         head = writer.first if last is None else last.end
         totals = _sum(writer.totals, with_newest.sums(head))
+    except sqlite3.Error as error:
+        raise translated(error, journal, writer.path) from error
     finally:
         with_newest.close()
     totals = _largest(totals, state.settled_totals())
-    return Recovered(state, writer, sealed, head, totals, marks, damaged)
+    old = newest is not None and newest.header is not None and newest.header.format < FORMAT
+    return Recovered(state, writer, sealed, head, totals, marks, damaged, outdated=old)
 
 
 def _pairs(found: list[_Found]) -> Iterator[tuple[_Found, _Found]]:

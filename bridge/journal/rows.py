@@ -14,15 +14,26 @@ from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 from zlib import crc32
 
-from bridge.events import Alter, Column, Count, Drop, Entry, Gap, Rows, Schema, Undecodable
-from bridge.journal.records import Records, Stored, StoredEntry
+from bridge.events import (
+    Alter,
+    Block,
+    Column,
+    Count,
+    Drop,
+    Entry,
+    Gap,
+    ReadCause,
+    Rows,
+    Schema,
+    Times,
+    Undecodable,
+)
+from bridge.journal.blocks import MAX_PAYLOAD, MAX_RUNS, join, split
+from bridge.journal.records import StoredEntry
 
-# Above this size a notification is stored as several entries, and small ones are not joined:
-# a reader's page, and the damage that one bad page does, stay small.
-MAX_PAYLOAD = 2**20
-MAX_PARTS = 1024
 _ROW_BYTES = 64
 _COLUMNS_BITS = 0x7FFFFFFF
+_CAUSES: dict[str, ReadCause] = {"gap": "gap", "snapshot": "snapshot", "update": "update"}
 
 
 class Draft(NamedTuple):
@@ -47,75 +58,86 @@ class Origin(NamedTuple):
 
 
 def drafts_of(entries: Iterable[Entry]) -> list[Draft]:
-    """Turn entries into rows to be: small notifications of one origin joined, large ones split.
+    """Turn entries into rows to be, grouped by table, each table's in their order.
 
-    Entries without events are left out.
+    Blocks of one origin that follow each other are joined, large ones split; entries without
+    events are left out.
     """
-    drafts: list[Draft] = []
-    bundle: _Bundle | None = None
+    tables: dict[str, list[Draft]] = {}
+    joined: dict[str, _Joined] = {}
     for entry in entries:
-        if not isinstance(entry, Rows):
-            if bundle is not None:
-                drafts.append(bundle.draft())
-                bundle = None
+        drafts = tables.setdefault(entry.table, [])
+        open_now = joined.get(entry.table)
+        if isinstance(entry, Block):
+            if open_now is None or not open_now.takes(entry):
+                if open_now is not None:
+                    drafts += open_now.drafts()
+                open_now = joined[entry.table] = _Joined()
+            open_now.add(entry)
+        elif isinstance(entry, Rows):
+            raise TypeError("the journal stores blocks")
+        else:
+            if open_now is not None:
+                drafts += joined.pop(entry.table).drafts()
             drafts.append(_draft(entry))
-            continue
-        for frames, size in _split(entry.frames):
-            if bundle is not None and not bundle.takes(entry, size):
-                drafts.append(bundle.draft())
-                bundle = None
-            if bundle is None:
-                bundle = _Bundle(entry)
-            bundle.add(frames, size, entry.time)
-    if bundle is not None:
-        drafts.append(bundle.draft())
-    return drafts
+    for table, open_now in joined.items():
+        tables[table] += open_now.drafts()
+    return [draft for drafts in tables.values() for draft in drafts]
 
 
-class _Bundle:
-    """Notifications that follow each other and share all but their time: one row for all.
+class _Joined:
+    """Blocks that become one row: it costs as much as many records."""
 
-    A row costs as much as a hundred small records, to write and to read. The parts keep their
-    own times: `detail` says where each ends.
-    """
-
-    def __init__(self, rows: Rows) -> None:
-        self._rows = rows
-        self._frames: list[bytes] = []
-        self._parts: list[tuple[int, int, int]] = []
+    def __init__(self) -> None:
+        self._blocks: list[Block] = []
         self._bytes = 0
+        self._runs = 0
 
-    def takes(self, rows: Rows, size: int) -> bool:
-        """Whether frames of these rows may join, `size` bytes together."""
-        mine = self._rows
+    def takes(self, block: Block) -> bool:
+        """Whether a block may join."""
+        if not self._blocks:
+            return True
+        first = self._blocks[0]
         return (
-            len(self._parts) < MAX_PARTS
-            and rows.schema is mine.schema
-            and rows.table == mine.table
-            and rows.cluster == mine.cluster
-            and rows.type == mine.type
-            and self._bytes + size <= MAX_PAYLOAD
+            block.schema is first.schema
+            and block.type == first.type
+            and block.cluster == first.cluster
+            and block.cause == first.cause
+            and self._bytes + len(block.payload) <= MAX_PAYLOAD
+            and self._runs + len(block.times) <= MAX_RUNS
         )
 
-    def add(self, frames: Sequence[bytes], size: int, time: int) -> None:
-        """Join the frames of one notification, `size` bytes together."""
-        self._frames.extend(frames)
-        self._parts.append((len(frames), time, size))
-        self._bytes += size
+    def add(self, block: Block) -> None:
+        """Let a block join; one without records is passed over."""
+        if block.count:
+            self._blocks.append(block)
+            self._bytes += len(block.payload)
+            self._runs += len(block.times)
 
-    def draft(self) -> Draft:
-        """Return the row for all of them."""
-        rows = self._rows
-        return Draft(
-            len(self._frames),
-            rows.type,
-            self._parts[0][1],
-            rows.table,
-            rows.cluster,
-            rows.schema,
-            None if len(self._parts) == 1 else _json(self._parts),
-            b"".join(self._frames),
-        )
+    def drafts(self) -> Iterator[Draft]:
+        """Return the row for all of them, or the rows that a large block needs."""
+        if self._blocks:
+            yield from map(draft_of_block, split(join(self._blocks)))
+
+
+def draft_of_block(block: Block) -> Draft:
+    """Turn a block into the row to be."""
+    times: Times | None = block.times if len(block.times) > 1 else None
+    detail: str | None = None
+    if block.type == "read":
+        detail = _json({"cause": block.cause or "gap", "times": times})
+    elif times is not None:
+        detail = _json(times)
+    return Draft(
+        block.count,
+        block.type,
+        block.times[0][1],
+        block.table,
+        block.cluster,
+        block.schema,
+        detail,
+        block.payload,
+    )
 
 
 def draft_bytes(drafts: Sequence[Draft]) -> int:
@@ -123,20 +145,9 @@ def draft_bytes(drafts: Sequence[Draft]) -> int:
     return sum(len(draft.payload or b"") + len(draft.detail or "") + _ROW_BYTES for draft in drafts)
 
 
-def _split(frames: Sequence[bytes]) -> Iterator[tuple[Sequence[bytes], int]]:
-    """Give the frames, cut where they are too large for one row, each part with its bytes."""
-    total = sum(map(len, frames))
-    if total <= MAX_PAYLOAD:
-        if frames:
-            yield frames, total
-        return
-    start = size = 0
-    for index, frame in enumerate(frames):
-        if index > start and size + len(frame) > MAX_PAYLOAD:
-            yield frames[start:index], size
-            start, size = index, 0
-        size += len(frame)
-    yield frames[start:], size
+def draft_of(entry: StoredEntry) -> Draft:
+    """Turn an entry that was read back into the row to be."""
+    return draft_of_block(entry) if isinstance(entry, Block) else _draft(entry)
 
 
 def _draft(entry: Count | Alter | Drop | Gap | Undecodable) -> Draft:
@@ -162,58 +173,23 @@ def _draft(entry: Count | Alter | Drop | Gap | Undecodable) -> Draft:
     return Draft(1, kind, entry.time, entry.table, entry.cluster, None, detail, payload)
 
 
-def stored_entries(
-    offset: int,
+def stored_entry(
     count: int,
     kind: str,
     time: int,
     origin: Origin,
     detail: str | None,
     payload: bytes | None,
-) -> list[Stored]:
-    """Build the entries that a row holds.
+) -> StoredEntry:
+    """Build the entry that a row holds.
 
     Raises:
-        ValueError, KeyError, TypeError: the row was not written by this version.
+        ValueError, KeyError, TypeError: the row was not written by this version or an older one.
     """
+    table, cluster, schema = origin
     match kind:
         case "insert" | "read":
-            return _records(offset, count, kind, time, origin, detail, payload)
-        case _:
-            return [Stored(offset, count, _entry(kind, time, origin, detail, payload))]
-
-
-def _records(
-    offset: int,
-    count: int,
-    kind: Literal["insert", "read"],
-    time: int,
-    origin: Origin,
-    detail: str | None,
-    payload: bytes | None,
-) -> list[Stored]:
-    table, cluster, schema = origin
-    if schema is None or payload is None:
-        raise ValueError("records without a schema or a payload")
-    if detail is None:
-        return [Stored(offset, count, Records(table, cluster, time, kind, schema, payload, count))]
-    stored: list[Stored] = []
-    end, begin, last = offset + count, 0, len(payload)
-    for events, received, size in json.loads(detail):
-        part = payload[begin : begin + size]
-        entry = Records(table, cluster, received, kind, schema, part, events)
-        stored.append(Stored(offset, events, entry))
-        offset, begin = offset + events, begin + size
-    if offset != end or begin != last:
-        raise ValueError("the parts of an entry do not add up")
-    return stored
-
-
-def _entry(
-    kind: str, time: int, origin: Origin, detail: str | None, payload: bytes | None
-) -> StoredEntry:
-    table, cluster, _ = origin
-    match kind:
+            return _block(count, kind, time, origin, detail, payload)
         case "update" | "delete":
             return Count(table, cluster, time, kind, json.loads(detail or "")["count"])
         case "alter":
@@ -228,6 +204,32 @@ def _entry(
             return Undecodable(table, cluster, time, payload or b"", detail or "")
         case _:
             raise ValueError(f"unknown kind of entry {kind!r}")
+
+
+def _block(
+    count: int,
+    kind: Literal["insert", "read"],
+    time: int,
+    origin: Origin,
+    detail: str | None,
+    payload: bytes | None,
+) -> Block:
+    table, cluster, schema = origin
+    if schema is None or payload is None:
+        raise ValueError("records without a schema or a payload")
+    found = None if detail is None else json.loads(detail)
+    cause: ReadCause | None = None
+    if kind == "read":
+        cause = "gap"  # what format 1 did not say
+        if isinstance(found, dict):
+            cause, found = _CAUSES[found["cause"]], found["times"]
+    times: Times = ((count, time),)
+    if found is not None:
+        # Format 1 kept the bytes of each notification as a third number.
+        times = tuple((run[0], run[1]) for run in found)
+        if sum(records for records, _ in times) != count:
+            raise ValueError("the times of a block do not add up")
+    return Block(table, cluster, kind, schema, payload, count, times, cause)
 
 
 def row_checksum(

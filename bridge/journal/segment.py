@@ -7,24 +7,31 @@ with `synchronous=FULL`: when it returns, an fsync has returned.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
 from bridge.events import Schema
-from bridge.journal.database import PAGE_SIZE, connect_writer, roll_back
+from bridge.journal.database import PAGE_SIZE, connect_writer, is_damage, roll_back
 from bridge.journal.layout import (
     FORMAT,
     building_path,
     remove_database,
     segment_path,
     segments_folder,
+    sync_file,
     sync_folder,
 )
 from bridge.journal.queries import QUERIES, SEGMENT_SCHEMA
-from bridge.journal.rows import Draft, checksum, row_checksum, schema_text, with_checksums
+from bridge.journal.rows import (
+    Draft,
+    checksum,
+    draft_bytes,
+    row_checksum,
+    schema_text,
+    with_checksums,
+)
 
 # Pages in the write-ahead log before they move to the database: each move costs two fsyncs.
 _CHECKPOINT_PAGES = 4096
@@ -63,31 +70,81 @@ def create_segment(
     """
     building = building_path(journal)
     remove_database(building)
-    meta = {
-        "journal_id": journal_id,
-        "first_offset": str(first),
-        "format": str(FORMAT),
-        "created": str(created),
-    }
     # Its own fsync below is enough: until then nobody knows the file.
     connection = connect_writer(building, synchronous="OFF")
     try:
         connection.execute(f"PRAGMA page_size={PAGE_SIZE}")
         connection.execute("PRAGMA journal_mode=WAL")
         connection.executescript(f"BEGIN;{SEGMENT_SCHEMA}")
-        connection.executemany(QUERIES["put_meta"], with_checksums(meta))
-        connection.executemany(QUERIES["put_total"], with_checksums(totals))
-        connection.executemany(QUERIES["put_mark"], with_checksums(marks))
+        put_header(connection, first, journal_id, created, totals, marks)
         connection.execute("COMMIT")
     finally:
         connection.close()
-    descriptor = os.open(building, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_file(building)
     building.replace(segment_path(journal, first))
     sync_folder(segments_folder(journal))
+
+
+def put_header(
+    connection: sqlite3.Connection,
+    first: int,
+    journal_id: str,
+    created: int,
+    totals: Mapping[str, int],
+    marks: Mapping[str, str],
+) -> None:
+    """Write what a segment says of itself; arguments as for `create_segment`."""
+    meta = {
+        "journal_id": journal_id,
+        "first_offset": str(first),
+        "format": str(FORMAT),
+        "created": str(created),
+    }
+    connection.executemany(QUERIES["put_meta"], with_checksums(meta))
+    connection.executemany(QUERIES["put_total"], with_checksums(totals))
+    connection.executemany(QUERIES["put_mark"], with_checksums(marks))
+
+
+class Origins:
+    """Numbers where entries come from, for one segment."""
+
+    def __init__(self, next_number: int = 1) -> None:
+        self._next = next_number
+        self._numbers: dict[tuple[str, str, Schema | None], int] = {}
+        # Hashing a schema costs more than the rest of a row: found by identity first. The
+        # value holds the schema, so that its identity is not given to another.
+        self._by_identity: dict[tuple[str, str, int], tuple[int, Schema | None]] = {}
+
+    def number(self, table: str, cluster: str, schema: Schema | None, new: list[OriginRow]) -> int:
+        """Return the number of an origin; one not numbered yet is added to `new`."""
+        identity = (table, cluster, id(schema))
+        known = self._by_identity.get(identity)
+        if known is not None:
+            return known[0]
+        key = (table, cluster, schema)
+        origin = self._numbers.get(key)
+        if origin is None:
+            origin, self._next = self._next, self._next + 1
+            text = None if schema is None else schema_text(schema)
+            crc = checksum(origin, table, cluster, text)
+            new.append((origin, table, cluster, text, crc))
+            self._numbers[key] = origin
+        if len(self._by_identity) >= _MOST_SCHEMAS_BY_IDENTITY:
+            self._by_identity.clear()
+        self._by_identity[identity] = origin, schema
+        return origin
+
+    def forget(self) -> None:
+        """Number all anew; those written before are written again, which does no harm."""
+        self._numbers.clear()
+        self._by_identity.clear()
+
+
+def row_of(offset: int, draft: Draft, origin: int) -> Row:
+    """Return a draft as the row at an offset."""
+    count, kind, time, _, _, _, detail, payload = draft
+    check = row_checksum(offset, count, kind, time, origin, detail, payload)
+    return offset, count, kind, time, origin, check, detail, payload
 
 
 class SegmentWriter:
@@ -100,6 +157,8 @@ class SegmentWriter:
         oldest_time: when its first event was received, None while it is empty.
         newest_time: when its last event was received, None while it is empty.
         bytes: its size once all is moved out of its write-ahead log.
+        sizes: about how many bytes each table has in it, as far as this writer wrote them.
+        measures_all: whether that is all there is.
     """
 
     def __init__(
@@ -112,14 +171,13 @@ class SegmentWriter:
         self.oldest_time: int | None = None
         self.newest_time: int | None = None
         self.bytes = 0
-        self._origins: dict[tuple[str, str, Schema | None], int] = {}
-        # Hashing a schema costs more than the rest of a row: found by identity first. The
-        # value holds the schema, so that its identity is not given to another.
-        self._by_identity: dict[tuple[str, str, int], tuple[int, Schema | None]] = {}
+        self.sizes: dict[str, int] = {}
         self._connection = connect_writer(self.path, synchronous="FULL")
         try:
             self._connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
-            self._next_origin = 1 + self._scalar("SELECT coalesce(max(origin_id), 0) FROM origins")
+            last = self._scalar("SELECT coalesce(max(origin_id), 0) FROM origins")
+            self._origins = Origins(last + 1)
+            self.measures_all = last == 0
             self.bytes = self._measured()
         except BaseException:
             self._connection.close()
@@ -134,10 +192,16 @@ class SegmentWriter:
         return self.oldest_time is None
 
     def problem(self) -> str | None:
-        """Walk the whole file; return what is wrong with it, None if nothing is."""
+        """Walk the whole file; return what is wrong with it, None if nothing is.
+
+        Raises:
+            sqlite3.Error: it could not be read, whatever it holds.
+        """
         try:
             found = str(self._connection.execute("PRAGMA quick_check(1)").fetchone()[0])
         except sqlite3.Error as error:
+            if not is_damage(error):
+                raise
             return str(error)
         return None if found == "ok" else found
 
@@ -152,11 +216,10 @@ class SegmentWriter:
         """
         new_origins: list[OriginRow] = []
         rows: list[Row] = []
-        for count, kind, time, table, cluster, schema, detail, payload in drafts:
-            origin = self._origin(table, cluster, schema, new_origins)
-            check = row_checksum(head, count, kind, time, origin, detail, payload)
-            rows.append((head, count, kind, time, origin, check, detail, payload))
-            head += count
+        for draft in drafts:
+            origin = self._origins.number(draft.table, draft.cluster, draft.schema, new_origins)
+            rows.append(row_of(head, draft, origin))
+            head += draft.events
         connection = self._connection
         try:
             connection.execute("BEGIN IMMEDIATE")
@@ -165,17 +228,20 @@ class SegmentWriter:
             self._put_entries(rows)
             if marks:
                 connection.executemany(QUERIES["put_mark"], with_checksums(marks))
-            size = self._measured()  # inside the transaction, where it takes no lock of its own
+            pages = self._measured()  # inside the transaction, where it takes no lock of its own
             connection.execute("COMMIT")
         except BaseException:
             roll_back(connection)
             if new_origins:
-                self._forget_origins()
+                self._origins.forget()
             raise
         if drafts:
             self.oldest_time = drafts[0].time if self.oldest_time is None else self.oldest_time
-            self.newest_time = drafts[-1].time
-        self.bytes = size
+            self.newest_time = max(draft.time for draft in drafts)
+        for draft in drafts:
+            size = self.sizes.get(draft.table, 0) + draft_bytes((draft,))
+            self.sizes[draft.table] = size
+        self.bytes = pages
         return head
 
     def seal(self) -> None:
@@ -195,31 +261,6 @@ class SegmentWriter:
             values = chain.from_iterable(rows[start : start + _ROWS_AT_ONCE])
             self._connection.execute(_PUT_ENTRIES, tuple(values))
         self._connection.executemany(QUERIES["put_entry"], rows[whole:])
-
-    def _origin(
-        self, table: str, cluster: str, schema: Schema | None, new_origins: list[OriginRow]
-    ) -> int:
-        identity = (table, cluster, id(schema))
-        known = self._by_identity.get(identity)
-        if known is not None:
-            return known[0]
-        key = (table, cluster, schema)
-        origin = self._origins.get(key)
-        if origin is None:
-            origin, self._next_origin = self._next_origin, self._next_origin + 1
-            text = None if schema is None else schema_text(schema)
-            crc = checksum(origin, table, cluster, text)
-            new_origins.append((origin, table, cluster, text, crc))
-            self._origins[key] = origin
-        if len(self._by_identity) >= _MOST_SCHEMAS_BY_IDENTITY:
-            self._by_identity.clear()
-        self._by_identity[identity] = origin, schema
-        return origin
-
-    def _forget_origins(self) -> None:
-        # Those written before are written once more under new numbers, which does no harm.
-        self._origins.clear()
-        self._by_identity.clear()
 
     def _measured(self) -> int:
         return self._scalar("PRAGMA page_count") * PAGE_SIZE

@@ -1,7 +1,8 @@
 -- One segment: the entries from its first offset on, and all it takes to read them alone.
 -- Every row carries a checksum, because SQLite has none in its database file.
 
--- What the segment is: journal_id, first_offset, format, created. Never changed.
+-- What the segment is: journal_id, first_offset, format, created; and end where it is thinned:
+-- it holds what some lane waited for out of all up to there. Never changed.
 CREATE TABLE meta (
     name  TEXT PRIMARY KEY,
     value TEXT NOT NULL,
@@ -12,6 +13,13 @@ CREATE TABLE meta (
 CREATE TABLE totals (
     table_name TEXT PRIMARY KEY,
     events     INTEGER NOT NULL,
+    crc        INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- Of a thinned segment: the offset behind each table's last entry. Never changed.
+CREATE TABLE kept (
+    table_name TEXT PRIMARY KEY,
+    upto       INTEGER NOT NULL,
     crc        INTEGER NOT NULL
 ) WITHOUT ROWID;
 
@@ -26,8 +34,8 @@ CREATE TABLE origins (
 
 -- The entries. checksum: the upper half covers the columns, the lower half the payload, so
 -- that an entry can be trusted or skipped without its payload. payload stands last: it may go on
--- for pages that are skipped then. detail is JSON, or the reason of an undecodable frame. Small
--- notifications of one origin share a row: detail is [[records, time, bytes], ...] then.
+-- for pages that are skipped then. detail is JSON, or the reason of an undecodable frame; of a
+-- block whose records came at several times it is [[records, time], ...].
 CREATE TABLE entries (
     "offset"  INTEGER PRIMARY KEY,
     count     INTEGER NOT NULL,

@@ -2,32 +2,33 @@
 
 Entries follow each other without a hole, so a hole, whatever its cause (a page SQLite cannot
 read, a row whose checksum is wrong, a row that is gone), shows as an offset that is not the
-one expected. The reader notes the hole as damage and goes on behind it.
+one expected. The reader notes the hole as damage and goes on behind it. In a thinned segment
+holes are as it should be, and only what cannot be read is damage.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 from zlib import crc32
 
-from bridge.events import Undecodable
+from bridge.events import Block, Undecodable
 from bridge.journal.database import connect_reader, is_damage
-from bridge.journal.layout import segment_path
+from bridge.journal.layout import Place, place_path
 from bridge.journal.probe import first_readable
 from bridge.journal.queries import QUERIES
-from bridge.journal.records import Damage, Page, Records, Stored
+from bridge.journal.records import Damage, Page, Stored, StoredEntry
 from bridge.journal.rows import (
     Origin,
     checksum,
     columns_checksum,
     parse_schema_text,
-    stored_entries,
+    stored_entry,
 )
 
 _MISSING = "entries are missing"
@@ -35,12 +36,22 @@ _MISSING = "entries are missing"
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a segment says of itself; `totals` is None where they cannot be trusted."""
+    """What a segment says of itself.
+
+    Attributes:
+        journal_id: whose it is.
+        format: of what it holds.
+        created: microseconds since the epoch.
+        totals: events of each table before it, None where they cannot be trusted.
+        kept: of a thinned one, the offset behind each table's last entry; None where that cannot
+            be trusted, or of a whole one.
+    """
 
     journal_id: str
     format: int
     created: int
     totals: Mapping[str, int] | None
+    kept: Mapping[str, int] | None = None
 
 
 class Edge(NamedTuple):
@@ -59,6 +70,7 @@ class _Scan:
     damaged: list[Damage]
     start: int
     position: int
+    thin: bool
     bytes: int = 0
     trouble: str | None = None
     full: bool = False
@@ -69,21 +81,30 @@ class SegmentReader:
 
     Args:
         journal: the journal's folder.
-        first: the segment's first offset.
+        place: which segment.
         sealed: whether a later segment exists, so that nobody writes this one.
+        is_bad: whether an error means damage; for a disk that goes on failing, more does.
 
     Raises:
         sqlite3.Error: the file cannot be opened; `is_damage` tells why.
     """
 
-    def __init__(self, journal: Path, first: int, *, sealed: bool) -> None:
-        self.first = first
-        self.path = segment_path(journal, first)
+    def __init__(
+        self,
+        journal: Path,
+        place: Place,
+        *,
+        sealed: bool,
+        is_bad: Callable[[sqlite3.Error], bool] = is_damage,
+    ) -> None:
+        self.place = place
+        self.path = place_path(journal, place)
+        self._is_bad = is_bad
         self._connection = connect_reader(self.path, sealed=sealed)
         self._inode = self._inode_now()
         self._origins: dict[int, Origin] = {}
         self._last_origin = 0
-        self._next_entry = first  # an offset at which an entry begins, if there is one
+        self._next_entry = place.first  # an offset at which an entry begins, if there is one
 
     def __repr__(self) -> str:
         return f"<SegmentReader of {self.path.name}>"
@@ -100,7 +121,7 @@ class SegmentReader:
     def _inode_now(self) -> int:
         try:
             return self.path.stat().st_ino
-        except OSError:
+        except FileNotFoundError:
             return -1
 
     def header(self) -> Header:
@@ -113,15 +134,22 @@ class SegmentReader:
         meta = _verified(self._all("get_meta"))
         if not meta.keys() >= {"journal_id", "first_offset", "format", "created"}:
             raise ValueError("the header of the segment is damaged")
-        if int(meta["first_offset"]) != self.first:
+        if int(meta["first_offset"]) != self.place.first:
             raise ValueError(f"the file holds the segment of offset {meta['first_offset']}")
-        return Header(meta["journal_id"], int(meta["format"]), int(meta["created"]), self._totals())
+        kept = self._table("get_kept") if self.place.thin else None
+        return Header(
+            meta["journal_id"],
+            int(meta["format"]),
+            int(meta["created"]),
+            self._table("get_totals"),
+            kept,
+        )
 
-    def _totals(self) -> Mapping[str, int] | None:
+    def _table(self, query: str) -> Mapping[str, int] | None:
         try:
-            rows = self._all("get_totals")
+            rows = self._all(query)
         except sqlite3.Error as error:
-            if not is_damage(error):
+            if not self._is_bad(error):
                 raise
             return None
         return _verified(rows) if all(checksum(*row[:2]) == row[2] for row in rows) else None
@@ -131,7 +159,7 @@ class SegmentReader:
         try:
             return _verified(self._all("get_marks"))
         except sqlite3.Error as error:
-            if not is_damage(error):
+            if not self._is_bad(error):
                 raise
             return {}
 
@@ -164,13 +192,28 @@ class SegmentReader:
                 rows = self._connection.execute(QUERIES["sum_events"], {"before": before})
                 return self._by_table(rows.fetchall())
         except (sqlite3.Error, TypeError) as error:
-            if isinstance(error, sqlite3.Error) and not is_damage(error):
+            if isinstance(error, sqlite3.Error) and not self._is_bad(error):
                 raise
         return self._readable_sums(before)
 
+    def sizes(self) -> dict[str, int]:
+        """Return about how many bytes each table has in it, as far as they can be read.
+
+        Raises:
+            sqlite3.Error: for passing reasons only.
+        """
+        try:
+            with self._snapshot():
+                self._load_origins()
+                return self._by_table(self._all("sum_bytes"))
+        except (sqlite3.Error, TypeError) as error:
+            if isinstance(error, sqlite3.Error) and not self._is_bad(error):
+                raise
+        return {}
+
     def _readable_sums(self, before: int) -> dict[str, int]:
         sums: dict[str, int] = {}
-        position = self.first
+        position = self.place.first
         while position < before:
             page = self.read(position, before, sealed=True)
             for offset, count, entry in page.entries:
@@ -210,7 +253,7 @@ class SegmentReader:
         Raises:
             sqlite3.Error: for passing reasons only; damage is part of the page.
         """
-        scan = _Scan([], [], start, start)
+        scan = _Scan([], [], start, start, self.place.thin)
         try:
             if not self._origins:
                 self._load_origins()
@@ -218,7 +261,7 @@ class SegmentReader:
             while at is not None and not scan.full:
                 at = self._walk(scan, at, limit, sealed, tables, max_bytes, max_entries)
         except sqlite3.Error as error:
-            if not is_damage(error):
+            if not self._is_bad(error):
                 raise
             scan.trouble = str(error)
         if not scan.full and scan.position < limit and (sealed or scan.trouble):
@@ -252,10 +295,10 @@ class SegmentReader:
                     if scan.full:
                         return None
         except sqlite3.Error as error:
-            if not is_damage(error):
+            if not self._is_bad(error):
                 raise
             scan.trouble = str(error)
-            return first_readable(self._seek, at, limit)
+            return first_readable(self._seek, at, limit, self._is_bad)
         if left > 0:
             return None
         # A page that ends here must have moved on: one of unreadable rows alone has not.
@@ -278,7 +321,7 @@ class SegmentReader:
         self._next_entry = offset + count
         if offset + count <= scan.position:
             return
-        stored: list[Stored] = []
+        entry: StoredEntry | None = None
         if tables is None or origin.table in tables:
             if (payload is not None and not isinstance(payload, bytes)) or (
                 crc32(payload or b"") != check & 0xFFFFFFFF
@@ -286,24 +329,19 @@ class SegmentReader:
                 scan.trouble = "the payload of an entry is damaged"
                 return
             try:
-                stored = stored_entries(offset, count, kind, time, origin, detail, payload)
+                entry = stored_entry(count, kind, time, origin, detail, payload)
             except (ValueError, KeyError, TypeError) as error:
                 scan.trouble = f"an entry is not understood: {error}"
                 return
         if offset > scan.position:
             _skip_to(scan, offset)
-        for entry in stored:
-            end = entry.offset + entry.count
-            if end <= scan.position:
-                continue
-            scan.entries.append(entry)
-            scan.position = end
-            if isinstance(entry.entry, Records | Undecodable):
-                scan.bytes += len(entry.entry.payload)
-            if scan.bytes >= max_bytes or len(scan.entries) >= max_entries:
-                scan.full = True
-                return
         scan.position = offset + count
+        if entry is None:
+            return
+        scan.entries.append(Stored(offset, count, entry))
+        if isinstance(entry, Block | Undecodable):
+            scan.bytes += len(entry.payload)
+        scan.full = scan.bytes >= max_bytes or len(scan.entries) >= max_entries
 
     def _origin(self, origin_id: int) -> Origin | None:
         if origin_id > self._last_origin:
@@ -327,7 +365,7 @@ class SegmentReader:
         try:
             return self._floor(start)
         except sqlite3.Error as error:
-            if not is_damage(error):
+            if not self._is_bad(error):
                 raise
             scan.trouble = str(error)
             return start
@@ -372,6 +410,9 @@ def _verified(rows: list[tuple[Any, ...]]) -> dict[str, Any]:
 
 
 def _skip_to(scan: _Scan, offset: int) -> None:
+    if scan.thin and scan.trouble is None:
+        scan.position = offset
+        return
     scan.damaged.append(Damage(scan.position, offset - 1, scan.trouble or _MISSING))
     scan.position = offset
     scan.trouble = None

@@ -1,76 +1,84 @@
-"""Writing `state.db`: where every sink stands and what became of its events.
+"""Writing `state.db`: where every lane stands and what became of its events.
 
-Cursors and counts are held in memory, so the numbers shown never wait for the disk. They are
-written through, or a little later together with others where the caller says that this will
-do. A commit is not followed by an fsync (`synchronous=NORMAL`): after a power cut a
+All of it is held in memory, so what is shown never waits for the disk. A move is written at once
+where it sets events aside or changes what waits, else together with others, `WRITE_SECONDS`
+later at most. A commit is not followed by an fsync (`synchronous=NORMAL`): after a power cut a
 cursor may stand a little further back, with the counts of that moment, and its events come
-again. Only before segments are deleted is everything forced to disk.
+again. Only before anything of a segment is deleted is everything forced to disk.
 """
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from bridge.errors import JournalError, JournalFull
-from bridge.journal.database import PAGE_SIZE, connect_writer, is_damage, is_full, roll_back
-from bridge.journal.layout import FORMAT, state_path, sync_folder
+from bridge.errors import JournalError
+from bridge.journal.database import PAGE_SIZE, connect_writer, is_full, roll_back
+from bridge.journal.lane import Boundary, LaneState
+from bridge.journal.layout import FORMAT, Spans, state_path, sync_folder
 from bridge.journal.queries import QUERIES, STATE_SCHEMA
-from bridge.journal.records import Account, DeadLetter, Settled
+from bridge.journal.records import Account, DeadLetter, Move
 from bridge.journal.rows import checksum, with_checksums
-from bridge.journal.state_reader import load_cursors, load_meta, load_tallies
-from bridge.journal.tally import Boundary, Tally, settle
+from bridge.journal.state_reader import load_lanes, load_meta, load_sinks, spans_of
+from bridge.journal.troubles import translated
+from bridge.journal.upgrade import upgrade_state
 
+# A crash within this time after a move means duplicates.
+WRITE_SECONDS = 0.05
 # Pages of its write-ahead log: enough to move every cursor before the log starts anew.
 _RESERVED_PAGES = 256
 
-
-@dataclass(frozen=True, slots=True)
-class SinkState:
-    """Where one sink stands."""
-
-    cursor: int
-    registered: bool = True
-    tallies: Mapping[str, Tally] = field(default_factory=dict)
+Key = tuple[str, str]
+Find = Callable[[str, int, int], Boundary | None]
 
 
 class State:
-    """The one connection that writes `state.db`; its owner guards it with a lock.
+    """The lanes, and the one connection that writes `state.db`; safe to use from all threads.
 
     Attributes:
         journal_id: 16 hex digits.
-        format: version of the layout on disk.
-        oldest: all before this offset was pruned.
+        format: version of the layout on disk, before it was upgraded.
+        version: grows with every change of a lane.
     """
 
     def __init__(self, journal: Path) -> None:
-        """Open a file that exists.
+        """Open a file that exists; one of an older format is upgraded.
 
         Raises:
             ValueError: what it holds is not what was written.
             sqlite3.Error: it cannot be read.
         """
-        self._path = state_path(journal)
-        self._connection = connect_writer(self._path, synchronous="NORMAL")
+        self._journal = journal
+        # Held while the file is written; taken before the other one.
+        self._writing = threading.Lock()
+        # Guards what is in memory; never held while anything waits.
+        self._changed = threading.Condition()
+        self._connection = connect_writer(state_path(journal), synchronous="NORMAL")
         try:
             meta = self._checked_meta()
-            self._reserve()
-            tallies = load_tallies(self._connection)
-            self._sinks = {
-                sink: SinkState(cursor, registered, tallies.get(sink, {}))
-                for sink, (cursor, registered) in load_cursors(self._connection).items()
-            }
+            self.format = int(meta["format"])
+            if self.format <= FORMAT:
+                self._reserve()
+                if self.format < FORMAT:
+                    upgrade_state(self._connection)
+                    meta = load_meta(self._connection)
+                self._registered = load_sinks(self._connection)
+                self._lanes = load_lanes(self._connection)
         except BaseException:
             self._connection.close()
             raise
-        self._written = dict(self._sinks)  # what the file holds
         self.journal_id = meta["journal_id"]
-        self.format = int(meta["format"])
-        self.oldest = int(meta["oldest"])
+        self.version = 0
+        if self.format > FORMAT:
+            return
+        self._thinned = spans_of(meta)
         self._rebuilt_at = int(meta.get("rebuilt_at", "0"))
+        self._written = dict(self._lanes)  # what the file holds
+        self._dirty: set[Key] = set()
 
     def _reserve(self) -> None:
         """Give the write-ahead log its blocks on the disk, if the disk has them."""
@@ -90,28 +98,29 @@ class State:
         if found != "ok":
             raise ValueError(str(found))
         meta = load_meta(self._connection)
-        if not meta.keys() >= {"journal_id", "format", "oldest"}:
+        if not meta.keys() >= {"journal_id", "format"}:
             raise ValueError("facts about the journal are missing")
         return meta
 
     def __repr__(self) -> str:
-        return f"<State of journal {self.journal_id}, {len(self._sinks)} sinks>"
+        return f"<State of journal {self.journal_id}, {len(self._lanes)} lanes>"
 
     @classmethod
-    def create(cls, journal: Path, journal_id: str, *, rebuilt_at: int = 0) -> State:
+    def create(
+        cls, journal: Path, journal_id: str, *, rebuilt_at: int = 0, thinned: Spans = ()
+    ) -> State:
         """Create the file; `rebuilt_at` is the head where an older one was lost.
 
         Raises:
-            sqlite3.Error: it cannot be written.
+            sqlite3.Error, OSError: it cannot be written.
         """
-        path = state_path(journal)
         meta = {
             "journal_id": journal_id,
             "format": str(FORMAT),
-            "oldest": "0",
+            "thinned": json.dumps(thinned),
             "rebuilt_at": str(rebuilt_at),
         }
-        connection = connect_writer(path, synchronous="FULL")
+        connection = connect_writer(state_path(journal), synchronous="FULL")
         try:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.executescript(f"BEGIN;{STATE_SCHEMA}")
@@ -129,199 +138,235 @@ class State:
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         self._connection.close()
 
+    @property
+    def thinned(self) -> Spans:
+        """The spans in which only what some lane waits for is kept; disjoint, ascending."""
+        return self._thinned
+
+    @property
+    def pruned_to(self) -> int:
+        """The offset behind the last one that was pruned."""
+        return self._thinned[-1][1] if self._thinned else 0
+
+    def was_lost(self, sink: str, oldest: int) -> bool:
+        """Return whether a sink may have been lost with an older file, entries of which are left."""
+        with self._changed:
+            return sink not in self._registered and oldest < self._rebuilt_at
+
     def sinks(self) -> list[str]:
         """Return the names of the registered sinks."""
-        return sorted(sink for sink, state in self._sinks.items() if state.registered)
+        with self._changed:
+            return sorted(sink for sink, registered in self._registered.items() if registered)
 
-    def cursor(self, sink: str) -> int:
-        """Return where a registered sink stands.
+    def lanes(self, sink: str) -> dict[str, LaneState]:
+        """Return the active lanes of a registered sink, by table.
 
         Raises:
             KeyError: no such sink is registered.
         """
-        state = self._sinks[sink]
-        if not state.registered:
-            raise KeyError(sink)
-        return state.cursor
+        with self._changed:
+            if not self._registered.get(sink):
+                raise KeyError(sink)
+            return {
+                table: lane
+                for (name, table), lane in self._lanes.items()
+                if name == sink and lane.active
+            }
+
+    def active(self) -> list[tuple[str, LaneState]]:
+        """Return all active lanes with their tables, of one moment."""
+        with self._changed:
+            return [(table, lane) for (_, table), lane in self._lanes.items() if lane.active]
 
     def furthest(self) -> int:
         """Return the largest cursor of all, 0 where there is none."""
-        return max((state.cursor for state in self._sinks.values()), default=0)
+        with self._changed:
+            return max((lane.cursor for lane in self._lanes.values()), default=0)
 
     def settled_totals(self) -> dict[str, int]:
         """Return the least total that each table must have had for what was settled."""
         totals: dict[str, int] = {}
-        for state in self._sinks.values():
-            for table, tally in state.tallies.items():
-                totals[table] = max(totals.get(table, 0), tally.base + tally.settled)
+        with self._changed:
+            for (_, table), lane in self._lanes.items():
+                totals[table] = max(totals.get(table, 0), lane.passed)
         return totals
 
-    def acknowledged(self, head: int) -> int:
-        """Return the offset before which every registered sink has settled all."""
-        cursors = (state.cursor for state in self._sinks.values() if state.registered)
-        return min(cursors, default=head)
-
-    def accounts(self, totals: Mapping[str, int]) -> list[Account]:
+    def accounts(self, totals_now: Callable[[], Mapping[str, int]]) -> list[Account]:
         """Return the counts of all registered sinks against the totals at the head."""
+        with self._changed:
+            totals = totals_now()
+            lanes = [
+                (key, lane) for key, lane in self._lanes.items() if self._registered.get(key[0])
+            ]
         return [
-            tally.account(sink, table, totals)
-            for sink in self.sinks()
-            for table, tally in sorted(self._sinks[sink].tallies.items())
+            lane.account(sink, table, totals.get(table, 0))
+            for (sink, table), lane in sorted(lanes, key=lambda item: item[0])
         ]
 
     def discarded(self) -> int:
         """Return how many events were discarded, for all sinks together."""
-        return sum(
-            tally.discarded for state in self._sinks.values() for tally in state.tallies.values()
-        )
+        with self._changed:
+            return sum(lane.discarded for lane in self._lanes.values())
 
     def register(
-        self,
-        sink: str,
-        tables: Collection[str],
-        *,
-        oldest: int,
-        head: Boundary,
-        totals_at: Callable[[int], Mapping[str, int]],
-    ) -> int:
-        """Create or find a sink's cursor and set which tables count for it.
+        self, sink: str, tables: Iterable[str], *, begin: Boundary, head: Boundary
+    ) -> None:
+        """Make a sink's lanes those of some tables.
 
         Args:
             sink: its name.
             tables: those routed to it.
-            oldest: the first offset still stored.
-            head: where a new sink starts, with the totals there.
-            totals_at: gives the totals at an offset that is stored.
-
-        Returns:
-            The cursor.
+            begin: where a new lane begins, with the totals there.
+            head: the totals there settle what is pending for a table that is gone.
 
         Raises:
             JournalError: it could not be written; nothing changed.
         """
-        known = self._sinks.get(sink)
-        cursor = head.offset
-        if known is not None and known.registered:
-            cursor = known.cursor
-        elif known is None and oldest < self._rebuilt_at:
-            # Its cursor may be among those lost: duplicates rather than loss.
-            cursor = oldest
-        tallies = dict(known.tallies) if known is not None else {}
-        starting = [table for table in tables if table not in tallies or not tallies[table].active]
-        totals = head.totals if cursor >= head.offset or not starting else totals_at(cursor)
-        for table in starting:
-            total, tally = totals.get(table, 0), tallies.get(table)
-            tallies[table] = Tally(cursor, total) if tally is None else tally.resume(cursor, total)
-        for table, tally in tallies.items():
-            if tally.active and table not in tables:
-                tallies[table] = tally.stop(head.offset, head.totals.get(table, 0))
-        self._commit({sink: SinkState(cursor, registered=True, tallies=tallies)})
-        return cursor
+        wanted = frozenset(tables)
+        with self._writing:
+            changed: dict[Key, LaneState] = {}
+            with self._changed:
+                known = {table: lane for (name, table), lane in self._lanes.items() if name == sink}
+            for table in wanted:
+                lane, total = known.get(table), begin.totals.get(table, 0)
+                if lane is None:
+                    changed[sink, table] = LaneState(begin.offset, total)
+                elif not lane.active:
+                    changed[sink, table] = lane.resume(begin.offset, total)
+            for table in known.keys() - wanted:
+                changed[sink, table] = known[table].stop(head.totals.get(table, 0))
+            self._replace(changed, {sink: True})
 
     def unregister(self, sink: str, head: Boundary) -> None:
-        """Discard what is pending for a sink, and let its cursor keep nothing any more.
+        """Discard what is pending for a sink, and let its lanes keep nothing any more.
 
         Raises:
             JournalError: it could not be written; nothing changed.
         """
-        known = self._sinks.get(sink)
-        if known is None or not known.registered:
-            return
-        tallies = {
-            table: tally.stop(head.offset, head.totals.get(table, 0)) if tally.active else tally
-            for table, tally in known.tallies.items()
-        }
-        self._commit({sink: SinkState(known.cursor, registered=False, tallies=tallies)})
+        with self._writing:
+            with self._changed:
+                if not self._registered.get(sink):
+                    return
+                changed = {
+                    key: lane.stop(head.totals.get(key[1], 0))
+                    for key, lane in self._lanes.items()
+                    if key[0] == sink
+                }
+            self._replace(changed, {sink: False})
 
-    def advance(
-        self,
-        sink: str,
-        to: int,
-        settled: Sequence[Settled],
-        dead_letters: Sequence[DeadLetter],
-        *,
-        boundary: Boundary | None,
-        now: int,
-        later: bool = False,
-    ) -> dict[str, int]:
-        """Move a cursor, count what became of the events, and set some aside, all in one.
+    def settle(self, sink: str, moves: Sequence[Move], boundary: Find, now: int) -> dict[str, int]:
+        """Move lanes, count what became of their events, and set some aside, all in one.
 
         Args:
             sink: a registered sink.
-            to: its new cursor; one below the present cursor changes nothing.
-            settled: runs of events, in any order.
-            dead_letters: events set aside.
-            boundary: the last between the present cursor and `to` at which totals are known.
+            moves: one for each lane that moves.
+            boundary: gives the last boundary of a table between two offsets, if there is one.
             now: microseconds since the epoch.
-            later: whether it need not be in the file before the next `write`; dead letters
-                must.
 
         Returns:
-            Events per table that no run settled and that were discarded at the boundary.
+            Events by table that were neither settled nor wait and so were discarded.
 
         Raises:
             KeyError: no such sink is registered.
+            ValueError: too many events would wait.
             JournalError: it could not be written; nothing changed.
         """
-        cursor = self.cursor(sink)
-        if to < cursor:
-            return {}
-        runs: dict[str, list[Settled]] = {}
-        for run in settled:
-            runs.setdefault(run.table, []).append(run)
-        tallies = dict(self._sinks[sink].tallies)
-        lost: dict[str, int] = {}
-        for table in runs if boundary is None else tallies:
-            tally = tallies.get(table)
-            if tally is None or not tally.active:
-                continue
-            given = runs.get(table, [])
-            tallies[table], missing = settle(tally, given, cursor, to, table, boundary)
-            if missing > 0:
-                lost[table] = missing
-        kept = [letter for letter in dead_letters if cursor <= letter.offset < to]
-        moved = SinkState(to, registered=True, tallies=tallies)
-        if later and not kept:
-            self._sinks[sink] = moved
-        else:
-            self._commit({sink: moved}, kept, now=now)
+        if not any(move.dead_letters for move in moves):
+            with self._changed:
+                moved, lost = self._moved(sink, moves, boundary)
+                if all(lane.waiting == self._lanes[key].waiting for key, lane in moved.items()):
+                    self._publish(moved)
+                    self._dirty |= moved.keys()
+                    return lost
+        with self._writing:
+            with self._changed:
+                moved, lost = self._moved(sink, moves, boundary)
+                letters = self._new_letters(sink, moves)
+            self._replace(moved, {}, letters, now)
         return lost
 
-    def write(self) -> None:
-        """Write what was left for later.
+    def _moved(
+        self, sink: str, moves: Sequence[Move], boundary: Find
+    ) -> tuple[dict[Key, LaneState], dict[str, int]]:
+        if not self._registered.get(sink):
+            raise KeyError(sink)
+        moved: dict[Key, LaneState] = {}
+        lost: dict[str, int] = {}
+        for move in moves:
+            lane = self._lanes.get((sink, move.table))
+            if lane is None or not lane.active:
+                continue  # taken from the sink meanwhile: what it had pending is discarded
+            crossed = boundary(move.table, lane.cursor, move.to) if move.to > lane.cursor else None
+            after, missing = lane.move(move, crossed)
+            if after is not lane:
+                moved[sink, move.table] = after
+            if missing > 0:
+                lost[move.table] = missing
+        return moved, lost
+
+    def _new_letters(self, sink: str, moves: Sequence[Move]) -> list[DeadLetter]:
+        """Leave out those that were set aside, or dropped, before."""
+        letters: list[DeadLetter] = []
+        for move in moves:
+            lane = self._lanes.get((sink, move.table))
+            if lane is not None and lane.active:
+                letters += (
+                    letter
+                    for letter in move.dead_letters
+                    if lane.cursor <= letter.offset < move.to or letter.offset in lane.waiting
+                )
+        return letters
+
+    def wait_for_moves(self, timeout: float) -> bool:
+        """Wait until there is something to write; False if there was nothing in the time."""
+        with self._changed:
+            return self._changed.wait_for(lambda: bool(self._dirty), timeout)
+
+    def write(self, *, durable: bool = False) -> None:
+        """Write down all moves; force them to disk if they must be durable.
 
         Raises:
-            JournalError: it could not be written; it is still left.
+            JournalError: it could not be written; they are still left.
         """
-        if any(state is not self._written.get(sink) for sink, state in self._sinks.items()):
-            self._commit({})
+        with self._writing:
+            if durable or self._dirty:
+                self._replace({}, {}, durable=durable)
 
-    def prune_to(self, boundary: Boundary) -> dict[str, dict[str, int]]:
-        """Note that all before a boundary goes, and force the whole state to disk.
+    def thin(
+        self, spans: Spans, *, drop: Boundary | None = None, lost: frozenset[int] = frozenset()
+    ) -> dict[str, dict[str, int]]:
+        """Note that spans hold only what waits from now on, and force the whole state to disk.
+
+        Args:
+            spans: all of them, those known before included.
+            drop: all that is pending before it is discarded.
+            lost: offsets that can be read no more: where they wait, they are discarded.
 
         Returns:
-            Events discarded by sink and table, for sinks whose cursor stood before it.
+            Events discarded by sink and table.
 
         Raises:
-            JournalError: it could not be written; nothing changed, nothing may be deleted.
+            JournalError: it could not be written; nothing may be deleted.
         """
-        changed: dict[str, SinkState] = {}
-        discarded: dict[str, dict[str, int]] = {}
-        for sink, state in self._sinks.items():
-            if not state.registered or state.cursor >= boundary.offset:
-                continue
-            tallies = dict(state.tallies)
-            for table, tally in state.tallies.items():
-                if not tally.active:
-                    continue
-                tallies[table], dropped = settle(
-                    tally, [], state.cursor, boundary.offset, table, boundary
-                )
-                if dropped > 0:
-                    discarded.setdefault(sink, {})[table] = dropped
-            changed[sink] = SinkState(boundary.offset, registered=True, tallies=tallies)
-        self._commit(changed, oldest=boundary.offset, durable=True)
-        self.oldest = boundary.offset
+        with self._writing:
+            changed: dict[Key, LaneState] = {}
+            discarded: dict[str, dict[str, int]] = {}
+            with self._changed:
+                if drop is not None or lost:
+                    for key, lane in self._lanes.items():
+                        after = lane.drop_before(drop, key[1]) if drop is not None else lane
+                        after = after.drop(lost) if lost else after
+                        if after.discarded != lane.discarded:
+                            count = after.discarded - lane.discarded
+                            discarded.setdefault(key[0], {})[key[1]] = count
+                        if after is not lane:
+                            changed[key] = after
+                # At once: what is moved meanwhile must build upon it.
+                self._publish(changed)
+                self._dirty |= changed.keys()
+            facts = {"thinned": json.dumps(spans)}
+            self._replace({}, {}, facts=facts, durable=True)
+            self._thinned = spans
         return discarded
 
     def add_dead_letters(self, rows: Iterable[tuple[object, ...]]) -> None:
@@ -334,14 +379,41 @@ class State:
         self._connection.executemany(QUERIES["put_dead_letter"], rows)
         self._connection.execute("COMMIT")
 
+    def _publish(self, lanes: Mapping[Key, LaneState]) -> None:
+        if lanes:
+            self._lanes |= lanes
+            self.version += 1
+            self._changed.notify_all()
+
+    def _replace(
+        self,
+        lanes: Mapping[Key, LaneState],
+        sinks: Mapping[str, bool],
+        letters: Sequence[DeadLetter] = (),
+        now: int = 0,
+        *,
+        facts: Mapping[str, str] | None = None,
+        durable: bool = False,
+    ) -> None:
+        """Write lanes with all that is left to write; they are in memory once that is done."""
+        with self._changed:
+            rows = {key: self._lanes[key] for key in self._dirty} | dict(lanes)
+        self._commit(rows, sinks, letters, now, facts or {}, durable=durable)
+        self._written |= rows
+        with self._changed:
+            self._registered |= sinks
+            self._publish(lanes)
+            self._dirty = {key for key in self._dirty if self._lanes[key] is not rows.get(key)}
+
     def _commit(
         self,
-        changed: dict[str, SinkState],
-        dead_letters: Sequence[DeadLetter] = (),
+        lanes: Mapping[Key, LaneState],
+        sinks: Mapping[str, bool],
+        letters: Sequence[DeadLetter],
+        now: int,
+        facts: Mapping[str, str],
         *,
-        now: int = 0,
-        oldest: int | None = None,
-        durable: bool = False,
+        durable: bool,
     ) -> None:
         connection = self._connection
         try:
@@ -349,59 +421,55 @@ class State:
                 # One synced commit makes all before it durable too; readers cannot hold it up.
                 connection.execute("PRAGMA synchronous=FULL")
             connection.execute("BEGIN IMMEDIATE")
-            after = self._sinks | changed
-            for sink, state in after.items():
-                if state is not self._written.get(sink):
-                    self._write(sink, state)
-            if dead_letters:
-                rows = [_letter_row(letter, now) for letter in dead_letters]
+            for sink, registered in sinks.items():
+                row = sink, int(registered)
+                connection.execute(QUERIES["put_sink"], (*row, checksum(*row)))
+            self._write_lanes(lanes)
+            if letters:
+                rows = [_letter_row(letter, now) for letter in letters]
                 connection.executemany(QUERIES["put_dead_letter"], rows)
-            if oldest is not None:
-                facts = with_checksums({"oldest": str(oldest)})
-                connection.executemany(QUERIES["put_meta"], facts)
+            connection.executemany(QUERIES["put_meta"], with_checksums(facts))
             connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        except BaseException as error:
             roll_back(connection)
-            raise self._failed(error) from error
-        except BaseException:
-            roll_back(connection)
+            if isinstance(error, sqlite3.Error):
+                raise translated(error, self._journal, state_path(self._journal)) from error
             raise
         finally:
             if durable:
                 with suppress(sqlite3.Error):
                     connection.execute("PRAGMA synchronous=NORMAL")
-        self._sinks = after
-        self._written = dict(after)
 
-    def _write(self, sink: str, state: SinkState) -> None:
-        row = (sink, state.cursor, int(state.registered))
-        self._connection.execute(QUERIES["put_cursor"], (*row, checksum(*row)))
-        before = self._written.get(sink)
-        self._connection.executemany(
-            QUERIES["put_account"],
-            [
-                (
-                    sink,
-                    table,
-                    tally.since,
-                    tally.base,
-                    tally.delivered,
-                    tally.dead_lettered,
-                    tally.discarded,
-                    int(tally.active),
-                )
-                for table, tally in state.tallies.items()
-                if before is None or before.tallies.get(table) is not tally
-            ],
-        )
+    def _write_lanes(self, lanes: Mapping[Key, LaneState]) -> None:
+        connection = self._connection
+        for key, lane in lanes.items():
+            known = self._written.get(key)
+            before = frozenset(known.waiting) if known is not None else frozenset[int]()
+            if before or lane.waiting:
+                after = frozenset(lane.waiting)
+                gone = [(*key, offset) for offset in before - after]
+                connection.executemany(QUERIES["delete_waiting"], gone)
+                new = [(*key, offset) for offset in after - before]
+                connection.executemany(QUERIES["put_waiting"], new)
+        connection.executemany(QUERIES["put_lane"], map(lane_row, lanes.items()))
 
-    def _failed(self, error: sqlite3.Error) -> JournalError:
-        if is_full(error):
-            return JournalFull(
-                f"{self._path}: the disk is full", hint="free space on the disk of journal.path"
-            )
-        hint = "restart the bridge: it rebuilds the file" if is_damage(error) else None
-        return JournalError(f"{self._path}: cannot be written: {error}", hint=hint)
+
+def lane_row(item: tuple[Key, LaneState]) -> tuple[object, ...]:
+    """Return a lane as the row of `state.db`, its checksum last."""
+    (sink, table), lane = item
+    row = (
+        sink,
+        table,
+        lane.cursor,
+        lane.base,
+        lane.delivered,
+        lane.dead_lettered,
+        lane.discarded,
+        int(lane.active),
+        len(lane.waiting),
+        sum(lane.waiting),
+    )
+    return (*row, checksum(*row))
 
 
 def _letter_row(letter: DeadLetter, now: int) -> tuple[object, ...]:
@@ -415,4 +483,6 @@ def _letter_row(letter: DeadLetter, now: int) -> tuple[object, ...]:
         letter.reason,
         letter.value,
         letter.raw,
+        letter.attempts,
+        letter.answer,
     )

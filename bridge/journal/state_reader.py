@@ -1,7 +1,8 @@
-"""Reading `state.db`: cursors, counts and dead letters; also beside a running bridge."""
+"""Reading `state.db`: lanes, counts and dead letters; also beside a running bridge."""
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from collections.abc import Callable
@@ -11,11 +12,12 @@ from typing import Any, Self, TypeVar
 
 from bridge.errors import JournalError, JournalUnavailable
 from bridge.journal.database import connect_reader
-from bridge.journal.layout import state_path, unwritable
+from bridge.journal.lane import LaneState
+from bridge.journal.layout import FORMAT, Spans, exists, newer_format, state_path, unwritable
 from bridge.journal.queries import QUERIES
 from bridge.journal.records import DeadLetter
 from bridge.journal.rows import checksum
-from bridge.journal.tally import Tally
+from bridge.journal.troubles import translated
 
 _Result = TypeVar("_Result")
 
@@ -32,7 +34,11 @@ class StateReader:
 
     def __enter__(self) -> Self:
         path = state_path(self._journal)
-        if not path.exists():
+        try:
+            found = exists(path)
+        except OSError as error:
+            raise translated(error, self._journal, path) from error
+        if not found:
             raise JournalUnavailable(
                 f"journal {self._journal}: {path.name} is missing",
                 hint="start the bridge once: it rebuilds the file",
@@ -40,7 +46,21 @@ class StateReader:
         if not os.access(path, os.R_OK):
             raise unwritable(self._journal, path, "it cannot be read")
         self._connection = self._guard(lambda: connect_reader(path))
+        try:
+            self._require_format(int(self._ask(load_meta).get("format", "0")))
+        except BaseException:
+            self._connection.close()
+            raise
         return self
+
+    def _require_format(self, version: int) -> None:
+        if version > FORMAT:
+            raise newer_format(self._journal, version)
+        if version < FORMAT:
+            raise JournalUnavailable(
+                f"journal {self._journal} was written by an older version",
+                hint="start the bridge once: it upgrades the journal",
+            )
 
     def __exit__(
         self,
@@ -56,30 +76,31 @@ class StateReader:
         """Return the journal's id."""
         return self._ask(load_meta)["journal_id"]
 
-    def oldest(self) -> int:
-        """Return the offset before which all was pruned."""
-        return int(self._ask(load_meta).get("oldest", "0"))
+    def thinned(self) -> Spans:
+        """Return the spans in which only what some lane waits for is kept."""
+        return spans_of(self._ask(load_meta))
 
-    def cursors(self) -> list[tuple[str, int]]:
-        """Return the registered sinks with their cursors."""
-        return [
-            (sink, cursor)
-            for sink, (cursor, registered) in sorted(self._ask(load_cursors).items())
-            if registered
-        ]
-
-    def tallies(self) -> dict[str, tuple[int, dict[str, Tally]]]:
-        """Return cursor and counts of every registered sink, of one moment."""
-        cursors, tallies = self._ask(_load_cursors_and_tallies)
-        return {
-            sink: (cursor, tallies.get(sink, {}))
-            for sink, (cursor, registered) in cursors.items()
-            if registered
+    def lanes(self) -> dict[str, dict[str, LaneState]]:
+        """Return the lanes of every registered sink, by table, of one moment."""
+        sinks, lanes = self._ask(_load_sinks_and_lanes)
+        found: dict[str, dict[str, LaneState]] = {
+            sink: {} for sink, registered in sorted(sinks.items()) if registered
         }
+        for (sink, table), lane in sorted(lanes.items(), key=lambda item: item[0]):
+            if sink in found:
+                found[sink][table] = lane
+        return found
 
-    def dead_letters(self, sink: str | None, limit: int) -> list[DeadLetter]:
-        """Return events set aside, the newest first."""
-        values = {"sink": sink, "limit": limit}
+    def dead_letters(
+        self,
+        sink: str | None,
+        table: str | None,
+        since: int | None,
+        after: int | None,
+        limit: int,
+    ) -> list[DeadLetter]:
+        """Return events set aside, oldest first."""
+        values = {"sink": sink, "table": table, "since": since, "after": after, "limit": limit}
         rows = self._ask(
             lambda connection: connection.execute(QUERIES["get_dead_letters"], values).fetchall()
         )
@@ -100,7 +121,9 @@ class StateReader:
     def _guard(self, act: Callable[[], _Result]) -> _Result:
         try:
             return act()
-        except (sqlite3.Error, ValueError, KeyError) as error:
+        except sqlite3.Error as error:
+            raise translated(error, self._journal, state_path(self._journal)) from error
+        except (ValueError, KeyError) as error:
             raise JournalError(
                 f"journal {self._journal}: cannot read state.db: {error}",
                 hint="if it is damaged, restart the bridge: it rebuilds the file",
@@ -117,33 +140,36 @@ def load_meta(connection: sqlite3.Connection) -> dict[str, str]:
     return dict(_intact(connection, "get_meta", 2))
 
 
-def load_cursors(connection: sqlite3.Connection) -> dict[str, tuple[int, bool]]:
-    """Read cursor and registration of every sink; raises as `load_meta`."""
-    return {
-        sink: (offset, bool(registered))
-        for sink, offset, registered in _intact(connection, "get_cursors", 3)
-    }
+def spans_of(meta: dict[str, str]) -> Spans:
+    """Return the thinned spans that the facts of a file tell; raises as `load_meta`."""
+    return tuple((first, end) for first, end in json.loads(meta["thinned"]))
 
 
-def load_tallies(connection: sqlite3.Connection) -> dict[str, dict[str, Tally]]:
-    """Read all counts by sink and table; raises as `load_meta`."""
-    tallies: dict[str, dict[str, Tally]] = {}
-    for sink, table, *numbers in connection.execute(QUERIES["get_accounts"]):
-        if not all(isinstance(number, int) for number in numbers):
-            raise ValueError(f"the counts of {sink} and {table} are damaged")
-        since, base, delivered, dead_lettered, discarded, active = numbers
-        tallies.setdefault(sink, {})[table] = Tally(
-            since, base, delivered, dead_lettered, discarded, bool(active)
-        )
-    return tallies
+def load_sinks(connection: sqlite3.Connection) -> dict[str, bool]:
+    """Read which sinks there are and whether they are registered; raises as `load_meta`."""
+    return {sink: bool(registered) for sink, registered in _intact(connection, "get_sinks", 2)}
 
 
-def _load_cursors_and_tallies(
+def load_lanes(connection: sqlite3.Connection) -> dict[tuple[str, str], LaneState]:
+    """Read all lanes by sink and table; raises as `load_meta`."""
+    waiting: dict[tuple[str, str], list[int]] = {}
+    for sink, table, offset in connection.execute(QUERIES["get_waiting"]):
+        waiting.setdefault((sink, table), []).append(offset)
+    lanes: dict[tuple[str, str], LaneState] = {}
+    for sink, table, *numbers, active, waits, total in _intact(connection, "get_lanes", 10):
+        offsets = tuple(waiting.get((sink, table), ()))
+        if len(offsets) != waits or sum(offsets) != total:
+            raise ValueError(f"what waits of {table} for {sink} is damaged")
+        lanes[sink, table] = LaneState(*numbers, bool(active), offsets)
+    return lanes
+
+
+def _load_sinks_and_lanes(
     connection: sqlite3.Connection,
-) -> tuple[dict[str, tuple[int, bool]], dict[str, dict[str, Tally]]]:
+) -> tuple[dict[str, bool], dict[tuple[str, str], LaneState]]:
     connection.execute("BEGIN")
     try:
-        return load_cursors(connection), load_tallies(connection)
+        return load_sinks(connection), load_lanes(connection)
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")

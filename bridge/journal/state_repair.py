@@ -8,61 +8,71 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
 
+from bridge.errors import JournalDiskError
 from bridge.journal.database import connect_reader, is_damage
 from bridge.journal.layout import (
     FORMAT,
-    list_segments,
+    Place,
+    Spans,
+    exists,
+    list_files,
     move_database,
     newer_format,
+    place_path,
     require_writable,
     state_path,
-    unwritable,
 )
 from bridge.journal.lock import JournalLock, noted_head
 from bridge.journal.queries import QUERIES
+from bridge.journal.reader import thinned_of
 from bridge.journal.segment_reader import SegmentReader
 from bridge.journal.state import State
+from bridge.journal.troubles import Troubles, translated
 
 _log = structlog.get_logger(__name__)
 
 
-def open_state(journal: Path, lock: JournalLock) -> State:
+def open_state(journal: Path, lock: JournalLock, troubles: Troubles) -> State:
     """Open `state.db`, or make it: for a new journal, or in place of one that was lost.
 
     Raises:
         JournalUnavailable: written by a newer version, or not accessible to this user.
+        JournalDiskError: the disk failed; nothing was changed.
+        OSError: likewise.
     """
     path = state_path(journal)
     require_writable(journal, path)
-    firsts = list_segments(journal)
+    files = list_files(journal)
     problem = "the file is missing"
-    if path.exists():
+    if exists(path):
         try:
             state = State(journal)
         except (sqlite3.Error, ValueError) as error:
-            if isinstance(error, sqlite3.Error) and not is_damage(error):
-                raise unwritable(journal, path, str(error)) from error
-            problem = str(error)
+            problem = _problem(error, journal, path, troubles)
         else:
+            troubles.over(path.name)
             if state.format > FORMAT:
                 state.close()
                 raise newer_format(journal, state.format)
+            if state.format < FORMAT:
+                _log.info("journal_upgraded", path=str(path), to=FORMAT, before=state.format)
             return state
-    elif not firsts:
+    elif not files:
         lock.note(0)
-        return _create_state(journal, secrets.token_hex(8), 0)
-    journal_id = _id_of_segments(journal, firsts) or secrets.token_hex(8)
+        return _create_state(journal, secrets.token_hex(8), 0, ())
+    journal_id = _id_of_segments(journal, files) or secrets.token_hex(8)
     rescued = path.with_name("state.db.damaged")
-    if path.exists():
+    letters: list[tuple[object, ...]] = []
+    if exists(path):
+        letters = _saved_dead_letters(path)
         move_database(path, rescued)
-    rebuilt_at = max(noted_head(journal), firsts[-1] + 1) if firsts else 0
-    state = _create_state(journal, journal_id, rebuilt_at)
-    letters = list(_saved_dead_letters(rescued)) if problem != "the file is missing" else []
+    rebuilt_at = max(noted_head(journal), max(files)[0] + 1) if files else 0
+    state = _create_state(journal, journal_id, rebuilt_at, thinned_of(files))
     state.add_dead_letters(letters)
     _log.error(
         "journal_state_rebuilt",
@@ -74,38 +84,60 @@ def open_state(journal: Path, lock: JournalLock) -> State:
     return state
 
 
-def _create_state(journal: Path, journal_id: str, rebuilt_at: int) -> State:
+def _problem(
+    error: sqlite3.Error | ValueError, journal: Path, path: Path, troubles: Troubles
+) -> str:
+    """Return what is wrong with the file, unless it is only out of reach and not for long."""
+    if isinstance(error, sqlite3.Error) and not is_damage(error):
+        failed = translated(error, journal, path)
+        if not isinstance(failed, JournalDiskError) or not troubles.lasts(path.name):
+            raise failed from error
+    return str(error)
+
+
+def _create_state(journal: Path, journal_id: str, rebuilt_at: int, thinned: Spans) -> State:
     try:
-        return State.create(journal, journal_id, rebuilt_at=rebuilt_at)
-    except sqlite3.Error as error:
-        raise unwritable(journal, state_path(journal), str(error)) from error
+        return State.create(journal, journal_id, rebuilt_at=rebuilt_at, thinned=thinned)
+    except (sqlite3.Error, OSError) as error:
+        raise translated(error, journal, state_path(journal)) from error
 
 
-def _saved_dead_letters(path: Path) -> Iterator[tuple[object, ...]]:
-    try:
-        connection = connect_reader(path)
-    except sqlite3.Error:
-        return
-    try:
-        for row in connection.execute(QUERIES["salvage_dead_letters"]):
-            if all(isinstance(value, int) for value in (row[2], row[4], row[5])):
-                yield row
-    except sqlite3.Error:
-        return
-    finally:
-        connection.close()
+def _saved_dead_letters(path: Path) -> list[tuple[object, ...]]:
+    """Read what is left of the events set aside; what fails for other reasons, fails.
 
-
-def _id_of_segments(journal: Path, firsts: list[int]) -> str | None:
-    for first in reversed(firsts):
+    Raises:
+        sqlite3.Error: the file cannot be read just now.
+    """
+    saved: list[tuple[object, ...]] = []
+    for query in ("salvage_dead_letters", "salvage_dead_letters_of_format_1"):
         try:
-            segment = SegmentReader(journal, first, sealed=False)
-        except sqlite3.Error:
-            continue
+            connection = connect_reader(path)
+            try:
+                for row in connection.execute(QUERIES[query]):
+                    if all(isinstance(value, int) for value in (row[2], row[4], row[5])):
+                        saved.append(row)
+            finally:
+                connection.close()
+        except sqlite3.Error as error:
+            if not is_damage(error) and "no such column" not in str(error):
+                raise
+        if saved:
+            break
+    return saved
+
+
+def _id_of_segments(journal: Path, files: Sequence[tuple[int, int | None]]) -> str | None:
+    for first, end in sorted(files, key=lambda file: file[0], reverse=True):
+        place = Place(first, end, thin=end is not None)
         try:
-            return segment.header().journal_id
-        except (sqlite3.Error, ValueError):
+            segment = SegmentReader(journal, place, sealed=False)
+            try:
+                return segment.header().journal_id
+            finally:
+                segment.close()
+        except ValueError:
             continue
-        finally:
-            segment.close()
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                raise translated(error, journal, place_path(journal, place)) from error
     return None

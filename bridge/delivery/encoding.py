@@ -1,0 +1,221 @@
+"""From stored entries to lines, in bulk and once for all sinks that want the same.
+
+An entry is encoded in pieces, so that a megabyte of narrow rows never becomes a hundred of lines
+at once. Sinks that keep pace with each other ask for the same pieces at about the same time: the
+last ones are kept, and who asks for one that another thread is making waits for it.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from bridge.codec import Codec, Form, Values, compile_schema
+from bridge.events import Block, Schema, Times, Undecodable
+from bridge.formats.json import key_columns, row_lines, single_lines
+from bridge.journal import Stored
+from bridge.lines import Lines
+
+_KEPT_BYTES = 16 * 2**20
+# What one piece has at most, if it is more than one record. An event is about 220 bytes and its
+# record, of which a byte becomes six at worst.
+_PIECE_RECORDS = 8192
+_PIECE_BYTES = 256 * 2**10
+
+
+@dataclass(frozen=True, slots=True)
+class TableForm:
+    """How a table's rows are written.
+
+    Attributes:
+        key: columns of the message key, None for the primary key.
+        values: `declared` or `kinetica`.
+    """
+
+    key: tuple[str, ...] | None = None
+    values: Values = "declared"
+
+
+class Piece(NamedTuple):
+    """Some records of an entry: from `begin` to `end`, at these bytes of its payload."""
+
+    begin: int
+    end: int
+    from_byte: int
+    to_byte: int
+
+
+class _Making:
+    """The lines of a piece, maybe still in the making; `made` is held until then."""
+
+    __slots__ = ("error", "lines", "made", "size")
+
+    def __init__(self) -> None:
+        self.made = threading.Lock()
+        self.made.acquire()
+        self.size = 0
+        self.lines: Lines | None = None
+        self.error: BaseException | None = None
+
+    def result(self) -> Lines:
+        """Wait for the lines; raises what their making raised."""
+        with self.made:
+            if self.lines is None:
+                raise self.error or AssertionError("neither lines nor an error")
+            return self.lines
+
+
+class Encoder:
+    """Turn stored entries into lines. Any thread may call.
+
+    Args:
+        journal_id: 16 hexadecimal digits, the first part of every event's id.
+        forms: by table; a table that is not in it is written in the default form.
+        keep_bytes: of lines kept for other sinks.
+    """
+
+    def __init__(
+        self, journal_id: str, forms: Mapping[str, TableForm], *, keep_bytes: int = _KEPT_BYTES
+    ) -> None:
+        self.journal_id = journal_id
+        self._keep_bytes = keep_bytes
+        self._lock = threading.Lock()  # guards all below
+        self._forms = dict(forms)
+        self._keyed = False  # whether anybody has asked for keys; then all lines have them
+        self._codecs: dict[Schema, Codec] = {}
+        self._writers: dict[tuple[Schema, TableForm, bool], Form] = {}
+        self._kept: OrderedDict[tuple[int, int], _Making] = OrderedDict()
+        self._kept_bytes = 0
+
+    @property
+    def forms(self) -> Mapping[str, TableForm]:
+        """How the rows of each table are written; may be replaced at any time."""
+        return self._forms
+
+    @forms.setter
+    def forms(self, forms: Mapping[str, TableForm]) -> None:
+        with self._lock:
+            self._forms = dict(forms)
+            self._forget()
+
+    def pieces(self, stored: Stored) -> list[Piece]:
+        """Cut an entry into what is encoded at once, the same way each time.
+
+        Raises:
+            DecodeError: its bytes are no records of its layout.
+        """
+        entry = stored.entry
+        if not isinstance(entry, Block):
+            return [Piece(0, stored.count, 0, 0)]
+        size = len(entry.payload)
+        if stored.count <= _PIECE_RECORDS and size <= _PIECE_BYTES:
+            return [Piece(0, stored.count, 0, size)]
+        ends = self._codec(entry.schema).ends(entry.payload, entry.count)
+        pieces, begin, at = [], 0, 0
+        while begin < stored.count:
+            most = min(begin + _PIECE_RECORDS, stored.count)
+            end = max(begin + 1, bisect_right(ends, at + _PIECE_BYTES, begin, most))
+            to = int(ends[end - 1])
+            pieces.append(Piece(begin, end, at, to))
+            begin, at = end, to
+        return pieces
+
+    def lines(self, stored: Stored, piece: Piece, *, keyed: bool = False) -> Lines:
+        """Return the events of a piece of an entry.
+
+        Args:
+            stored: the entry; not one that is undecodable.
+            piece: one of `pieces`.
+            keyed: whether the keys of rows are wanted; where not, they may be missing.
+
+        Raises:
+            DecodeError: its bytes are no records of its layout.
+        """
+        name = (stored.offset + piece.begin, piece.end)
+        with self._lock:
+            if keyed and not self._keyed:
+                self._keyed = True
+                self._forget()  # made without
+            keyed = self._keyed
+            form = self._forms.get(stored.entry.table, TableForm())
+            making = self._kept.get(name)
+            if making is None:
+                mine = self._kept[name] = _Making()
+        if making is not None:
+            return making.result()
+        try:
+            mine.lines = lines = self._encode(stored, piece, form, keyed=keyed)
+        except BaseException as error:
+            mine.error = error
+            with self._lock:
+                if self._kept.get(name) is mine:
+                    del self._kept[name]
+            raise
+        finally:
+            mine.made.release()
+        self._keep(name, mine, lines.nbytes)
+        return lines
+
+    def _keep(self, name: tuple[int, int], made: _Making, size: int) -> None:
+        with self._lock:
+            if self._kept.get(name) is not made:
+                return
+            made.size = size
+            self._kept_bytes += size
+            while self._kept_bytes > self._keep_bytes and self._kept:
+                _, oldest = self._kept.popitem(last=False)
+                self._kept_bytes -= oldest.size
+
+    def _forget(self) -> None:
+        self._kept.clear()
+        self._writers.clear()
+        self._kept_bytes = 0
+
+    def _encode(self, stored: Stored, piece: Piece, form: TableForm, *, keyed: bool) -> Lines:
+        entry = stored.entry
+        if isinstance(entry, Undecodable):
+            raise TypeError("a frame that does not decode has no lines")
+        if not isinstance(entry, Block):
+            return single_lines(self.journal_id, stored.offset, entry)
+        whole = piece.end - piece.begin == stored.count
+        return row_lines(
+            self.journal_id,
+            stored.offset + piece.begin,
+            entry,
+            self._writer(entry.schema, form, keyed=keyed),
+            payload=entry.payload if whole else entry.payload[piece.from_byte : piece.to_byte],
+            count=piece.end - piece.begin,
+            times=entry.times if whole else _cut(entry.times, piece.begin, piece.end),
+        )
+
+    def _codec(self, schema: Schema) -> Codec:
+        codec = self._codecs.get(schema)
+        if codec is None:
+            codec = self._codecs[schema] = compile_schema(schema)
+        return codec
+
+    def _writer(self, schema: Schema, form: TableForm, *, keyed: bool) -> Form:
+        name = (schema, form, keyed)
+        writer = self._writers.get(name)
+        if writer is None:
+            key = key_columns(schema, form.key) if keyed else ()
+            writer = self._codec(schema).form(values=form.values, key=key or None)
+            self._writers[name] = writer
+        return writer
+
+
+def _cut(times: Times, begin: int, end: int) -> Times:
+    """Return the runs of the records from `begin` to before `end`."""
+    cut, at = [], 0
+    for count, time in times:
+        low, high = max(at, begin), min(at + count, end)
+        if low < high:
+            cut.append((high - low, time))
+        at += count
+        if at >= end:
+            break
+    return tuple(cut)

@@ -1,0 +1,212 @@
+"""The feeds of one courier: lanes that stand near each other are read together.
+
+Nearly always there is one. A lane that comes back from trouble, or was far behind at the start,
+has a feed of its own until that has caught up with the next one.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+from bridge.delivery.encoding import Encoder
+from bridge.delivery.feed import EncodingFailed, Feed
+from bridge.delivery.lane import Lane, Load
+from bridge.delivery.policy import EVERYTHING
+from bridge.journal import JournalReader
+from bridge.sinks.base import Batching
+
+# Lanes whose next events lie farther apart than this are not read in step.
+_SPAN = 100_000
+_MOST_AT_START = 8
+# So many feeds may keep what they have read between two batches.
+_MOST_HOLDING = 2
+
+
+class Feeds:
+    """All that a courier reads. Used by its thread alone.
+
+    Args:
+        sink: the sink's id.
+        readers: of the journal: one for the feeds, one for lanes that are tried alone.
+        encoder: shared with all.
+        batching: how large a batch may be.
+        keyed: whether the sink uses keys.
+        by_key: whether its order is per key.
+        clock: monotonic.
+    """
+
+    def __init__(
+        self,
+        sink: str,
+        readers: tuple[JournalReader, JournalReader],
+        encoder: Encoder,
+        batching: Batching,
+        *,
+        keyed: bool,
+        by_key: bool,
+        clock: Callable[[], float],
+    ) -> None:
+        self._sink = sink
+        self._readers = readers
+        self._encoder = encoder
+        self._batching = batching
+        self._keyed = keyed
+        self._by_key = by_key
+        self._clock = clock
+        self._feeds: deque[Feed] = deque()
+        self._filling: tuple[Feed, Load, float] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Feeds {list(self._feeds)}>"
+
+    @property
+    def position(self) -> int | None:
+        """How far the one furthest behind was read; None without any."""
+        return min((feed.position for feed in self._feeds if feed.lanes), default=None)
+
+    @property
+    def due(self) -> float | None:
+        """When a batch that is not full goes out all the same; None where there is none."""
+        return None if self._filling is None else self._filling[2]
+
+    def begin(self, starts: Sequence[tuple[int, Lane]]) -> None:
+        """Take in lanes, each from an offset on."""
+        ordered = sorted(starts, key=lambda start: start[0])
+        jumps = [
+            (after[0] - before[0], place)
+            for place, (before, after) in enumerate(pairwise(ordered), 1)
+            if after[0] - before[0] > _SPAN
+        ]
+        cuts = sorted(place for _, place in sorted(jumps, reverse=True)[: _MOST_AT_START - 1])
+        for low, high in zip([0, *cuts], [*cuts, len(ordered)], strict=True):
+            group = ordered[low:high]
+            if group:
+                self._feeds.append(self._feed([lane for _, lane in group], group[0][0]))
+
+    def next_load(self, *, at_once: bool) -> Load | None:
+        """Return what comes next, up to a batch; None if there is nothing, or not yet enough.
+
+        Args:
+            at_once: whether a batch that is not full goes out without waiting for more.
+
+        Raises:
+            JournalError: the journal could not be read.
+            EncodingFailed: an entry could not be encoded; its lane is to be dropped.
+        """
+        self._tidy()
+        for _ in range(len(self._feeds)):
+            feed = self._feeds[0]
+            self._feeds.rotate(-1)
+            load = self._begun(feed)
+            try:
+                full = feed.extend(load)
+            except EncodingFailed:
+                feed.give_back(load)
+                self._filling = None
+                raise
+            if not load.slices and not any(p.to > p.lane.cursor for p in load.parts.values()):
+                continue
+            if not full and load.slices and not at_once and self._may_fill(feed, load):
+                continue
+            self._filling = None if self._filling and self._filling[0] is feed else self._filling
+            return load
+        return None
+
+    def drop(self, lane: Lane) -> None:
+        """Let a lane go: it waits."""
+        for feed in self._feeds:
+            feed.drop(lane.table)
+        lane.hand.clear()
+
+    def join(self, lane: Lane) -> None:
+        """Take a lane in again that waited, unless it is in."""
+        if any(lane.table in feed.lanes for feed in self._feeds):
+            return
+        near = [f for f in self._feeds if f.position <= lane.cursor <= f.position + _SPAN]
+        if near:
+            feed = max(near, key=lambda feed: feed.position)
+            feed.lanes[lane.table] = lane
+        else:
+            self._feeds.append(self._feed([lane], lane.cursor))
+
+    def alone(
+        self,
+        lane: Lane,
+        *,
+        start: int | None = None,
+        stop: int = EVERYTHING,
+        only: Sequence[int] | None = None,
+        looking: bool = False,
+    ) -> Feed:
+        """Return a feed of one lane that is in none of these.
+
+        Args:
+            lane: whose.
+            start: where to begin; by default its cursor, or the first of `only`.
+            stop: events from here on are left alone.
+            only: if given, only these offsets, ascending.
+            looking: what no sink can get is passed over, not settled.
+        """
+        if start is None:
+            start = only[0] if only else lane.cursor
+        return Feed(
+            self._sink,
+            self._readers[1],
+            self._encoder,
+            [lane],
+            start,
+            keyed=self._keyed,
+            stop=stop,
+            only=only,
+            live=False,
+            looking=looking,
+        )
+
+    def close(self) -> None:
+        """Close the readers."""
+        for reader in self._readers:
+            reader.close()
+
+    def _feed(self, lanes: Sequence[Lane], position: int) -> Feed:
+        return Feed(
+            self._sink,
+            self._readers[0],
+            self._encoder,
+            lanes,
+            position,
+            keyed=self._keyed,
+            by_key=self._by_key,
+        )
+
+    def _tidy(self) -> None:
+        """Join feeds that have caught up with the next one; let the others hold little."""
+        if len(self._feeds) < 2:
+            return
+        ordered = sorted(self._feeds, key=lambda feed: feed.position)
+        for feed, ahead in pairwise(ordered):
+            if not feed.lanes:
+                self._feeds.remove(feed)
+            elif feed.empty and feed.position >= ahead.position and not self._fills(feed):
+                ahead.lanes.update(feed.lanes)
+                self._feeds.remove(feed)
+        if len(self._feeds) > _MOST_HOLDING:
+            for feed in ordered[:-1]:
+                if not self._fills(feed):
+                    feed.rewind()
+
+    def _fills(self, feed: Feed) -> bool:
+        return self._filling is not None and self._filling[0] is feed
+
+    def _begun(self, feed: Feed) -> Load:
+        if self._filling is not None and self._filling[0] is feed:
+            return self._filling[1]
+        return Load(self._batching.max_events, self._batching.max_bytes)
+
+    def _may_fill(self, feed: Feed, load: Load) -> bool:
+        """Keep a batch that is not full for a moment, if it may wait."""
+        now = self._clock()
+        if self._filling is None:
+            self._filling = (feed, load, now + self._batching.max_wait)
+        return self._filling[0] is feed and now < self._filling[2]

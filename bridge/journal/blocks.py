@@ -1,0 +1,128 @@
+"""Blocks joined, split and cut, always between records.
+
+Small blocks are joined, as a row costs as much as many records; large ones are split, so that a
+reader's page, and the damage that one bad page does, stay small.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from itertools import accumulate
+
+from bridge.codec import Codec, compile_schema
+from bridge.events import Block, Schema, Times
+
+MAX_PAYLOAD = 2**20
+# Receive times that a row keeps apart.
+MAX_RUNS = 1024
+
+
+def join(blocks: Sequence[Block]) -> Block:
+    """Return blocks of one origin as one."""
+    if len(blocks) == 1:
+        return blocks[0]
+    return replace(
+        blocks[0],
+        payload=b"".join([block.payload for block in blocks]),
+        count=sum(block.count for block in blocks),
+        times=_merged(run for block in blocks for run in block.times),
+    )
+
+
+def split(block: Block) -> Iterator[Block]:
+    """Cut a block into parts of at most `MAX_PAYLOAD` bytes, or of a single record.
+
+    Raises:
+        DecodeError: the payload is not records of the schema.
+    """
+    if len(block.payload) <= MAX_PAYLOAD or block.count == 1:
+        yield block
+        return
+    ends = record_ends(block)
+    first = begin = 0
+    while first < block.count:
+        fitting = bisect_right(ends, begin + MAX_PAYLOAD, first)
+        last = max(fitting, first + 1)
+        yield _part(block, ends, first, last - first)
+        first, begin = last, ends[last - 1]
+
+
+def cut(block: Block, runs: Iterable[tuple[int, int]]) -> Iterator[Block]:
+    """Return parts of a block.
+
+    Args:
+        block: the block.
+        runs: for each part its first record, from 0, and how many.
+
+    Raises:
+        DecodeError: the payload is not records of the schema.
+    """
+    ends: Sequence[int] = ()
+    for first, count in runs:
+        if count == block.count:
+            yield block
+            continue
+        ends = ends or record_ends(block)
+        yield _part(block, ends, first, count)
+
+
+def received_since(block: Block, since: int) -> Iterator[Block]:
+    """Give what of a block was received at a time or later, in microseconds."""
+    runs: list[tuple[int, int]] = []
+    first = 0
+    for records, time in block.times:
+        if time >= since:
+            if runs and sum(runs[-1]) == first:
+                runs[-1] = runs[-1][0], runs[-1][1] + records
+            else:
+                runs.append((first, records))
+        first += records
+    return cut(block, runs)
+
+
+def record_ends(block: Block) -> Sequence[int]:
+    """Return where each record of a block ends.
+
+    Raises:
+        DecodeError: the payload is not records of the schema.
+    """
+    codec = _codec(block.schema)
+    return list(accumulate(map(len, codec.split(block.payload, block.count))))
+
+
+@lru_cache(maxsize=256)
+def _codec(schema: Schema) -> Codec:
+    return compile_schema(schema)
+
+
+def _part(block: Block, ends: Sequence[int], first: int, count: int) -> Block:
+    begin = ends[first - 1] if first else 0
+    return replace(
+        block,
+        payload=block.payload[begin : ends[first + count - 1]],
+        count=count,
+        times=_times(block.times, first, count),
+    )
+
+
+def _times(times: Times, first: int, count: int) -> Times:
+    cut: list[tuple[int, int]] = []
+    for records, time in times:
+        taken = min(records - min(first, records), count)
+        if taken > 0:
+            cut.append((taken, time))
+        first, count = max(0, first - records), count - taken
+    return tuple(cut)
+
+
+def _merged(runs: Iterable[tuple[int, int]]) -> Times:
+    merged: list[tuple[int, int]] = []
+    for records, time in runs:
+        if merged and merged[-1][1] == time:
+            merged[-1] = merged[-1][0] + records, time
+        else:
+            merged.append((records, time))
+    return tuple(merged)

@@ -1,0 +1,265 @@
+"""Giving disk back: segments that nobody wants go, of others only what is wanted stays.
+
+None of it holds the append lock: an append that finds the journal full lets go of it first. The
+order at each step makes a crash harmless: what is wanted is on disk under its name, `state.db`
+is forced to disk with the cursors that made the rest unwanted, then files go.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import structlog
+
+from bridge.errors import JournalFull
+from bridge.journal.lane import Boundary
+from bridge.journal.layout import add_span, place_path, remove_database
+from bridge.journal.log import SegmentLog
+from bridge.journal.prune import (
+    LEAST_BYTES,
+    ByTable,
+    Need,
+    by_table,
+    deletable,
+    is_old,
+    mergeable,
+    needs,
+    wanted_bytes,
+)
+from bridge.journal.reader import JournalReader
+from bridge.journal.records import Damage
+from bridge.journal.sealed import SealedSegment
+from bridge.journal.state import State
+from bridge.journal.thin import thin
+from bridge.journal.troubles import Troubles
+
+# Which part of a segment may still be wanted for thinning to be worth it: where there is time,
+# and where an append waits for room.
+_WORTH = 1 / 2
+_WORTH_WHEN_FULL = 7 / 8
+
+_log = structlog.get_logger(__name__)
+
+
+class Upkeep:
+    """Keeps the segments of an open journal within its size and age.
+
+    Attributes:
+        lock: held while it works; taken before the append lock and the state's.
+
+    Args:
+        path: the journal's folder.
+        state: its lanes.
+        log: its segments.
+        max_size: bytes that all segments together may take.
+        reserve: bytes that are made free before they are needed.
+        max_age: seconds after which acknowledged entries go.
+        drop_oldest: whether entries that are not acknowledged go when the journal is full.
+        now: microseconds since the epoch.
+        troubles: since when which file cannot be read.
+        on_damage: told of what cannot be read.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        state: State,
+        log: SegmentLog,
+        *,
+        max_size: int,
+        reserve: int,
+        max_age: float,
+        drop_oldest: bool,
+        now: Callable[[], int],
+        troubles: Troubles,
+        on_damage: Callable[[Damage], None],
+    ) -> None:
+        self.lock = threading.Lock()
+        self._path = path
+        self._state = state
+        self._log = log
+        self._max_size = max_size
+        self._reserve = reserve
+        self._max_age = max_age
+        self._drop_oldest = drop_oldest
+        self._now = now
+        self._troubles = troubles
+        self._on_damage = on_damage
+        self._fruitless: tuple[int, int, int] | None = None
+
+    def make_room(self, incoming: int) -> None:
+        """Free what may go until `incoming` bytes fit. Append lock not held.
+
+        Raises:
+            JournalFull: they do not.
+            JournalDiskError: the disk failed.
+        """
+        with self.lock:
+            while (excess := self._log.bytes() + incoming - self._max_size) > 0:
+                known = self._state.version, self._log.version, incoming
+                if known == self._fruitless:
+                    raise self._full()
+                if not self._step(excess, _WORTH_WHEN_FULL) and not self._roll():
+                    if not self._drop_oldest or not self._drop():
+                        self._fruitless = known
+                        raise self._full()
+
+    def free(self) -> bool:
+        """Free something where the disk has no room left, whatever `max_size` says."""
+        with self.lock:
+            if self._delete(1):
+                return True
+            return (self._roll() and self._delete(1)) or (self._drop_oldest and self._drop())
+
+    def step(self) -> bool:
+        """Do the next thing that is to be done; return whether there may be more.
+
+        Raises:
+            JournalFull, JournalDiskError: the disk is full or failed.
+        """
+        with self.lock:
+            return self._step(self._log.bytes() + self._reserve - self._max_size, _WORTH)
+
+    def _full(self) -> JournalFull:
+        return JournalFull(
+            f"journal {self._path} is full: {self._log.bytes()} of {self._max_size} bytes hold "
+            "events that not every sink has taken",
+            hint="see which sink lags, or raise journal.max_size",
+        )
+
+    def _step(self, excess: int, worth: float) -> bool:
+        return self._delete(excess) or self._thin(excess, worth)
+
+    def _before(self) -> int:
+        return self._now() - int(self._max_age * 1e6)
+
+    def _delete(self, excess: int) -> bool:
+        lanes = by_table(self._state.active())
+        gone = deletable(self._log.sealed(), lanes, excess=excess, before=self._before())
+        if not gone:
+            return False
+        spans = self._state.thinned
+        for segment in gone:
+            spans = add_span(spans, segment.first, segment.end)
+        self._state.thin(spans)
+        self._replace(gone, None)
+        return True
+
+    def _thin(self, excess: int, worth: float) -> bool:
+        """Thin the oldest segment that is worth it, if there is one."""
+        before = self._before()
+        segments = self._log.sealed()
+        if excess <= 0 and not any(is_old(segment, before) for segment in segments):
+            return False
+        lanes = by_table(self._state.active())
+        for index, segment in enumerate(segments):
+            if segment.bytes <= LEAST_BYTES or not (excess > 0 or is_old(segment, before)):
+                continue
+            wanted = needs(segment, lanes)
+            size = wanted_bytes(segment, wanted, self._sizes(segment))
+            if wanted and size <= segment.bytes * worth:
+                first = index - mergeable(segments, index, self._state.thinned, self._reserve // 4)
+                self._thin_into_one(segments[first : index + 1], size)
+                return True
+        return False
+
+    def _thin_into_one(self, sources: Sequence[SealedSegment], expected: int) -> None:
+        # From here on no cursor falls back, whatever happens: what they passed is not copied.
+        self._state.write(durable=True)
+        wanted = _together(sources, by_table(self._state.active()))
+        new, damaged = thin(
+            self._path,
+            sources,
+            wanted,
+            journal_id=self._state.journal_id,
+            created=self._now(),
+            expected=expected,
+            troubles=self._troubles,
+            on_damage=self._on_damage,
+        )
+        spans = add_span(self._state.thinned, sources[0].first, sources[-1].end)
+        gone = [source for source in sources if new is None or source.place[:3] != new.place[:3]]
+        lost = _lost(wanted, damaged)
+        self._state.thin(spans, lost=lost)
+        self._replace(sources, new, gone)
+        _log.info(
+            "journal_segments_thinned",
+            first=sources[0].first,
+            end=sources[-1].end,
+            before=sum(source.bytes for source in sources),
+            bytes=0 if new is None else new.bytes,
+        )
+
+    def _drop(self) -> bool:
+        """Let the oldest segment go, whoever still wants it."""
+        segments = self._log.sealed()
+        if not segments:
+            return False
+        oldest = segments[0]
+        spans = add_span(self._state.thinned, oldest.first, oldest.end)
+        discarded = self._state.thin(spans, drop=Boundary(oldest.end, oldest.ends))
+        self._replace((oldest,), None)
+        if discarded:
+            _log.warning("journal_events_discarded", before=oldest.end, events=discarded)
+        return True
+
+    def _roll(self) -> bool:
+        """Seal the newest segment, if that makes room: part of it is not wanted, or may go."""
+        with self._log.append_lock:
+            if self._log.empty:
+                return False
+            newest = self._log.newest()
+            wanted = needs(newest, by_table(self._state.active()))
+            size = wanted_bytes(newest, wanted, newest.sizes or {})
+            if wanted and size > newest.bytes * _WORTH_WHEN_FULL and not self._drop_oldest:
+                return False
+            self._log.roll()
+            return True
+
+    def _sizes(self, segment: SealedSegment) -> Mapping[str, int]:
+        if segment.sizes is not None:
+            return segment.sizes
+        with JournalReader(self._path, troubles=self._troubles) as reader:
+            sizes = reader.sizes(segment.place)
+        self._log.measured(segment.place, sizes)
+        return sizes
+
+    def _replace(
+        self,
+        sources: Sequence[SealedSegment],
+        new: SealedSegment | None,
+        gone: Sequence[SealedSegment] | None = None,
+    ) -> None:
+        """Take segments off the list, then delete their files."""
+        self._log.replace({source.place for source in sources}, new, self._state.thinned)
+        for segment in sources if gone is None else gone:
+            path = place_path(self._path, segment.place)
+            try:
+                remove_database(path)
+            except OSError as error:
+                _log.warning("journal_segment_not_deleted", path=str(path), cause=error.strerror)
+
+
+def _together(sources: Sequence[SealedSegment], lanes: ByTable) -> dict[str, Need]:
+    """Return what is wanted of several segments."""
+    together: dict[str, Need] = {}
+    for source in sources:
+        for table, need in needs(source, lanes).items():
+            known = together.setdefault(table, Need())
+            if need.start is not None:
+                known.start = min(
+                    need.start, known.start if known.start is not None else need.start
+                )
+            known.offsets |= need.offsets
+    return together
+
+
+def _lost(wanted: Mapping[str, Need], damaged: Sequence[Damage]) -> frozenset[int]:
+    return frozenset(
+        offset
+        for need in wanted.values()
+        for offset in need.offsets
+        if any(damage.first <= offset <= damage.last for damage in damaged)
+    )
