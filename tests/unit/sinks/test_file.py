@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from services.batches import batch_of, drive
+from services.batches import batch_of
 
 from bridge.errors import Retry
 from bridge.events import rfc3339
 from bridge.sinks.base import Batch
 from bridge.sinks.file import FileSettings, FileSink, expand
 from bridge.sinks.writing import MOST_PIECES
-from bridge.testing import make_event
+from bridge.testing import drive, make_event
 
 
 def make_sink(path: Path | str) -> FileSink:
