@@ -174,12 +174,15 @@ class Sink(ABC):
         ordered_by_key: whether order is per key, so that where one key's event waits the
             table's other keys go on.
         max_in_flight: calls to `deliver` at once; a sink may set it in its constructor.
+        one_table: whether a batch may hold events of one table alone; a sink may set it in its
+            constructor.
     """
 
     Settings: ClassVar[type[SinkSettings]]
     keyed: ClassVar[bool] = True
     ordered_by_key: ClassVar[bool] = False
     max_in_flight: int = 1
+    one_table: bool = False
 
     @abstractmethod
     def __init__(self, settings: SinkSettings) -> None:
@@ -198,6 +201,12 @@ class Sink(ABC):
             Disabled: the destination is gone; what goes there waits for a reload.
             Exception: anything else is a fault of the sink's own code: logged with its
                 traceback, shown as `failed`, and tried again.
+        """
+
+    def idle(self) -> None:  # noqa: B027 (optional)
+        """Do what an open sink needs between batches, without blocking.
+
+        Called about once a second while no `deliver` runs, during a backoff too.
         """
 
     def check(self) -> None:  # noqa: B027 (optional)

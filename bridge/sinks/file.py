@@ -1,30 +1,32 @@
 """Events to files, one a line; `{table}` in the path makes a file per table.
 
 Delivered means on the disk: every file that a batch touched is synced before `deliver`
-returns. What fails on one file is tried again for that file alone, so a full disk under one
-table's file holds up no other.
+returns. What fails on one file is tried again for the tables of that file alone, so a full disk
+under one holds up no other.
 """
 
 from __future__ import annotations
 
-import errno
 import os
-import re
 from collections import OrderedDict
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 from pydantic import Field, field_validator
 
-from bridge.events import Event
+from bridge.errors import excerpt
+from bridge.lines import Slice
 from bridge.sinks.append_file import AppendFile
-from bridge.sinks.base import Batch, Reject, Retry, Sink, SinkSettings
+from bridge.sinks.base import Batch, Retry, Sink, SinkSettings
+from bridge.sinks.names import OF_TABLE, fill, is_of_table, require_known
 
+DATE = "{date}"
 MAX_OPEN_FILES = 128  # kept open from batch to batch; the least recently used is closed
-_PLACEHOLDER = re.compile(r"\{[^{}]*\}")
-_NEVER = {errno.ENAMETOOLONG: "the table's name is too long for a file name"}
+
+_DAY = 86_400_000_000  # microseconds
 
 
 class FileSettings(SinkSettings):
@@ -34,37 +36,45 @@ class FileSettings(SinkSettings):
     path: str = Field(
         min_length=1,
         description=(
-            "The file to append to. `{table}` in it is the table's qualified name, `/` and `%` "
-            "percent-encoded, so that each table has a file of its own. Folders are created."
+            "The file to append to. `{table}` in it is the table's qualified name, `{schema}` and "
+            "`{name}` are its parts, `/` and `%` percent-encoded; `{date}` is the day of the "
+            "event, UTC. Folders are created."
         ),
         examples=["/var/lib/kinetica-bridge/out/{table}.jsonl"],
     )
 
     @field_validator("path")
     @classmethod
-    def _known_placeholders(cls, path: str) -> str:
-        for placeholder in _PLACEHOLDER.findall(path):
-            if placeholder != "{table}":
-                raise ValueError(f"unknown placeholder {placeholder}: there is {{table}} alone")
+    def _names_a_file(cls, path: str) -> str:
+        require_known(path, (*OF_TABLE, DATE))
         if path.endswith("/") or "\0" in path:
             raise ValueError("this names no file")
         return path
 
 
+class _Part(NamedTuple):
+    """What of a batch goes to one file of one table."""
+
+    table: str
+    lines: memoryview
+
+
 class FileSink(Sink):
     """Appends each event as one line to a file.
 
-    Retried: whatever the file system answers (no space, no permission, an I/O error). Rejected:
-    events of a table whose name no file can have.
+    Retried: whatever the file system answers: no space, no permission, an I/O error, a name that
+    is too long or that of a folder. Where tables have files of their own, only those wait.
     """
 
     Settings: ClassVar[type[SinkSettings]] = FileSettings
     keyed: ClassVar[bool] = False
 
-    def __init__(self, settings: FileSettings) -> None:
+    def __init__(self, settings: FileSettings, max_open: int = MAX_OPEN_FILES) -> None:
         self._settings = settings
+        self._max_open = max_open
+        self._dated = DATE in settings.path
         self._files: OrderedDict[Path, AppendFile] = OrderedDict()
-        self._paths: dict[str, Path] = {}
+        self._paths: dict[tuple[str, int], Path] = {}
 
     def open(self) -> None:
         """See that the files can be written; each is opened when its first event comes."""
@@ -72,26 +82,28 @@ class FileSink(Sink):
 
     def deliver(self, batch: Batch) -> None:
         """Append the events and return once every file they went to is synced."""
-        events: dict[Path, list[Event]] = {}
-        for event in batch:
-            path = self._paths.get(event.table) or self._path_of(event.table)
-            events.setdefault(path, []).append(event)
-        failed: dict[Path, OSError] = {}
-        paths = iter(events)
-        while group := list(islice(paths, MAX_OPEN_FILES)):
-            failed.update(self._append_and_sync({path: events[path] for path in group}))
-        if not failed:
-            return
-        errors = {path: _as_sink_error(path, error) for path, error in failed.items()}
-        if len(errors) == len(events) == 1:
-            raise next(iter(errors.values()))
-        for path, error in errors.items():
-            for event in events[path]:
-                batch.fail(event, error)
+        parts: dict[Path, list[_Part]] = {}
+        for each in batch.slices:
+            for path, part in self._parts(each):
+                parts.setdefault(path, []).append(part)
+        # A journal's lines all begin like this, whatever the table.
+        mark = b'{"id":"%b-' % batch.slices[0].lines.journal_id.encode()
+        failed: dict[str, Retry] = {}
+        paths = iter(parts)
+        while group := list(islice(paths, self._max_open)):
+            for path, error in self._append_and_sync({path: parts[path] for path in group}, mark):
+                place = excerpt(str(error.filename or path), 180)
+                found = Retry(f"{place}: {error.strerror or error}")
+                if not is_of_table(self._settings.path):
+                    raise found from error
+                for part in parts[path]:
+                    failed.setdefault(part.table, found)
+        for table, found in failed.items():
+            batch.fail(table, found)
 
     def check(self) -> None:
         """See that the file, or the nearest folder above it that exists, can be written."""
-        fixed, placeholder, _ = self._settings.path.partition("{table}")
+        fixed, placeholder, _ = self._settings.path.partition("{")
         path = Path(fixed)
         if not placeholder and path.exists():
             if not path.is_file():
@@ -112,12 +124,22 @@ class FileSink(Sink):
         while self._files:
             self._files.popitem()[1].close()
 
-    def _append_and_sync(self, events: dict[Path, list[Event]]) -> Iterator[tuple[Path, OSError]]:
+    def _parts(self, events: Slice) -> Iterator[tuple[Path, _Part]]:
+        """Say which file takes which of the events: with `{date}`, midnight parts them."""
+        if not self._dated:
+            yield self._path_of(events.table, 0), _Part(events.table, events.data)
+            return
+        for day, part in _days(events):
+            yield self._path_of(events.table, day), _Part(events.table, part.data)
+
+    def _append_and_sync(
+        self, parts: dict[Path, list[_Part]], mark: bytes
+    ) -> Iterator[tuple[Path, OSError]]:
         written: list[AppendFile] = []
-        for path, ours in events.items():
+        for path, ours in parts.items():
             try:
-                file = self._open(path)
-                file.append(b"".join([event.value + b"\n" for event in ours]))
+                file = self._open(path, mark)
+                file.append([part.lines for part in ours])
                 written.append(file)
             except OSError as error:
                 self._drop(path)  # opening it anew cuts what could not be undone
@@ -130,16 +152,16 @@ class FileSink(Sink):
                 self._drop(file.path)
                 yield file.path, error
 
-    def _open(self, path: Path) -> AppendFile:
+    def _open(self, path: Path, mark: bytes) -> AppendFile:
         file = self._files.get(path)
         if file is not None:
             if file.is_current():
                 self._files.move_to_end(path)
                 return file
             self._drop(path)  # it was rotated or removed: go on in a new one
-        while len(self._files) >= MAX_OPEN_FILES:
+        while len(self._files) >= self._max_open:
             self._files.popitem(last=False)[1].close()
-        file = self._files[path] = AppendFile(path)
+        file = self._files[path] = AppendFile(path, mark)
         return file
 
     def _drop(self, path: Path) -> None:
@@ -147,10 +169,15 @@ class FileSink(Sink):
         if file is not None:
             file.close()
 
-    def _path_of(self, table: str) -> Path:
-        if len(self._paths) > 10_000:  # tables come and go; this only saves work
-            self._paths.clear()
-        path = self._paths[table] = Path(expand(self._settings.path, table))
+    def _path_of(self, table: str, day: int) -> Path:
+        path = self._paths.get((table, day))
+        if path is None:
+            if len(self._paths) > 10_000:  # tables and days come and go; this only saves work
+                self._paths.clear()
+            # The day first: a table may be called like a placeholder.
+            date = f"{datetime.fromtimestamp(day * 86_400, UTC):%Y-%m-%d}"
+            template = self._settings.path.replace(DATE, date)
+            path = self._paths[table, day] = Path(expand(template, table))
         return path
 
 
@@ -162,16 +189,31 @@ def expand(template: str, table: str) -> str:
     >>> expand("out/{table}/events", "..")
     'out/%2E%2E/events'
     """
-    name = table.replace("%", "%25").replace("/", "%2F").replace("\0", "%00")
     parts = template.split("/")
     for index, part in enumerate(parts):
-        if "{table}" in part:
-            filled = part.replace("{table}", name)
-            parts[index] = filled.replace(".", "%2E") if filled in {".", ".."} else filled
+        filled = fill(part, table, _encode)
+        if filled != part and filled in {".", ".."}:
+            filled = filled.replace(".", "%2E")
+        parts[index] = filled
     return "/".join(parts)
 
 
-def _as_sink_error(path: Path, error: OSError) -> Retry | Reject:
-    if error.errno in _NEVER:
-        return Reject(f"{_NEVER[error.errno]}: {path}")
-    return Retry(f"{error.filename or path}: {error.strerror or error}")
+def _encode(name: str) -> str:
+    return name.replace("%", "%25").replace("/", "%2F").replace("\0", "%00")
+
+
+def _days(events: Slice) -> Iterator[tuple[int, Slice]]:
+    """Part events where their day changes; days are counted since the epoch, UTC."""
+    lines, index, day = events.lines, 0, None
+    start = begin = events.start
+    for count, time in lines.times:
+        if index + count > start:
+            if day is not None and time // _DAY != day:
+                yield day, Slice(lines, begin, index)
+                begin = index
+            day = time // _DAY
+        index += count
+        if index >= events.stop:
+            break
+    if day is not None:
+        yield day, Slice(lines, begin, events.stop)

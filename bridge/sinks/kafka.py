@@ -1,27 +1,38 @@
 """Events to Kafka, each a message with the table's key, confirmed by all replicas in sync.
 
-A batch is produced in order and `deliver` waits for a report on each message. The producer is
-idempotent, so librdkafka's own retries neither double nor reorder; when one is given up, a new
-producer takes over, and the failed events go out again together with those behind them of the
-same key.
+A batch is produced in order, and `deliver` waits until the producer's queue is empty. Only
+failures are reported, time-outs and purges among them, so an empty queue says that all the others
+are confirmed. The producer is idempotent, so librdkafka's own retries neither double nor reorder;
+when one is given up, a new producer takes over, and the failed events go out again together with
+those behind them of the same key.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import structlog
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 
-from bridge.events import Event
+from bridge.errors import excerpt
+from bridge.lines import Slice
 from bridge.sinks.base import Batch, NotConnected, Reject, Retry, Sink, SinkSettings
-from bridge.sinks.kafka_errors import is_refusal, translate
+from bridge.sinks.foreign import Cleaner
+from bridge.sinks.kafka_errors import (
+    as_retry,
+    is_of_topic,
+    is_refusal,
+    late_among,
+    translate,
+)
+from bridge.sinks.kafka_log import QuietLog, Trouble
+from bridge.sinks.kafka_messages import Feeder
+from bridge.sinks.kafka_outcome import Outcome, Reports, halves, with_followers
 from bridge.sinks.kafka_settings import KafkaSettings
+from bridge.sinks.names import fill, is_of_table
 
 CONNECT_TIMEOUT = 10.0  # seconds for the first answer of a cluster
 ALL_DOWN_TIMEOUT = 2.0  # seconds once every address was tried: a name may have several
@@ -36,18 +47,22 @@ _log = structlog.get_logger(__name__)
 class KafkaSink(Sink):
     """Produces each event as one message.
 
-    Retried: everything but what follows. Rejected: what a broker will never take, above all a
-    message over its size limit, or one without a key for a compacted topic.
+    Retried: everything but what follows; a topic that is missing or forbidden, or that cannot be
+    because of its name, holds up its tables alone. Rejected: what a broker will never take, above
+    all a message over its size limit, or one without a key for a compacted topic.
     """
 
     Settings: ClassVar[type[SinkSettings]] = KafkaSettings
+    ordered_by_key: ClassVar[bool] = True
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
+        self._clean = Cleaner(settings.secrets())
+        self._quiet = QuietLog(self._clean)
         self._topics: dict[str, str] = {}
         self._producer: Producer | None = None
-        self._trouble = _Trouble()
-        self._warned_of_size = False
+        self._trouble = Trouble()
+        self._warned: set[str] = set()
 
     def open(self) -> None:
         """Make a producer and wait for the cluster's answer.
@@ -57,32 +72,38 @@ class KafkaSink(Sink):
         """
         self.close()
         for weakness in self._settings.weakened():
-            _log.warning("kafka_promise_weakened", cause=weakness)
+            self._warn("kafka_promise_weakened", cause=weakness)
         self._producer = self._connect()
 
     def deliver(self, batch: Batch) -> None:
-        """Produce the events and return when there is a report on each.
+        """Produce the events and return when it is known of each whether it was taken.
 
         Raises:
             NotConnected: none was delivered, and a new producer is needed.
-            Retry: none was delivered.
+            Retry: the one topic of all tables cannot be written.
         """
         if self._producer is None:
             self._producer = self._connect()
-        failures: dict[int, Retry | Reject] = {}
-        self._deliver(self._producer, batch, failures)
-        if not failures:
+        slices = list(self._with_a_topic(batch))
+        outcome = Outcome()
+        try:
+            self._deliver(self._producer, slices, frozenset(), outcome)
+        except NotConnected:
+            self.close()
+            raise
+        if outcome.is_clear:
             self._trouble.cause = ""
             return
-        retried = [error for error in failures.values() if isinstance(error, Retry)]
-        lost = next((error for error in retried if isinstance(error, NotConnected)), None)
-        if lost is not None:
+        if outcome.lost is not None:
             self.close()  # what was given up makes this producer unfit; the next call connects
-        if len(retried) == len(batch):
-            raise lost or retried[0]
-        for event in batch:
-            if event.offset in failures:
-                batch.fail(event, failures[event.offset])
+            if sum(len(part) for part, _ in outcome.retried) == len(batch):
+                raise outcome.lost
+        self._mark(batch, outcome)
+
+    def idle(self) -> None:
+        """Serve librdkafka, which else keeps all it has to say."""
+        if self._producer is not None:
+            self._producer.poll(0)
 
     def check(self) -> None:
         """Wait for the cluster's answer, with a producer of its own; nothing is produced."""
@@ -100,22 +121,33 @@ class KafkaSink(Sink):
             producer.flush(1.0)
 
     def topic_of(self, table: str) -> str:
-        """Return the topic of a table's events; one that would be too long ends in a hash."""
+        """Return the topic of a table's events.
+
+        Raises:
+            Retry: no topic can have that name.
+        """
         topic = self._topics.get(table)
         if topic is None:
             if len(self._topics) > 10_000:  # tables come and go; this only saves work
                 self._topics.clear()
-            topic = self._settings.topic.replace("{table}", _ILLEGAL.sub("_", table))
-            if len(topic) > LONGEST_TOPIC or topic in {".", ".."}:
-                digest = hashlib.sha256(table.encode()).hexdigest()[:16]
-                topic = f"{topic[: LONGEST_TOPIC - 17]}_{digest}"
+            topic = fill(self._settings.topic, table, lambda name: _ILLEGAL.sub("_", name))
             self._topics[table] = topic
+        if len(topic) > LONGEST_TOPIC:
+            much = f"{len(topic)} characters, and Kafka allows {LONGEST_TOPIC}"
+            raise Retry(f"topic {excerpt(topic, 100)}: the name has {much}")
+        if topic in {"", ".", ".."}:
+            raise Retry(f"Kafka has no topic named {topic!r}")
         return topic
 
     def _connect(self) -> Producer:
-        trouble = self._trouble = _Trouble()
-        configuration: dict[str, Any] = dict(self._settings.configuration())
-        producer = Producer(configuration | {"error_cb": trouble.report}, logger=_LibrdkafkaLog())
+        trouble = self._trouble = Trouble()
+        ours = {
+            "error_cb": trouble.report,
+            # Said to the client, which skips its callbacks: librdkafka itself reports them all.
+            "delivery.report.only.error": True,
+        }
+        configuration: dict[str, Any] = self._settings.configuration() | ours
+        producer = Producer(configuration, logger=self._quiet)
         end = time.monotonic() + CONNECT_TIMEOUT
         while True:
             producer.poll(0)
@@ -124,67 +156,116 @@ class KafkaSink(Sink):
             except KafkaException as error:
                 down = trouble.all_down_since
                 if time.monotonic() > min(end, end if down is None else down + ALL_DOWN_TIMEOUT):
-                    cause = trouble.cause or error.args[0].str()
+                    cause = self._clean(trouble.cause or error.args[0].str())
                     servers = self._settings.bootstrap_servers
                     raise NotConnected(f"no answer from {servers}: {cause}") from error
             else:
                 return producer
 
+    def _with_a_topic(self, batch: Batch) -> list[Slice]:
+        found = []
+        for each in batch.slices:
+            try:
+                self.topic_of(each.table)
+            except Retry as error:
+                batch.fail(each.table, error)
+            else:
+                found.append(each)
+        return found
+
     def _deliver(
-        self, producer: Producer, events: Sequence[Event], failures: dict[int, Retry | Reject]
-    ) -> KafkaError | None:
-        """Send the events; return the error after which nothing may follow, None if all is well.
+        self,
+        producer: Producer,
+        slices: Sequence[Slice],
+        present: frozenset[int],
+        outcome: Outcome,
+    ) -> None:
+        """Send events, those of `present` with the present time.
 
         A broker that refuses the content of a message refuses its companions in the request
         with it. Where that hits several, they are sent again in halves until the guilty one
         stands alone.
         """
-        failed = self._send(producer, events, failures)
-        stopping = next((error for error in failed.values() if not is_refusal(error)), None)
-        if stopping is not None:
-            self._retry(_with_followers(events, failed), failed, stopping, failures)
-            return stopping
-        if len(failed) == 1:
-            ((offset, error),) = failed.items()
-            table = next(event.table for event in events if event.offset == offset)
-            failures[offset] = translate(error, self.topic_of(table))
+        failed = {} if outcome.is_lost() else self._send(producer, slices, present, outcome)
+        if outcome.is_lost():
+            again = with_followers(slices, failed) if failed else slices
+            outcome.retry(again, outcome.lost)
         elif failed:
-            self._warn_of_refusal(next(iter(failed.values())))
-            again = _with_followers(events, failed)
-            first, second = again[: len(again) // 2], again[len(again) // 2 :]
-            stopping = self._deliver(producer, first, failures)
-            if stopping is None:
-                return self._deliver(producer, second, failures)
-            self._retry(second, {}, stopping, failures)
-        return stopping
+            self._again(producer, with_followers(slices, failed), failed, present, outcome)
+
+    def _again(
+        self,
+        producer: Producer,
+        slices: Sequence[Slice],
+        refused: dict[int, KafkaError],
+        present: frozenset[int],
+        outcome: Outcome,
+    ) -> None:
+        late = late_among(refused, known=outcome.times_refused) - present
+        if late:
+            outcome.times_refused = True
+            self._warn(
+                "kafka_time_refused",
+                cause=self._clean(refused[min(late)].str()),
+                hint="such events are sent with the present time; see message.timestamp.*.max.ms",
+            )
+            self._deliver(producer, slices, present | late, outcome)
+        elif len(refused) == 1:
+            ((offset, error),) = refused.items()
+            table = next(each.table for each in slices if each.offset <= offset < each.end)
+            found = translate(error, self.topic_of(table), clean=self._clean)
+            if isinstance(found, Reject):
+                outcome.rejected[offset] = found
+            else:
+                outcome.retry(slices, found)
+        else:
+            self._warn(
+                "kafka_request_refused",
+                cause=self._clean(next(iter(refused.values())).str()),
+                hint="sending in smaller parts; set batch.size in options below the topic's limit",
+            )
+            for half in halves(slices):
+                self._deliver(producer, half, present, outcome)
 
     def _send(
-        self, producer: Producer, events: Sequence[Event], failures: dict[int, Retry | Reject]
+        self,
+        producer: Producer,
+        slices: Sequence[Slice],
+        present: frozenset[int],
+        outcome: Outcome,
     ) -> dict[int, KafkaError]:
-        """Produce and wait; return the errors by offset, all but those that are final at once."""
-        reports = _Reports()
-        failed: dict[int, KafkaError] = {}
-        closed: dict[str, KafkaError] = {}  # topics that take nothing more in this round
-        produced = 0
-        for event in events:
-            topic = self._topics.get(event.table) or self.topic_of(event.table)
-            if closed and topic in closed:
-                failed[event.offset] = closed[topic]
+        """Produce and wait; return the errors by offset of those that may go out again."""
+        reports = Reports()
+        settings = self._settings
+        feeder = Feeder(
+            producer,
+            reports.add,
+            headers=settings.headers,
+            timestamps=settings.timestamp == "event",
+        )
+        for each in slices:
+            topic = self.topic_of(each.table)
+            if topic in outcome.closed:
                 continue
-            try:
-                _produce(producer, topic, event, reports.add)
-                produced += 1
-            except KafkaException as exception:
-                error: KafkaError = exception.args[0]
-                if is_refusal(error):
-                    failures[event.offset] = translate(error, topic)
-                else:
-                    failed[event.offset] = closed[topic] = error
+            for offset, error in feeder.feed(topic, each, present):
+                found = translate(error, topic, self._trouble.cause, self._clean)
+                if isinstance(found, Reject):
+                    outcome.rejected[offset] = found
+                elif is_of_topic(error):
+                    outcome.closed[topic] = as_retry(found)
+                    break
+                else:  # the producer has failed for good
+                    raise found
         self._wait(producer)
-        failed.update(reports.by_offset(events))
-        if reports.count < produced:
-            missing = produced - reports.count
-            raise NotConnected(f"librdkafka owes a report on {missing} of {produced} messages")
+        failed = {}
+        for topic, offset, error in reports.found(slices, self.topic_of):
+            if is_of_topic(error):
+                outcome.closed[topic] = as_retry(translate(error, topic, clean=self._clean))
+            else:
+                failed[offset] = error
+                if not is_refusal(error) and outcome.lost is None:
+                    found = translate(error, topic, self._trouble.cause, self._clean)
+                    outcome.lost = as_retry(found)
         return failed
 
     def _wait(self, producer: Producer) -> None:
@@ -192,111 +273,27 @@ class KafkaSink(Sink):
         while producer.flush(0.5):
             if time.monotonic() > end:
                 producer.purge()
-                producer.flush(1.0)
-                return
+                left = producer.flush(1.0)
+                if left:
+                    raise NotConnected(f"librdkafka does not let go of {left} messages")
 
-    def _retry(
-        self,
-        events: Sequence[Event],
-        failed: dict[int, KafkaError],
-        stopping: KafkaError,
-        failures: dict[int, Retry | Reject],
-    ) -> None:
-        for event in events:
-            if event.offset not in failures:
-                error = failed.get(event.offset, stopping)
-                found = translate(error, self.topic_of(event.table), self._trouble.cause)
-                # A refused one was not looked at alone: it gets its chance with the others.
-                retry = found if isinstance(found, Retry) else Retry(str(found), answered=True)
-                failures[event.offset] = retry
+    def _mark(self, batch: Batch, outcome: Outcome) -> None:
+        if outcome.closed and not is_of_table(self._settings.topic):
+            raise next(iter(outcome.closed.values()))
+        for table in batch.tables - batch.failed_tables.keys():
+            error = outcome.closed.get(self.topic_of(table))
+            if error is not None:
+                batch.fail(table, error)
+        for part, again in outcome.retried:
+            batch.fail(part, again)
+        for each in batch.slices:
+            for offset in outcome.rejected.keys() & set(range(each.offset, each.end)):
+                at = offset - each.offset
+                batch.fail(each.part(at, at + 1), outcome.rejected[offset])
 
-    def _warn_of_refusal(self, error: KafkaError) -> None:
-        if not self._warned_of_size:
-            self._warned_of_size = True
-            _log.warning(
-                "kafka_request_refused",
-                cause=error.str(),
-                hint="sending in smaller parts; set batch.size in options below the topic's limit",
-            )
-
-
-def _produce(
-    producer: Producer,
-    topic: str,
-    event: Event,
-    report: Callable[[KafkaError | None, Message], None],
-) -> None:
-    headers: list[tuple[str, str | bytes | None]] = [
-        ("id", event.id),
-        ("type", event.type),
-        ("table", event.table),
-        ("offset", str(event.offset)),
-    ]
-    while True:
-        try:
-            # By position, as names cost a fifth: … any partition, report, partitioner, ms, …
-            producer.produce(
-                topic, event.value, event.key, -1, report, None, event.time // 1000, headers
-            )
-        except BufferError:
-            if not len(producer):  # it will never fit
-                raise KafkaException(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)) from None
-            producer.poll(0.1)
-        else:
-            return
-
-
-@dataclass(slots=True)
-class _Trouble:
-    """What librdkafka last said of its connections; time-outs say nothing of the cause."""
-
-    cause: str = ""
-    all_down_since: float | None = None
-
-    def report(self, error: KafkaError) -> None:
-        if error.code() == KafkaError._ALL_BROKERS_DOWN:
-            if self.all_down_since is None:
-                self.all_down_since = time.monotonic()
-        else:
-            self.cause = error.str()
-
-
-@dataclass(slots=True)
-class _Reports:
-    """The delivery reports of one round."""
-
-    count: int = 0
-    failed: list[tuple[KafkaError, bytes | None]] = field(default_factory=list)
-
-    def add(self, error: KafkaError | None, message: Message) -> None:
-        self.count += 1
-        if error is not None:
-            self.failed.append((error, message.value()))
-
-    def by_offset(self, events: Sequence[Event]) -> dict[int, KafkaError]:
-        """Find the failed events by their values, each of which has an id of its own in it."""
-        if not self.failed:
-            return {}
-        errors = {value: error for error, value in self.failed}
-        return {event.offset: errors[event.value] for event in events if event.value in errors}
-
-
-class _LibrdkafkaLog:
-    """Takes librdkafka's log lines: what it calls errors heals or is raised by us."""
-
-    def log(self, level: int, _format: str, facility: str, client: str, text: str) -> None:
-        write = _log.warning if level >= 40 else _log.debug
-        write("librdkafka", facility=facility, client=client, detail=text)
-
-
-def _with_followers(events: Sequence[Event], failed: dict[int, KafkaError]) -> list[Event]:
-    """Return the failed events and, after each, the later ones of the same table and key."""
-    lanes: set[tuple[str, bytes]] = set()
-    found = []
-    for event in events:
-        lane = (event.table, event.key) if event.key is not None else None
-        if event.offset in failed or lane in lanes:
-            found.append(event)
-            if lane is not None:
-                lanes.add(lane)
-    return found
+    def _warn(self, event: str, **fields: Any) -> None:
+        """Log something once in the life of this sink."""
+        key = f"{event} {fields['cause']}" if event == "kafka_promise_weakened" else event
+        if key not in self._warned:
+            self._warned.add(key)
+            _log.warning(event, **fields)

@@ -7,6 +7,8 @@ of error codes.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from confluent_kafka import KafkaError
 
 from bridge.sinks.base import NotConnected, Reject, Retry
@@ -22,6 +24,8 @@ _REFUSED = frozenset(
         KafkaError.UNSUPPORTED_FOR_MESSAGE_FORMAT,
     }
 )
+# The sink knows by itself that it can never be written.
+_TOO_LARGE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG_SIZE})
 # Its companions in one request, none of which was written though nothing is wrong with them.
 _REFUSED_WITH = frozenset({KafkaError._INVALID_DIFFERENT_RECORD})
 
@@ -54,6 +58,35 @@ def is_refusal(error: KafkaError) -> bool:
     return error.code() in _REFUSED or error.code() in _REFUSED_WITH
 
 
+def late_among(refused: Mapping[int, KafkaError], *, known: bool) -> set[int]:
+    """Return the offsets of events that the broker finds too old or too new.
+
+    Of one such event in a request librdkafka says so for all of its companions too, and of
+    several only that they are invalid.
+
+    Args:
+        refused: the errors by offset.
+        known: whether such an event was found in this batch, so that invalid ones are taken for
+            more of them.
+    """
+    if len(refused) == 1 or known:
+        sought = KafkaError.INVALID_TIMESTAMP if len(refused) == 1 else KafkaError.INVALID_RECORD
+        return {offset for offset, error in refused.items() if error.code() == sought}
+    return set()
+
+
+def is_of_topic(error: KafkaError) -> bool:
+    """Tell whether one topic is missing or closed to us."""
+    return error.code() in _TOPIC and not error.fatal()
+
+
+def as_retry(error: Retry | Reject) -> Retry:
+    """Return the error as one after which the same is sent again."""
+    if isinstance(error, Retry):
+        return error
+    return Retry(str(error), answered=True, answer=error.answer)
+
+
 def spares_the_producer(error: KafkaError) -> bool:
     """Tell whether the producer goes on as before: the error concerns a message or a topic.
 
@@ -63,7 +96,12 @@ def spares_the_producer(error: KafkaError) -> bool:
     return not error.fatal() and (is_refusal(error) or error.code() in _TOPIC)
 
 
-def translate(error: KafkaError, topic: str, cause: str = "") -> Retry | Reject:
+def translate(
+    error: KafkaError,
+    topic: str,
+    cause: str = "",
+    clean: Callable[[str], str] = str,
+) -> Retry | Reject:
     """Return what to tell the engine.
 
     Args:
@@ -71,15 +109,19 @@ def translate(error: KafkaError, topic: str, cause: str = "") -> Retry | Reject:
         topic: where the message was to go.
         cause: what was last heard of the connections, where the error itself says only that
             time ran out.
+        clean: takes the secrets out of foreign text.
     """
     code = error.code()
-    text = f"topic {topic}: {error.str()}"
+    said = clean(error.str())
+    text = f"topic {topic}: {said}"
     if code in _CURES:
         text += f" ({_CURES[code]})"
     elif cause:
-        text += f": {cause}"
+        text += f": {clean(cause)}"
+    # Errors of the client's own are negative.
+    answer = f"{error.name()} {said}" if code > 0 else None
     if code in _REFUSED and not error.fatal():
-        return Reject(text)
+        return Reject(text, certain=code in _TOO_LARGE, answer=answer)
     if spares_the_producer(error):
-        return Retry(text)
-    return NotConnected(text, answered=code in _SUSPECT)
+        return Retry(text, answer=answer)
+    return NotConnected(text, answered=code in _SUSPECT, answer=answer)

@@ -14,9 +14,11 @@ from typing import Annotated, Any, Literal
 from confluent_kafka import KafkaException, Producer
 from pydantic import BeforeValidator, ConfigDict, Field, SecretStr, WithJsonSchema, field_validator
 
-from bridge.errors import excerpt
-from bridge.sinks.base import SinkSettings
+from bridge.sinks.base import Batching, SinkSettings
+from bridge.sinks.foreign import Cleaner
+from bridge.sinks.names import fill, require_known
 from bridge.sinks.secret_files import read_files
+from bridge.units import Size
 
 DEFAULTS = {
     "client.id": "kinetica-bridge",
@@ -39,13 +41,23 @@ _REFUSED = {
     "bootstrap.servers": "set bootstrap_servers beside options",
     "metadata.broker.list": "set bootstrap_servers beside options",
     "transactional.id": "the bridge does not write in transactions",
-    "delivery.report.only.error": "the bridge counts every confirmation",
+    "delivery.report.only.error": "the bridge sets it",
+    "on_delivery": "the bridge hears of failures itself",
     "default.topic.config": "write its settings beside the others",
     "logger": "the bridge logs what librdkafka says",
 }
 _TIMEOUTS = ("message.timeout.ms", "delivery.timeout.ms")  # two names of one property
-_PLACEHOLDER = re.compile(r"\{[^{}]*\}")
+# Options whose values are secrets, as far as their names tell.
+_SECRET = re.compile(r"password|secret|\.pem|token|oauthbearer|assertion|kinit|sasl\.username")
 _LEGAL = re.compile(r"[a-zA-Z0-9._-]*")
+
+
+class KafkaBatching(Batching):
+    """How many events are produced before the broker's confirmation of all is awaited."""
+
+    # Large, as nothing is under way while the last of a batch are confirmed.
+    max_events: int = Field(default=50_000, ge=1, le=100_000, description="Most events in a batch.")
+    max_bytes: Size = Field(default=16 * 2**20, description="Most bytes of event values in it.")
 
 
 class _Unheard:
@@ -81,12 +93,22 @@ class KafkaSettings(SinkSettings):
         default="{table}",
         min_length=1,
         description=(
-            "The topic. `{table}` in it is the table's qualified name, each character that "
-            "Kafka does not allow replaced by `_`."
+            "The topic. `{table}` in it is the table's qualified name, `{schema}` and `{name}` are "
+            "its parts; each character that Kafka does not allow is replaced by `_`."
         ),
         examples=["kinetica.{table}"],
     )
     format: Literal["json"] = Field(default="json", description="The form of a message's value.")
+    headers: bool = Field(
+        default=True, description="Whether a message has the headers id, type, table and offset."
+    )
+    timestamp: Literal["event", "none"] = Field(
+        default="event",
+        description=(
+            "A message's time: the event's, or none, which leaves it to librdkafka and the broker."
+        ),
+    )
+    batch: KafkaBatching = KafkaBatching()
     options: dict[str, Option] = Field(
         default_factory=dict,
         description=(
@@ -107,10 +129,8 @@ class KafkaSettings(SinkSettings):
     @field_validator("topic")
     @classmethod
     def _legal_topic(cls, topic: str) -> str:
-        for placeholder in _PLACEHOLDER.findall(topic):
-            if placeholder != "{table}":
-                raise ValueError(f"unknown placeholder {placeholder}: there is {{table}} alone")
-        fixed = topic.replace("{table}", "")
+        require_known(topic)
+        fixed = fill(topic, "", lambda _: "")
         if not _LEGAL.fullmatch(fixed) or topic in {".", ".."}:
             raise ValueError("a topic's name has letters, digits, `.`, `_` and `-` only")
         if len(fixed) > 200:
@@ -132,13 +152,18 @@ class KafkaSettings(SinkSettings):
             # It connects to nothing, as no broker is named; that it says so helps nobody.
             Producer(_configuration(options), logger=_Unheard())
         except (KafkaException, TypeError, ValueError, AttributeError) as error:
-            raise ValueError(_reason(error)) from None  # its trace would show the values
+            # Its trace would show the values.
+            raise ValueError(_reason(error, Cleaner(_secrets(options)))) from None
         return options
 
     def configuration(self) -> dict[str, str]:
         """Return what librdkafka is configured with: the bridge's defaults, then `options`."""
         servers = {"bootstrap.servers": str(self.bootstrap_servers)}
         return servers | _configuration(self.options)
+
+    def secrets(self) -> list[str]:
+        """Return what must never be said."""
+        return _secrets(self.options)
 
     def message_timeout(self) -> float:
         """Return after how many seconds librdkafka gives a message up; infinite if never."""
@@ -164,7 +189,17 @@ def _configuration(options: dict[str, SecretStr]) -> dict[str, str]:
     return {name: value for name, value in DEFAULTS.items() if name not in given} | given
 
 
-def _reason(error: Exception) -> str:
+def _secrets(options: dict[str, SecretStr]) -> list[str]:
+    found = []
+    for name, value in options.items():
+        if _SECRET.search(name):
+            text = value.get_secret_value()
+            # `sasl.oauthbearer.config` has several, as `name=value`.
+            found += [text, *(part.partition("=")[2] for part in text.split())]
+    return found
+
+
+def _reason(error: Exception, clean: Cleaner) -> str:
     if isinstance(error, KafkaException):
-        return excerpt(str(error.args[0].str()))
-    return excerpt(str(error))
+        return clean(error.args[0].str())
+    return clean(str(error))

@@ -8,14 +8,13 @@ second time.
 from __future__ import annotations
 
 import errno
-import os
-import select
 import sys
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from bridge.sinks.base import Batch, Retry, Sink, SinkSettings
+from bridge.sinks.writing import Writing
 
 
 class StdoutSettings(SinkSettings):
@@ -27,8 +26,8 @@ class StdoutSettings(SinkSettings):
 class StdoutSink(Sink):
     """Writes each event as one line to standard output.
 
-    Retried: nothing but a closed output, until somebody reads it again. A reader that stops
-    reading without closing holds this sink up, and no other.
+    Retried: whatever the output answers: that nobody reads it any more, or that the disk under
+    it is full. A reader that stops reading without closing holds this sink up, and no other.
     """
 
     Settings: ClassVar[type[SinkSettings]] = StdoutSettings
@@ -36,25 +35,21 @@ class StdoutSink(Sink):
 
     def __init__(self, settings: StdoutSettings) -> None:
         self._settings = settings
+        self._torn = False
 
     def deliver(self, batch: Batch) -> None:
         """Write the events and return once the last byte has left this process."""
-        lines = memoryview(b"".join([event.value + b"\n" for event in batch]))
+        lines: list[bytes | memoryview] = list(batch.lines())
+        if self._torn:  # what was written of a line stays one by itself
+            lines.insert(0, b"\n")
+        writing = Writing(lines)
         try:
             sys.stdout.flush()  # what others have printed comes first
-            descriptor = sys.stdout.fileno()
-            while lines:
-                lines = lines[_write(descriptor, lines) :]
+            writing.to(sys.stdout.fileno())
         except (OSError, ValueError) as error:
+            self._torn = self._torn or writing.written > 0
             raise Retry(f"standard output: {_reason(error)}") from error
-
-
-def _write(descriptor: int, data: memoryview) -> int:
-    while True:
-        try:
-            return os.write(descriptor, data)
-        except BlockingIOError:  # whoever started us left the pipe non-blocking
-            select.select([], [descriptor], [])
+        self._torn = False
 
 
 def _reason(error: OSError | ValueError) -> str:

@@ -7,35 +7,42 @@ can drop what it has already seen.
 
 from __future__ import annotations
 
-import base64
+import socket
+import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import ClassVar
 
-import requests
+import certifi
 import structlog
-import urllib3
-from requests.auth import AuthBase
+from requests.utils import get_environ_proxies, select_proxy
 
 import bridge
-from bridge.errors import excerpt
-from bridge.sinks.base import Batch, Retry, Sink, SinkSettings
+from bridge.lines import Slice
+from bridge.sinks.base import Batch, Reject, Retry, Sink, SinkSettings
+from bridge.sinks.foreign import Cleaner
+from bridge.sinks.names import is_of_table
 from bridge.sinks.signing import sign
-from bridge.sinks.webhook_answers import judge, root_cause
-from bridge.sinks.webhook_settings import WebhookSettings
+from bridge.sinks.webhook_answers import judge
+from bridge.sinks.webhook_http import Answer, HttpClient, Proxy, ProxyRefused
+from bridge.sinks.webhook_settings import WebhookSettings, public
 
-_MOST_OF_AN_ANSWER = 4096  # bytes read of its body; after more the connection is not kept
+_HEADERS = {
+    "Accept": "*/*",
+    "Accept-Encoding": "identity",
+    "Content-Type": "application/json",
+    "User-Agent": f"kinetica-bridge/{bridge.__version__}",
+}
 
 _log = structlog.get_logger(__name__)
 
 
 class WebhookSink(Sink):
-    """Posts each batch to one address.
+    """Posts each batch to one address, or to one for each table.
 
-    Retried: no connection, no answer in time, 408, 425, 429 and 5xx; as well 3xx, 401, 403,
-    404, 405, 407 and 410, which say that the configuration is wrong and not the events.
-    Rejected: every other answer; the engine then finds out which event is to blame.
+    What each answer means stands in `webhook_answers`. No answer at all is retried.
     """
 
     Settings: ClassVar[type[SinkSettings]] = WebhookSettings
@@ -45,29 +52,34 @@ class WebhookSink(Sink):
         self._settings = settings
         self._clock = clock
         self._keys = settings.signing_keys()
-        self._place = settings.public_url()
-        self._session: requests.Session | None = None
+        self._clean = Cleaner(settings.secrets())
+        self._client: HttpClient | None = None
+        self.max_in_flight = settings.parallel
+        self.one_table = is_of_table(settings.url)
 
     def open(self) -> None:
-        """Make ready to post; the connection is made with the first batch, and kept."""
+        """Make ready to post; connections are made with the first batches, and kept.
+
+        Raises:
+            Retry: the environment names a proxy that cannot be used.
+        """
         if not self._settings.tls.verify:
-            # Said once here, where the library would say it at every request.
-            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-            _log.warning("webhook_certificate_not_verified", url=self._place)
-        self._session = self._new_session()
+            _log.warning("webhook_certificate_not_verified", url=self._settings.public_url())
+        self._client = self._new_client()
 
     def deliver(self, batch: Batch) -> None:
-        """Post the events and return if the receiver answers 2xx."""
-        if self._session is None:
-            self.open()
-        assert self._session is not None  # noqa: S101 (tells mypy what open has done)
-        body = b"[%b]" % b",".join([event.value for event in batch])
-        headers = self._signature(f"{batch[0].id}-{len(batch)}", body) if self._keys else {}
-        status, answer, text = self._request(self._session, "POST", body, headers)
-        error = judge(status, answer, text, datetime.fromtimestamp(self._clock(), UTC))
-        if error is not None:
-            error.args = (f"{self._place} {error.args[0]}",)
-            raise error
+        """Post the events and return if the receiver says that it has them."""
+        if not self.one_table or len(batch.tables) == 1:
+            self._post(batch.slices)
+            return
+        groups: dict[str, list[Slice]] = {}
+        for each in batch.slices:
+            groups.setdefault(each.table, []).append(each)
+        for table, slices in groups.items():
+            try:
+                self._post(slices)
+            except (Retry, Reject) as error:
+                batch.fail(table, error)
 
     def check(self) -> None:
         """Ask for the address with HEAD: any answer shows that the receiver is there.
@@ -75,33 +87,73 @@ class WebhookSink(Sink):
         Its status says little, since few receivers know HEAD; but where credentials are
         configured, a refusal of them is reported.
         """
-        with self._new_session() as session:
-            status, _, _ = self._request(session, "HEAD", None, {})
-        with_credentials = _authorization(self._settings) is not None
-        if status == 407 or (with_credentials and status in {401, 403}):
-            error = judge(status, {}, "", datetime.now(UTC))
-            raise Retry(f"{self._place} {error}")
+        client = self._new_client()
+        url = self._settings.url_of("check")
+        try:
+            answer = self._request(client, "HEAD", url, b"", {})
+        finally:
+            client.close()
+        with_credentials = self._settings.authorization() is not None
+        if answer.status == 407 or (with_credentials and answer.status in {401, 403}):
+            error = judge(answer.status, answer.headers, "", now=datetime.now(UTC))
+            raise Retry(f"{public(url)} {error}")
 
     def close(self) -> None:
-        """Close the connection."""
-        session, self._session = self._session, None
-        if session is not None:
-            session.close()
+        """Close the connections."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
 
-    def _new_session(self) -> requests.Session:
-        session = requests.Session()
-        session.auth = _Authorization(_authorization(self._settings))
-        session.headers.update(
-            {
-                "Accept-Encoding": "identity",
-                "Content-Type": "application/json",
-                "User-Agent": f"kinetica-bridge/{bridge.__version__}",
-            }
+    def _post(self, slices: Sequence[Slice]) -> None:
+        if self._client is None:
+            self.open()
+        assert self._client is not None  # noqa: S101 (tells mypy what open has done)
+        first = slices[0]
+        url = self._settings.url_of(first.table)
+        # No line feed stands within a line: in JSON text it is escaped.
+        lines = b"".join([each.data for each in slices])
+        body = b"[%b]" % lines[:-1].replace(b"\n", b",")
+        identity = f"{first.lines.id(first.start)}-{sum(map(len, slices))}"
+        headers = self._signature(identity, body) if self._keys else {}
+        answer = self._request(self._client, "POST", url, body, headers)
+        error = judge(
+            answer.status,
+            answer.headers,
+            answer.body.decode("utf-8", "replace"),
+            now=datetime.fromtimestamp(self._clock(), UTC),
+            success=self._settings.success,
+            clean=self._clean,
         )
-        session.headers.update(
-            {name: value.get_secret_value() for name, value in self._settings.headers.items()}
-        )
-        return session
+        if error is not None:
+            error.args = (f"{public(url)} {error.args[0]}",)
+            raise error
+
+    def _new_client(self) -> HttpClient:
+        url = self._settings.url
+        address = select_proxy(url, get_environ_proxies(url, no_proxy=None))
+        try:
+            proxy = Proxy.parse(address) if address else None
+        except ValueError as error:
+            raise Retry(f"the proxy of the environment: {self._clean(str(error))}") from None
+        if proxy is not None and address:
+            login = address.rpartition("@")[0].rpartition("//")[2]
+            secrets = [login, *login.split(":"), (proxy.authorization or "").partition(" ")[2]]
+            self._clean = Cleaner([*self._settings.secrets(), *secrets])
+        return HttpClient(url, self._tls(), proxy)
+
+    def _tls(self) -> ssl.SSLContext:
+        tls = self._settings.tls
+        if tls.ca_file is not None:
+            context = ssl.create_default_context(cafile=str(tls.ca_file))
+        else:
+            context = ssl.create_default_context()
+            known = ssl.get_default_verify_paths()
+            if not known.cafile and not (known.capath and any(Path(known.capath).iterdir())):
+                context.load_verify_locations(certifi.where())  # a bare image has none
+        if not tls.verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
 
     def _signature(self, message_id: str, body: bytes) -> dict[str, str]:
         timestamp = int(self._clock())
@@ -112,65 +164,30 @@ class WebhookSink(Sink):
         }
 
     def _request(
-        self, session: requests.Session, method: str, body: bytes | None, headers: dict[str, str]
-    ) -> tuple[int, requests.structures.CaseInsensitiveDict[str], str]:
-        tls, timeout = self._settings.tls, self._settings.timeout
-        deadline = time.monotonic() + timeout
+        self, client: HttpClient, method: str, url: str, body: bytes, headers: dict[str, str]
+    ) -> Answer:
+        timeout = self._settings.timeout
         try:
-            with session.request(
-                method,
-                self._settings.url,
-                data=body,
-                headers=headers,
-                timeout=timeout,
-                # Given with each request: else REQUESTS_CA_BUNDLE would overrule it.
-                verify=str(tls.ca_file) if tls.verify and tls.ca_file else tls.verify,
-                allow_redirects=False,
-                stream=True,
-            ) as answer:
-                return answer.status_code, answer.headers, _beginning(answer, deadline)
-        except requests.Timeout as error:
-            raise Retry(f"{self._place}: no answer within {timeout:g} s") from error
-        except requests.exceptions.SSLError as error:
-            cause = excerpt(root_cause(error), 160)
-            raise Retry(f"{self._place}: TLS: {cause} (see tls.ca_file)") from error
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise Retry(f"{self._place}: {excerpt(root_cause(error), 160)}") from error
+            return client.request(method, url, self._headers(headers), body, timeout)
+        except ProxyRefused as error:
+            raise Retry(f"{public(url)}: {error}") from error
+        except TimeoutError as error:
+            raise Retry(f"{public(url)}: no answer within {timeout:g} s") from error
+        except ssl.SSLError as error:
+            cause = self._clean(str(error), 160)
+            raise Retry(f"{public(url)}: TLS: {cause} (see tls.ca_file)") from error
+        except socket.gaierror as error:
+            cause = f"the name cannot be resolved ({error.strerror})"
+            raise Retry(f"{public(url)}: {cause}") from error
+        except OSError as error:
+            cause = self._clean(error.strerror or str(error), 160)
+            raise Retry(f"{public(url)}: {cause}") from error
 
-
-class _Authorization(AuthBase):
-    """Sets one `Authorization`, or none: with it in place `~/.netrc` is not consulted."""
-
-    def __init__(self, value: str | None) -> None:
-        self._value = value
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if self._value is not None:
-            request.headers["Authorization"] = self._value
-        return request
-
-
-def _authorization(settings: WebhookSettings) -> str | None:
-    if settings.bearer_token is not None:
-        return f"Bearer {settings.bearer_token.get_secret_value()}"
-    if not settings.username:
-        return None
-    password = settings.password.get_secret_value() if settings.password else ""
-    credentials = f"{settings.username}:{password}".encode()
-    return f"Basic {base64.b64encode(credentials).decode()}"
-
-
-def _beginning(answer: requests.Response, deadline: float) -> str:
-    """Read an answer's body, so that the connection can be kept, but neither much nor for long.
-
-    The status line has said what matters: a body that breaks off changes nothing.
-    """
-    read = bytearray()
-    try:
-        for byte in answer.iter_content(1):  # one at a time: no read waits for more than one
-            read += byte
-            if len(read) >= _MOST_OF_AN_ANSWER or time.monotonic() > deadline:
-                break
-    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError):
-        pass
-    return read.decode("utf-8", "replace")
+    def _headers(self, more: dict[str, str]) -> list[tuple[str, str]]:
+        given = {name: value.get_secret_value() for name, value in self._settings.headers.items()}
+        authorization = self._settings.authorization()
+        if authorization is not None:
+            given["Authorization"] = authorization
+        named = {name.lower() for name in given}
+        ours = [(name, value) for name, value in _HEADERS.items() if name.lower() not in named]
+        return [*ours, *given.items(), *more.items()]

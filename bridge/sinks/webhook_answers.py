@@ -1,9 +1,11 @@
-"""What a receiver's answer, or its silence, means for the events that were sent.
+"""What a receiver's answer means for the events that were sent.
 
-    2xx                          delivered
-    408 425 429, 5xx             later, after `Retry-After` if it says so
-    3xx 401 403 404 405 407 410  later: somebody has to mend the address or the credentials
-    any other                    rejected: the receiver will never take this body
+    2xx but 207, or what `success` names           delivered
+    400 413 415 422, 207, 2xx outside `success`     about the body: rejected
+    410                                             the endpoint is gone: disabled
+    3xx 401 to 404 407 408 421 423 425 426 428      not about the events: again, as long as it
+    429 431 451 502 503 504                         takes, after `Retry-After` if it says so
+    500 and any other                               again; one of the events may be to blame
 
 Source: RFC 9110 sections 10.2.3 and 15, RFC 6585 section 4; for 3xx and 410 the Standard
 Webhooks specification.
@@ -11,28 +13,38 @@ Webhooks specification.
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
+from email.message import Message
 from email.utils import parsedate_to_datetime
 
-from bridge.errors import Reject, Retry, excerpt
+from bridge.errors import Disabled, Reject, Retry
 
 LONGEST_RETRY_AFTER = 3600.0  # seconds: a slip of the receiver must not park us for a day
+LONGEST_ANSWER = 2048  # characters of a body that are kept with the error
 
-_BUSY = frozenset({408, 425, 429, 502, 503, 504})  # said without looking at the events
+_ABOUT_THE_BODY = frozenset({207, 400, 413, 415, 422})
+_NOT_ABOUT_THE_EVENTS = frozenset(
+    {401, 402, 403, 404, 407, 408, 421, 423, 425, 426, 428, 429, 431, 451, 502, 503, 504}
+)
 _CURES = {
     401: "mend the credentials",
     403: "the receiver forbids this: mend the credentials or its permissions",
     404: "nothing is there: mend the url",
     405: "it takes no POST: mend the url",
     407: "the proxy wants credentials: set them in HTTPS_PROXY",
-    410: "the receiver has given this address up: mend the url",
+    410: "the endpoint is gone: mend the url, or remove the sink, and reload",
 }
 
 
 def judge(
-    status: int, headers: Mapping[str, str], body: str, now: datetime
+    status: int,
+    headers: Mapping[str, str] | Message,
+    body: str,
+    *,
+    now: datetime,
+    success: Collection[int] | None = None,
+    clean: Callable[[str, int], str] = lambda text, limit: text[:limit],
 ) -> Retry | Reject | None:
     """Return None where the events are delivered, else the error that says what to do.
 
@@ -41,19 +53,25 @@ def judge(
         headers: of the answer, names in any case.
         body: what the receiver wrote, or the beginning of it; quoted in the error.
         now: the time to count a `Retry-After` that is a date from.
+        success: the statuses that mean delivered; None for every 2xx but 207.
+        clean: takes the secrets out of foreign text and cuts it.
     """
-    if 200 <= status < 300:
+    if status in success if success is not None else (200 <= status < 300 and status != 207):
         return None
-    said = f": {excerpt(body, 120)}" if body.strip() else ""
+    said = f": {clean(body, 120)}" if body.strip() else ""
+    answer = f"{status} {clean(body, LONGEST_ANSWER)}".rstrip()
+    cure = f" ({_CURES[status]})" if status in _CURES else ""
     if 300 <= status < 400:
-        target = excerpt(headers.get("Location", "somewhere else"), 120)
-        return Retry(f"answered {status}, a redirect to {target}: put the final address into url")
-    if status in _CURES:
-        return Retry(f"answered {status} ({_CURES[status]}){said}")
-    if status in _BUSY or status >= 500:
-        after = retry_after(headers.get("Retry-After"), now)
-        return Retry(f"answered {status}{said}", after=after, answered=status not in _BUSY)
-    return Reject(f"answered {status}{said}")
+        target = clean(headers.get("Location", "somewhere else"), 120)
+        cure, said = f", a redirect to {target}: put the final address into url", ""
+    text = f"answered {status}{cure}{said}"
+    if 200 <= status < 300 or status in _ABOUT_THE_BODY:
+        return Reject(text, answer=answer)
+    if status == 410:
+        return Disabled(text, answer=answer)
+    after = retry_after(headers.get("Retry-After"), now)
+    innocent = 300 <= status < 400 or status in _NOT_ABOUT_THE_EVENTS
+    return Retry(text, after=after, answered=not innocent, answer=answer)
 
 
 def retry_after(value: str | None, now: datetime) -> float | None:
@@ -78,23 +96,3 @@ def retry_after(value: str | None, now: datetime) -> float | None:
             moment = moment.replace(tzinfo=UTC)
         seconds = (moment - now).total_seconds()
     return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)
-
-
-def root_cause(error: BaseException) -> str:
-    """Return what lies under an exception of the HTTP library, in one line.
-
-    The library wraps the operating system's error three or four deep; the innermost one is
-    what an operator can act on.
-    """
-    seen = {id(error)}
-    while (inner := _inner(error)) is not None and id(inner) not in seen:
-        seen.add(id(inner))
-        error = inner
-    if isinstance(error, socket.gaierror):
-        return f"the name cannot be resolved ({error.strerror})"
-    return str(getattr(error, "strerror", None) or error or type(error).__name__)
-
-
-def _inner(error: BaseException) -> BaseException | None:
-    candidates = (getattr(error, "reason", None), error.__cause__, *error.args, error.__context__)
-    return next((each for each in candidates if isinstance(each, BaseException)), None)

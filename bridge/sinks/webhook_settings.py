@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from bridge.sinks.base import Batching, SinkSettings
+from bridge.sinks.names import OF_TABLE, fill, is_of_table, placeholders, require_known
 from bridge.sinks.secret_files import read_files
 from bridge.sinks.signing import parse_secret
 from bridge.units import Duration, Size
@@ -59,7 +61,11 @@ class WebhookSettings(SinkSettings):
 
     type: Literal["webhook"] = Field(description="Posts batches of events as JSON arrays.")
     url: str = Field(
-        description="Where to post; http or https.", examples=["https://example.com/hooks/kinetica"]
+        description=(
+            "Where to post; http or https. `{table}`, `{schema}` and `{name}` in its path or "
+            "query are the table's, percent-encoded; a request then has events of one table."
+        ),
+        examples=["https://example.com/hooks/kinetica"],
     )
     secret: SecretStr | None = Field(
         default=None,
@@ -82,7 +88,16 @@ class WebhookSettings(SinkSettings):
     )
     timeout: Duration = Field(
         default=10.0,
-        description="How long to wait for a connection, then for an answer; at most 30s.",
+        description="How long a whole request may take, the answer with it; at most 30s.",
+    )
+    success: tuple[int, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="The statuses that mean delivered, in place of every 2xx but 207.",
+        examples=[[200, 202]],
+    )
+    parallel: int = Field(
+        default=1, ge=1, le=64, description="Requests at once, never two of one table."
     )
     tls: Tls = Field(default=Tls(), description="How the receiver's certificate is verified.")
     batch: WebhookBatching = WebhookBatching()
@@ -90,14 +105,20 @@ class WebhookSettings(SinkSettings):
     @field_validator("url")
     @classmethod
     def _usable_url(cls, url: str) -> str:
+        require_known(url)
         parts = urlsplit(url)
+        if placeholders(parts.netloc):
+            raise ValueError(f"{', '.join(OF_TABLE)} may stand in the path and the query only")
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError("this is no http:// or https:// address")
         if parts.username is not None or parts.password is not None:
             raise ValueError("credentials belong into username and password: an address is logged")
         if not url.isascii() or not url.isprintable() or " " in url:
             raise ValueError("percent-encode what is no printable ASCII")
-        _ = parts.port  # raises ValueError where it is out of range
+        try:
+            _ = parts.port
+        except ValueError:  # its text quotes what may be a password
+            raise ValueError("the port is no number from 0 to 65535") from None
         return url
 
     @field_validator("timeout")
@@ -106,6 +127,31 @@ class WebhookSettings(SinkSettings):
         if not 0 < seconds <= LONGEST_TIMEOUT:
             raise ValueError(f"must be more than 0s and at most {LONGEST_TIMEOUT:g}s")
         return seconds
+
+    @field_validator("success")
+    @classmethod
+    def _final_statuses(cls, success: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if success is not None and not all(200 <= status < 600 for status in success):
+            raise ValueError("a status is a number from 200 to 599")
+        return success
+
+    @field_validator("bearer_token", "password")
+    @classmethod
+    def _on_one_line(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is None:
+            return None
+        # Files and orchestrators leave a line end behind a secret.
+        text = secret.get_secret_value().rstrip("\r\n")
+        if not text.isprintable():
+            raise ValueError("it has characters that cannot be printed, such as a line end")
+        return SecretStr(text)
+
+    @field_validator("bearer_token")
+    @classmethod
+    def _usable_token(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None and not _VALUE.fullmatch(secret.get_secret_value()):
+            raise ValueError("it is no printable ASCII")
+        return secret
 
     @field_validator("headers", mode="before")
     @classmethod
@@ -144,6 +190,40 @@ class WebhookSettings(SinkSettings):
         given = [secret for secret in (self.secret, self.previous_secret) if secret is not None]
         return [parse_secret(secret.get_secret_value()) for secret in given]
 
+    def url_of(self, table: str) -> str:
+        """Return where a table's events go."""
+        if not is_of_table(self.url):
+            return self.url
+        return fill(self.url, table, _encode)
+
     def public_url(self) -> str:
         """Return the address without its query, which may hold a token."""
-        return urlsplit(self.url)._replace(query="", fragment="").geturl()
+        return public(self.url)
+
+    def authorization(self) -> str | None:
+        """Return the value of `Authorization`, None where there are no credentials."""
+        if self.bearer_token is not None:
+            return f"Bearer {self.bearer_token.get_secret_value()}"
+        if not self.username:
+            return None
+        password = self.password.get_secret_value() if self.password else ""
+        return f"Basic {base64.b64encode(f'{self.username}:{password}'.encode()).decode()}"
+
+    def secrets(self) -> list[str]:
+        """Return what must never be said: credentials, and whatever the query has."""
+        fields = (self.secret, self.previous_secret, self.password, self.bearer_token)
+        given = [field.get_secret_value() for field in fields if field is not None]
+        given += [value.get_secret_value() for value in self.headers.values()]
+        given += [value for _, value in parse_qsl(urlsplit(self.url).query)]
+        # Whoever echoes `Authorization` may leave its first word out.
+        given += (self.authorization() or "").split(" ")[1:]
+        return [secret for secret in given if secret not in OF_TABLE]
+
+
+def _encode(name: str) -> str:
+    return name.replace(".", "%2E") if name in {".", ".."} else quote(name, safe="")
+
+
+def public(url: str) -> str:
+    """Return an address without its query and its fragment."""
+    return urlsplit(url)._replace(query="", fragment="").geturl()

@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from bridge.sinks import Batch, Sink, SinkSettings
+from bridge.sinks import Batch, Retry, Sink, SinkSettings
 
 
 class SqliteSettings(SinkSettings):
@@ -26,21 +26,29 @@ class SqliteSink(Sink):
     """Stores each event as a row of the table `events`."""
 
     Settings = SqliteSettings
+    keyed = False
 
     def __init__(self, settings: SqliteSettings) -> None:
         self.path = settings.path
 
     def open(self) -> None:
-        """Open the database and see that the table is there."""
-        self.database = sqlite3.connect(self.path, isolation_level=None)
-        self.database.execute("CREATE TABLE IF NOT EXISTS events (id TEXT PRIMARY KEY, value BLOB)")
+        """Open the database, for whichever thread delivers, and see that the table is there."""
+        self.database = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+        self._transact("CREATE TABLE IF NOT EXISTS events (id PRIMARY KEY, value)")
 
     def deliver(self, batch: Batch) -> None:
         """Store the events in one transaction."""
         rows = [(event.id, event.value) for event in batch]
-        with self.database:
-            self.database.execute("BEGIN")
-            self.database.executemany("INSERT OR IGNORE INTO events VALUES (?, ?)", rows)
+        self._transact("INSERT OR IGNORE INTO events VALUES (?, ?)", rows)
+
+    def _transact(self, statement: str, rows: list[tuple[str, bytes]] | None = None) -> None:
+        try:
+            with self.database:
+                self.database.execute("BEGIN")
+                run = self.database.execute if rows is None else self.database.executemany
+                run(statement, rows or ())
+        except sqlite3.OperationalError as error:
+            raise Retry(f"{self.path}: {error}") from error
 
     def close(self) -> None:
         """Close the database."""

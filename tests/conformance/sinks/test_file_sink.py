@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.events import Event
 from bridge.sinks.file import FileSettings, FileSink
-from bridge.testing import SinkConformance, make_event
+from bridge.testing import SinkConformance
 
 
 class TestOneFile(SinkConformance):
@@ -42,5 +41,14 @@ class TestFileOfEachTable(SinkConformance):
         files = sorted(self.folder.iterdir()) if self.folder.exists() else []
         return [line for file in files for line in file.read_bytes().split(b"\n")[:-1]]
 
-    def unacceptable(self) -> Event:
-        return make_event(5, table="ki_home." + "x" * 300)
+
+class TestFileOfEachDay(TestFileOfEachTable):
+    """With the day in its name, and a folder for each schema."""
+
+    def make_sink(self) -> FileSink:
+        path = f"{self.folder}/{{schema}}/{{date}}-{{name}}.jsonl"
+        return FileSink(FileSettings(type="file", path=path))
+
+    def read_back(self) -> list[bytes]:
+        files = sorted(self.folder.rglob("*.jsonl"))
+        return [line for file in files for line in file.read_bytes().split(b"\n")[:-1]]

@@ -15,18 +15,18 @@ from bridge.testing import SinkConformance, make_event
 
 class KafkaConformance(SinkConformance):
     options: ClassVar[dict[str, Any]] = {}
+    settings: ClassVar[dict[str, Any]] = {}
     broker: KafkaBroker
     prefix: str
 
     def make_sink(self) -> KafkaSink:
-        return KafkaSink(
-            KafkaSettings(
-                type="kafka",
-                bootstrap_servers=self.broker.bootstrap_servers,
-                topic=f"{self.prefix}.{{table}}",
-                options=self.options,
-            )
-        )
+        values = {
+            "type": "kafka",
+            "bootstrap_servers": self.broker.bootstrap_servers,
+            "topic": f"{self.prefix}.{{table}}",
+            "options": self.options,
+        }
+        return KafkaSink(KafkaSettings.model_validate(values | self.settings))
 
     def read_back(self) -> list[bytes]:
         topics = sorted(each for each in self.broker.topics() if each.startswith(self.prefix))
@@ -48,6 +48,12 @@ class TestKafka(KafkaConformance):
         self.broker.kill()
         self.broker.start()
         return True
+
+
+class TestKafkaWithoutHeaders(TestKafka):
+    """Keys and values alone, which go by another way."""
+
+    settings: ClassVar[dict[str, Any]] = {"headers": False, "timestamp": "none"}
 
 
 class TestKafkaOfManyPartitions(KafkaConformance):

@@ -14,7 +14,7 @@ from bridge.testing import SinkConformance, make_event
 
 
 class TestWebhook(SinkConformance):
-    order = "all"
+    order = "table"
     largest_value = 4 * 2**20
 
     @pytest.fixture(autouse=True)
@@ -31,8 +31,11 @@ class TestWebhook(SinkConformance):
         poison = self.unacceptable().value
         return Answer(422, body=b"no such order") if poison in request.body else Answer()
 
+    path = ""
+
     def make_sink(self) -> WebhookSink:
-        return WebhookSink(WebhookSettings(type="webhook", url=self.url, secret="a secret"))
+        url = self.url + self.path
+        return WebhookSink(WebhookSettings(type="webhook", url=url, secret="a secret"))
 
     def read_back(self) -> list[bytes]:
         accepted = [self.receiver, *self.others]
@@ -47,3 +50,9 @@ class TestWebhook(SinkConformance):
         again.__enter__()
         self.others.append(again)
         return True
+
+
+class TestWebhookOfEachTable(TestWebhook):
+    """An address for each table: one receiver takes them all."""
+
+    path = "/{schema}/{name}"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import orjson
+from services.batches import batch_of
 
-from bridge.sinks.base import Batch
 from bridge.sinks.file import FileSettings, FileSink
 from bridge.testing import make_event
 
@@ -16,7 +17,7 @@ ROUNDS = 5
 
 WRITER = """
 import sys
-from bridge.sinks.base import Batch
+from services.batches import batch_of
 from bridge.sinks.file import FileSettings, FileSink
 from bridge.testing import make_event
 
@@ -24,7 +25,7 @@ sink = FileSink(FileSettings(type="file", path=sys.argv[1]))
 offset = int(sys.argv[2])
 text = "x" * 20_000
 while True:
-    batch = Batch([make_event(offset + n, record={"text": text}) for n in range(50)])
+    batch = batch_of([make_event(offset + n, record={"text": text}) for n in range(50)])
     sink.deliver(batch)
     offset += 50
     print(offset, flush=True)
@@ -37,7 +38,9 @@ def test_what_was_confirmed_before_a_kill_is_whole(tmp_path: Path) -> None:
     confirmed = 0
     for _ in range(ROUNDS):
         process = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(path), str(confirmed)], stdout=subprocess.PIPE
+            [sys.executable, "-c", WRITER, str(path), str(confirmed)],
+            env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+            stdout=subprocess.PIPE,
         )
         for _ in range(10):
             confirmed = int(process.stdout.readline())
@@ -46,7 +49,7 @@ def test_what_was_confirmed_before_a_kill_is_whole(tmp_path: Path) -> None:
         confirmed = int(([str(confirmed).encode(), *rest.split()])[-1])
 
     sink = FileSink(FileSettings(type="file", path=str(path)))
-    sink.deliver(Batch([make_event(confirmed)]))
+    sink.deliver(batch_of([make_event(confirmed)]))
     sink.close()
 
     lines = path.read_bytes().split(b"\n")

@@ -7,16 +7,19 @@ import hashlib
 import hmac
 import json
 import ssl
+import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import trustme
-from services.webhook import Answer, WebhookReceiver
+from services.batches import batch_of
+from services.webhook import Answer, Request, WebhookReceiver
 
-from bridge.errors import Reject, Retry
-from bridge.sinks.base import Batch
+from bridge.errors import Disabled, Reject, Retry
 from bridge.sinks.webhook import WebhookSettings, WebhookSink
 from bridge.testing import drive, make_event
 
@@ -46,8 +49,8 @@ def test_a_batch_is_one_post_of_a_json_array(
 ) -> None:
     """The body has the events byte for byte; even one event is an array."""
     sink = make_sink()
-    sink.deliver(Batch(EVENTS))
-    sink.deliver(Batch(EVENTS[:1]))
+    sink.deliver(batch_of(EVENTS))
+    sink.deliver(batch_of(EVENTS[:1]))
 
     first, second = webhook_receiver.requests
 
@@ -98,7 +101,7 @@ def test_a_previous_secret_signs_as_well(
     webhook_receiver: WebhookReceiver, make_sink: MakeSink
 ) -> None:
     """Two signatures, the current one first."""
-    make_sink(secret="new", previous_secret="old").deliver(Batch(EVENTS))
+    make_sink(secret="new", previous_secret="old").deliver(batch_of(EVENTS))
 
     signatures = webhook_receiver.requests[0].headers["webhook-signature"].split(" ")
 
@@ -127,7 +130,7 @@ def test_credentials_are_those_configured_and_no_others(
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login other password other\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
 
-    make_sink(**values).deliver(Batch(EVENTS))
+    make_sink(**values).deliver(batch_of(EVENTS))
 
     assert webhook_receiver.requests[0].headers["Authorization"] == authorization
 
@@ -136,7 +139,7 @@ def test_headers_are_sent_with_each_request(
     webhook_receiver: WebhookReceiver, make_sink: MakeSink
 ) -> None:
     """Whatever a receiver wants to see."""
-    make_sink(headers={"X-Tenant": "a b"}).deliver(Batch(EVENTS))
+    make_sink(headers={"X-Tenant": "a b"}).deliver(batch_of(EVENTS))
 
     assert webhook_receiver.requests[0].headers["X-Tenant"] == "a b"
 
@@ -150,7 +153,7 @@ def test_a_redirect_is_not_followed(
     webhook_receiver.answer_with(Answer(status, target))
 
     with pytest.raises(Retry, match="/elsewhere: put the final address into url"):
-        make_sink().deliver(Batch(EVENTS))
+        make_sink().deliver(batch_of(EVENTS))
 
     assert [request.path for request in webhook_receiver.requests] == ["/hook"]
 
@@ -162,7 +165,7 @@ def test_a_busy_receiver_says_when_to_come_back(
     webhook_receiver.answer_with(Answer(429, {"Retry-After": "3"}, b"slow down"))
 
     with pytest.raises(Retry, match="/hook answered 429: slow down") as caught:
-        make_sink().deliver(Batch(EVENTS))
+        make_sink().deliver(batch_of(EVENTS))
 
     assert (caught.value.after, caught.value.answered) == (3.0, False)
 
@@ -196,8 +199,8 @@ def test_silence_is_a_retry(
     sink = make_sink(timeout="300ms")
 
     with pytest.raises(Retry, match=reason) as caught:
-        sink.deliver(Batch(EVENTS))
-    sink.deliver(Batch(EVENTS))
+        sink.deliver(batch_of(EVENTS))
+    sink.deliver(batch_of(EVENTS))
 
     assert not caught.value.answered
     assert len(webhook_receiver.accepted) == 3
@@ -208,7 +211,7 @@ def test_nobody_there_is_said_in_one_line(make_sink: MakeSink) -> None:
     with WebhookReceiver() as gone:
         url = gone.url
     with pytest.raises(Retry) as caught:
-        make_sink(url=url).deliver(Batch(EVENTS))
+        make_sink(url=url).deliver(batch_of(EVENTS))
 
     assert str(caught.value) == f"{url}: Connection refused"
 
@@ -216,7 +219,7 @@ def test_nobody_there_is_said_in_one_line(make_sink: MakeSink) -> None:
 def test_an_unknown_host_is_said(make_sink: MakeSink) -> None:
     """With its name; the top-level domain is reserved to be none."""
     with pytest.raises(Retry, match=r"http://hook\.invalid/: the name cannot be resolved"):
-        make_sink(url="http://hook.invalid/").deliver(Batch(EVENTS))
+        make_sink(url="http://hook.invalid/").deliver(batch_of(EVENTS))
 
 
 def test_a_token_in_the_address_is_never_in_an_error(
@@ -228,7 +231,7 @@ def test_a_token_in_the_address_is_never_in_an_error(
 
     for _ in range(3):
         with pytest.raises((Retry, Reject)) as caught:
-            sink.deliver(Batch(EVENTS))
+            sink.deliver(batch_of(EVENTS))
         assert "hunter2" not in str(caught.value)
     assert webhook_receiver.requests[0].path == "/hook?token=hunter2"
 
@@ -241,12 +244,127 @@ def test_a_long_answer_is_not_read_to_its_end(
     sink = make_sink()
 
     with pytest.raises(Retry) as caught:
-        sink.deliver(Batch(EVENTS))
-    sink.deliver(Batch(EVENTS))
-    sink.deliver(Batch(EVENTS))
+        sink.deliver(batch_of(EVENTS))
+    sink.deliver(batch_of(EVENTS))
+    sink.deliver(batch_of(EVENTS))
 
     assert len(str(caught.value)) < 300
     assert [request.connection for request in webhook_receiver.requests] == [0, 1, 2]
+
+
+SECRET = "hunter2/größe"
+
+
+def planted(answer: Answer) -> Callable[[Request], Answer]:
+    """Answer with everything that came, as a careless receiver does."""
+
+    def echo(request: Request) -> Answer:
+        headers = "\n".join(f"{name}: {value}" for name, value in request.headers.items())
+        body = f"{SECRET} {request.path}\n{headers}".encode()
+        location = {"Location": f"http://me:{quote(SECRET)}@other/{request.path}"}
+        return replace(answer, body=body, headers=location)
+
+    return echo
+
+
+@pytest.mark.parametrize("status", [207, 302, 400, 401, 407, 410, 500, 503])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"bearer_token": "hunter2-token"},
+        {"username": "me", "password": SECRET},
+        {"secret": f"whsec_{base64.b64encode(b'hunter2' * 5).decode()}"},
+        {"headers": {"X-Key": "hunter2-key", "Authorization": "Token hunter2-auth"}},
+        {"headers": {"X-Key": "hunter2 key"}, "url": f"?a=hunter2&b={quote(SECRET)}#hunter2"},
+    ],
+)
+def test_no_secret_is_said_whatever_the_receiver_echoes(
+    webhook_receiver: WebhookReceiver,
+    make_sink: MakeSink,
+    capfd: pytest.CaptureFixture[str],
+    status: int,
+    values: dict[str, Any],
+) -> None:
+    """Neither in the error, nor in the answer kept with it, nor in the log."""
+    webhook_receiver.answer = planted(Answer(status))
+    url = webhook_receiver.url + values.get("url", "")
+    others = {"password": SECRET, "username": "me"} if "bearer_token" not in values else {}
+    others = {} if "Authorization" in values.get("headers", {}) else others
+    sink = make_sink(**(others | values | {"url": url, "tls": {"verify": False}}))
+
+    with pytest.raises((Retry, Reject)) as caught:
+        sink.deliver(batch_of(EVENTS))
+
+    said = f"{caught.value} {caught.value.answer} {capfd.readouterr()}"
+    assert str(status) in said
+    for form in ("hunter2-token", "hunter2-key", "hunter2 key", "hunter2-auth", "a=hunter2"):
+        assert form not in said
+    if others or "password" in values:
+        assert SECRET not in said
+        assert quote(SECRET) not in said
+        login = base64.b64encode(f"me:{SECRET}".encode()).decode()
+        assert login not in said
+    assert base64.b64encode(b"hunter2" * 5).decode() not in said
+
+
+@pytest.mark.parametrize("status", [400, 410, 503])
+def test_tables_with_addresses_of_their_own_wait_alone(
+    webhook_receiver: WebhookReceiver, make_sink: MakeSink, status: int
+) -> None:
+    """Each gets its own request and identity; what one address answers concerns its table."""
+    webhook_receiver.answer = lambda request: Answer(
+        status if request.path == "/hook/ki_home/b%2Fc" else 204
+    )
+    sink = make_sink(url=f"{webhook_receiver.url}/{{schema}}/{{name}}", secret="s")
+    tables = ("ki_home.a", "ki_home.b/c")
+    batch = batch_of([make_event(offset, table=tables[offset % 2]) for offset in range(6)])
+    assert sink.one_table
+
+    sink.deliver(batch)
+
+    kinds = {400: Reject, 410: Disabled, 503: Retry}
+    assert {t: type(e) for t, e in batch.failed_tables.items()} == {"ki_home.b/c": kinds[status]}
+    first, second = webhook_receiver.requests
+    assert [event["offset"] for event in first.events] == [0, 2, 4]
+    assert first.headers["webhook-id"] == "9f86d081884c7d65-0-3"
+    assert second.headers["webhook-id"] == "9f86d081884c7d65-1-3"
+    with pytest.raises(kinds[status]):
+        sink.deliver(batch_of([make_event(7, table="ki_home.b/c")]))
+
+
+def test_an_endpoint_that_is_gone_disables_the_sink(
+    webhook_receiver: WebhookReceiver, make_sink: MakeSink
+) -> None:
+    """410: until somebody mends the configuration."""
+    webhook_receiver.answer_with(Answer(410, body=b"moved away"))
+
+    with pytest.raises(Disabled, match=r"answered 410 .*reload.*moved away") as caught:
+        make_sink().deliver(batch_of(EVENTS))
+
+    assert caught.value.answer == "410 moved away"
+
+
+def test_requests_run_side_by_side(webhook_receiver: WebhookReceiver, make_sink: MakeSink) -> None:
+    """`parallel` is a number in the contract; each has a connection, and both are kept."""
+    sink = make_sink(parallel=2)
+    assert sink.max_in_flight == 2
+    meeting = threading.Barrier(2, timeout=30)
+
+    def answer(_: Request) -> Answer:
+        meeting.wait()
+        return Answer()
+
+    webhook_receiver.answer = answer
+    for _ in range(2):
+        threads = [
+            threading.Thread(target=sink.deliver, args=(batch_of([event]),)) for event in EVENTS[:2]
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    assert sorted(request.connection for request in webhook_receiver.requests) == [0, 0, 1, 1]
 
 
 def test_check_needs_an_answer_and_no_more(
@@ -295,7 +413,7 @@ def test_a_certificate_of_a_configured_authority_is_trusted(
     """`tls.ca_file` stands in for the system's authorities."""
     sink = make_sink(url=tls_receiver.url, tls={"ca_file": str(ca_file)})
 
-    sink.deliver(Batch(EVENTS))
+    sink.deliver(batch_of(EVENTS))
     sink.check()
 
     assert json.loads(tls_receiver.requests[0].body) == tls_receiver.accepted
@@ -306,7 +424,7 @@ def test_a_certificate_of_nobody_is_refused(
 ) -> None:
     """Nothing is sent, and the error says which setting decides."""
     with pytest.raises(Retry, match=r"TLS: .*certificate.* \(see tls\.ca_file\)"):
-        make_sink(url=tls_receiver.url).deliver(Batch(EVENTS))
+        make_sink(url=tls_receiver.url).deliver(batch_of(EVENTS))
 
     assert not tls_receiver.requests
 
@@ -318,12 +436,13 @@ def test_the_environment_does_not_overrule_verify(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """`REQUESTS_CA_BUNDLE` with other authorities changes neither a `ca_file` nor `false`."""
+    """The variables with other authorities changes neither a `ca_file` nor `false`."""
     other = tmp_path / "other.pem"
     trustme.CA().cert_pem.write_to_path(other)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(other))
+    monkeypatch.setenv("SSL_CERT_FILE", str(other))
 
-    make_sink(url=tls_receiver.url, tls={"ca_file": str(ca_file)}).deliver(Batch(EVENTS))
-    make_sink(url=tls_receiver.url, tls={"verify": False}).deliver(Batch(EVENTS))
+    make_sink(url=tls_receiver.url, tls={"ca_file": str(ca_file)}).deliver(batch_of(EVENTS))
+    make_sink(url=tls_receiver.url, tls={"verify": False}).deliver(batch_of(EVENTS))
 
     assert len(tls_receiver.accepted) == 6

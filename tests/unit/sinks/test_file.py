@@ -13,11 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from services.batches import batch_of
 
-from bridge.errors import Reject, Retry
-from bridge.sinks import file as file_module
+from bridge.errors import Retry
+from bridge.events import rfc3339
 from bridge.sinks.base import Batch
 from bridge.sinks.file import FileSettings, FileSink, expand
+from bridge.sinks.writing import MOST_PIECES
 from bridge.testing import drive, make_event
 
 
@@ -74,6 +76,7 @@ def test_two_tables_never_share_a_file(tables: list[str]) -> None:
         ("ki_home.orders", "ki_home.orders.jsonl"),
         ("ki_home.a/b", "ki_home.a%2Fb.jsonl"),
         ("größe 量", "größe 量.jsonl"),
+        ("a.{name}", "a.{name}.jsonl"),
     ],
 )
 def test_a_table_names_its_file(table: str, name: str) -> None:
@@ -81,7 +84,7 @@ def test_a_table_names_its_file(table: str, name: str) -> None:
     assert expand("{table}.jsonl", table) == name
 
 
-@pytest.mark.parametrize("path", ["", "out/", "{tabel}.jsonl", "{schema}.{table}", "a\0b"])
+@pytest.mark.parametrize("path", ["", "out/", "{tabel}.jsonl", "{day}.{table}", "a\0b"])
 def test_a_path_that_names_no_file_is_refused(path: str) -> None:
     """Before anything starts."""
     with pytest.raises(ValidationError):
@@ -91,26 +94,99 @@ def test_a_path_that_names_no_file_is_refused(path: str) -> None:
 # Lines
 
 
-def test_a_line_torn_by_a_crash_is_cut_off(path: Path) -> None:
+OURS = make_event(0).value + b"\n"
+TORN = make_event(1, record={"text": "x" * 150_000, "more": {"a": {}}}).value
+
+
+@pytest.mark.parametrize("length", [30, 100, 140_000, len(TORN) - 2, len(TORN) - 1])
+def test_a_line_torn_by_a_crash_is_cut_off(path: Path, length: int) -> None:
     """It was never acknowledged, and what is whole stays."""
     path.parent.mkdir()
-    for rest in (b'{"offset":1', b"x" * 200_000, b"\0" * 70_000):
-        path.write_bytes(b'{"offset":0}\n' + rest)
-        sink = make_sink(path)
-        sink.deliver(Batch([make_event(2)]))
-        sink.close()
-        assert offsets(path) == [0, 2]
+    path.write_bytes(OURS + TORN[:length])
+
+    append(path, 2)
+
+    assert offsets(path) == [0, 2]
 
 
-def test_a_file_of_one_torn_line_is_emptied(path: Path) -> None:
-    """There is no line end to go back to."""
+@pytest.mark.parametrize("rest", [TORN[:length] for length in range(1, 24)] + [b"\0" * 70_000])
+def test_a_torn_line_too_short_to_tell_is_ours_behind_one_of_ours(path: Path, rest: bytes) -> None:
+    """So are the zeros that a power cut leaves where data did not reach the disk."""
     path.parent.mkdir()
-    path.write_bytes(b"x" * 150_000)
+    path.write_bytes(OURS + rest)
+
+    append(path, 2)
+
+    assert offsets(path) == [0, 2]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"x" * 200_000,
+        b'{"offset":1',
+        b'{"id":"0000000000000000-1","type":"ins',
+        b"{",
+        b"\0\0",
+        make_event(1).value,
+    ],
+)
+def test_a_last_line_that_is_not_ours_is_never_cut(path: Path, text: bytes) -> None:
+    """Nor is a whole one of ours: both get the line feed that they lack, before our first line."""
+    path.parent.mkdir()
+    path.write_bytes(b"foreign\n" + text)
+
+    append(path, 2)
+
+    assert path.read_bytes() == b"foreign\n" + text + b"\n" + make_event(2).value + b"\n"
+
+
+def test_what_another_appends_meanwhile_is_kept_apart(sink: FileSink, path: Path) -> None:
+    """Its last line gets its line feed before our next one."""
+    sink.deliver(batch_of([make_event(0)]))
+    with path.open("ab") as file:
+        file.write(b"foreign")
+
+    sink.deliver(batch_of([make_event(1)]))
+
+    lines = [make_event(0).value, b"foreign", make_event(1).value, b""]
+    assert path.read_bytes().split(b"\n") == lines
+
+
+def append(path: Path, offset: int) -> None:
     sink = make_sink(path)
-    sink.deliver(Batch([make_event(2)]))
+    sink.deliver(batch_of([make_event(offset)]))
     sink.close()
 
-    assert offsets(path) == [2]
+
+def test_more_lines_than_one_system_call_takes_arrive(sink: FileSink, path: Path) -> None:
+    """Each event in a slice of its own, as where tables alternate."""
+    events = [make_event(offset, table=f"t{offset % 2}") for offset in range(3 * MOST_PIECES + 1)]
+    batch = batch_of(events)
+    assert len(batch.slices) == len(events)
+
+    sink.deliver(batch)
+
+    assert path.read_bytes() == b"".join(event.value + b"\n" for event in events)
+
+
+def test_midnight_parts_a_slice(tmp_path: Path) -> None:
+    """`{date}` is the day of each event in UTC; one slice may have many days."""
+    sink = make_sink(tmp_path / "{schema}" / "{name}.{date}.jsonl")
+    hour = 3_600_000_000
+    events = [make_event(n, time=1_795_509_720_000_000 + n * 6 * hour) for n in range(10)]
+    whole = batch_of(events).slices[0]
+    assert len(whole) == 10
+
+    sink.deliver(Batch([whole.part(0, 1), whole.part(1, 8), whole.part(8, 10)]))
+    sink.close()
+
+    days: dict[str, list[int]] = {}
+    for event in events:
+        days.setdefault(rfc3339(event.time)[:10], []).append(event.offset)
+    assert len(days) == 3
+    found = {file.name: offsets(file) for file in (tmp_path / "ki_home").iterdir()}
+    assert found == {f"orders.{day}.jsonl": wanted for day, wanted in days.items()}
 
 
 @pytest.mark.parametrize("rotate", [Path.unlink, lambda path: path.rename(f"{path}.1")])
@@ -118,46 +194,45 @@ def test_a_rotated_file_is_opened_anew(
     sink: FileSink, path: Path, rotate: Callable[[Path], None]
 ) -> None:
     """The next batch goes to the path, and not to where the old file went."""
-    sink.deliver(Batch([make_event(0)]))
+    sink.deliver(batch_of([make_event(0)]))
     rotate(path)
 
-    sink.deliver(Batch([make_event(1)]))
+    sink.deliver(batch_of([make_event(1)]))
 
     assert offsets(path) == [1]
 
 
 def test_a_file_emptied_by_another_goes_on(sink: FileSink, path: Path) -> None:
     """As `copytruncate` of logrotate does."""
-    sink.deliver(Batch([make_event(0)]))
+    sink.deliver(batch_of([make_event(0)]))
     os.truncate(path, 0)
 
-    sink.deliver(Batch([make_event(1)]))
+    sink.deliver(batch_of([make_event(1)]))
 
     assert offsets(path) == [1]
 
 
 def test_a_removed_folder_comes_back(sink: FileSink, path: Path) -> None:
     """Folders are created whenever they are missing."""
-    sink.deliver(Batch([make_event(0)]))
+    sink.deliver(batch_of([make_event(0)]))
     path.unlink()
     path.parent.rmdir()
 
-    sink.deliver(Batch([make_event(1)]))
+    sink.deliver(batch_of([make_event(1)]))
 
     assert offsets(path) == [1]
 
 
 def test_many_tables_share_a_bounded_number_of_descriptors(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     """More files than may be open are written in one batch, and in the next."""
-    monkeypatch.setattr(file_module, "MAX_OPEN_FILES", 3)
-    sink = make_sink(tmp_path / "{table}")
+    sink = FileSink(FileSettings(type="file", path=f"{tmp_path}/{{table}}"), max_open=3)
     events = [make_event(offset, table=f"t{offset % 10}") for offset in range(100)]
     before = descriptors()
 
     for begin in range(0, 100, 50):
-        sink.deliver(Batch(events[begin : begin + 50]))
+        sink.deliver(batch_of(events[begin : begin + 50]))
         assert descriptors() <= before + 3
 
     sink.close()
@@ -168,13 +243,13 @@ def test_many_tables_share_a_bounded_number_of_descriptors(
 
 def test_two_sinks_do_not_write_one_file(sink: FileSink, path: Path) -> None:
     """The second is told, and goes on when the first has let go."""
-    sink.deliver(Batch([make_event(0)]))
+    sink.deliver(batch_of([make_event(0)]))
     second = make_sink(path)
 
     with pytest.raises(Retry, match="is being written by another sink or process"):
-        second.deliver(Batch([make_event(1)]))
+        second.deliver(batch_of([make_event(1)]))
     sink.close()
-    second.deliver(Batch([make_event(1)]))
+    second.deliver(batch_of([make_event(1)]))
     second.close()
 
     assert offsets(path) == [0, 1]
@@ -184,29 +259,26 @@ def test_two_sinks_do_not_write_one_file(sink: FileSink, path: Path) -> None:
 
 
 class FailingDisk:
-    """Lets the calls of one function through but the n-th; a failing write writes a part."""
+    """Lets the calls of one function through but the n-th; a write before it writes a part."""
 
     def __init__(self, function: Callable[..., Any], n: int, code: int) -> None:
         self.function, self.left, self.code = function, n, code
 
     def __call__(self, *arguments: Any) -> Any:
         self.left -= 1
-        if self.left != 0:
-            if self.function is REAL["write"]:
-                descriptor, data = arguments
-                return self.function(descriptor, data[:300])  # the disk takes it in pieces
-            return self.function(*arguments)
-        if self.function is REAL["write"]:
-            descriptor, data = arguments
-            self.function(descriptor, data[:70])
-        raise OSError(self.code, os.strerror(self.code))
+        if not self.left:
+            raise OSError(self.code, os.strerror(self.code))
+        if self.function is REAL["writev"]:
+            descriptor, pieces = arguments
+            return os.write(descriptor, b"".join(pieces)[:300])
+        return self.function(*arguments)
 
 
-REAL = {name: getattr(os, name) for name in ("write", "fsync", "open", "ftruncate")}
+REAL = {name: getattr(os, name) for name in ("writev", "fsync", "open", "ftruncate")}
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EDQUOT])
-@pytest.mark.parametrize("name", ["write", "fsync", "open"])
+@pytest.mark.parametrize("name", ["writev", "fsync", "open"])
 @pytest.mark.parametrize("n", range(1, 13))
 def test_each_event_is_there_once_whichever_call_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, n: int, code: int
@@ -234,7 +306,7 @@ def test_no_line_is_torn_even_if_a_write_cannot_be_undone(
 ) -> None:
     """Then events may be there twice, never half: what is torn is cut when it is opened anew."""
     sink = make_sink(path)
-    monkeypatch.setattr(os, "write", FailingDisk(REAL["write"], n, errno.EIO))
+    monkeypatch.setattr(os, "writev", FailingDisk(REAL["writev"], n, errno.EIO))
     monkeypatch.setattr(os, "ftruncate", FailingDisk(REAL["ftruncate"], 1, errno.EIO))
     events = [make_event(offset) for offset in range(10)]
 
@@ -247,26 +319,63 @@ def test_no_line_is_torn_even_if_a_write_cannot_be_undone(
 
 
 def test_one_failing_file_holds_up_no_other(tmp_path: Path) -> None:
-    """Only its own events are marked to be sent again, with the reason."""
+    """A folder in its place, or a name that no file can have: it waits, with the reason."""
     (tmp_path / "b").mkdir()
+    long = "x" * 300
     sink = make_sink(tmp_path / "{table}")
-    batch = Batch([make_event(offset, table="ab"[offset % 2]) for offset in range(6)])
+    tables = ("a", "b", long)
+    batch = batch_of([make_event(offset, table=tables[offset % 3]) for offset in range(9)])
 
     sink.deliver(batch)
-
-    assert sorted(batch.failures) == [1, 3, 5]
-    assert all(isinstance(error, Retry) for error in batch.failures.values())
-    assert f"{tmp_path}/b: Is a directory" in str(batch.failures[1])
-    assert offsets(tmp_path / "a") == [0, 2, 4]
     sink.close()
 
+    assert not batch.failed_events
+    assert {table: type(error) for table, error in batch.failed_tables.items()} == {
+        "b": Retry,
+        long: Retry,
+    }
+    assert f"{tmp_path}/b: Is a directory" in str(batch.failed_tables["b"])
+    assert "File name too long" in str(batch.failed_tables[long])
+    assert offsets(tmp_path / "a") == [0, 3, 6]
 
-def test_a_table_whose_name_no_file_can_have_is_rejected(tmp_path: Path) -> None:
-    """Trying again would not shorten it."""
-    sink = make_sink(tmp_path / "{table}")
 
-    with pytest.raises(Reject, match="too long"):
-        sink.deliver(Batch([make_event(0, table="x" * 300)]))
+def test_one_file_for_all_tables_fails_as_a_whole(tmp_path: Path) -> None:
+    """No table is to blame: the sink waits."""
+    sink = make_sink(tmp_path / "out-{date}")
+    sink.deliver(batch_of([make_event(0)]))
+    (file,) = tmp_path.iterdir()
+    sink.close()
+    file.unlink()
+    file.mkdir()
+    batch = batch_of([make_event(offset, table="ab"[offset % 2]) for offset in range(6)])
+
+    with pytest.raises(Retry, match="Is a directory"):
+        sink.deliver(batch)
+
+    assert not batch.failed_tables
+
+
+def test_an_append_is_not_undone_over_what_another_wrote(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then our lines may be there twice; what is not ours is never taken away."""
+    sink = make_sink(path)
+
+    def fail(descriptor: int) -> None:
+        with path.open("ab") as file:
+            file.write(b"foreign\n")
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    sink.deliver(batch_of([make_event(0)]))
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(Retry):
+        sink.deliver(batch_of([make_event(1)]))
+    monkeypatch.undo()
+    sink.deliver(batch_of([make_event(1)]))
+    sink.close()
+
+    lines = [make_event(0).value, make_event(1).value, b"foreign", make_event(1).value, b""]
+    assert path.read_bytes().split(b"\n") == lines
 
 
 @pytest.mark.parametrize("kind", ["folder", "fifo"])
@@ -279,7 +388,7 @@ def test_what_is_no_regular_file_is_refused_by_check(path: Path, kind: str) -> N
     with pytest.raises(Retry, match="no regular file"):
         sink.check()
     with pytest.raises(Retry):
-        sink.deliver(Batch([make_event(0)]))
+        sink.deliver(batch_of([make_event(0)]))
 
 
 def test_check_names_what_stands_in_the_way(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from bridge.errors import Retry
 from bridge.sinks.kafka import KafkaSettings, KafkaSink
 
 
@@ -50,7 +51,8 @@ def test_options_override_defaults_under_either_of_their_names() -> None:
         ({"bootstrap.servers": "k"}, "set bootstrap_servers"),
         ({"metadata.broker.list": "k"}, "set bootstrap_servers"),
         ({"transactional.id": "t"}, "transactions"),
-        ({"delivery.report.only.error": True}, "confirmation"),
+        ({"delivery.report.only.error": True}, "the bridge sets it"),
+        ({"on_delivery": "x"}, "hears of failures"),
         ({"error_cb": "x"}, "callable"),
         ({"logger": "x"}, "logs"),
         ({"default.topic.config": "x"}, "default.topic.config"),
@@ -122,6 +124,7 @@ def test_a_topic_that_kafka_does_not_allow_is_refused(topic: str) -> None:
     [
         ("kinetica.{table}", "ki_home.orders", "kinetica.ki_home.orders"),
         ("{table}", "ki_home.größe/a b", "ki_home.gr__e_a_b"),
+        ("{schema}-{name}", "ki_home.a.b", "ki_home-a.b"),
         ("all", "ki_home.orders", "all"),
     ],
 )
@@ -130,12 +133,23 @@ def test_a_table_names_its_topic(template: str, table: str, topic: str) -> None:
     assert KafkaSink(settings(topic=template)).topic_of(table) == topic
 
 
-def test_a_topic_is_never_too_long_and_tables_stay_apart() -> None:
-    """Past 249 characters a hash of the name ends it."""
-    sink = KafkaSink(settings(topic="k.{table}"))
+@pytest.mark.parametrize("table", ["x" * 300, "..", "."])
+def test_a_name_that_no_topic_can_have_waits(table: str) -> None:
+    """It is never cut: two tables would share a topic."""
+    with pytest.raises(Retry, match=r"Kafka (allows 249|has no topic named)"):
+        KafkaSink(settings(topic="{table}")).topic_of(table)
 
-    first, second = sink.topic_of("x" * 300 + "a"), sink.topic_of("x" * 300 + "b")
 
-    assert len(first) == len(second) == 249
-    assert first != second
-    assert KafkaSink(settings(topic="{table}")).topic_of("..") not in {".", ".."}
+def test_no_secret_among_the_options_is_quoted() -> None:
+    """librdkafka's words hold what it was given."""
+    with pytest.raises(ValidationError) as caught:
+        settings(options={"sasl.password": "hunter2", "security.protocol": "hunter2"})
+
+    assert "security.protocol" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_batch_is_large_enough_for_what_its_end_costs() -> None:
+    """Nothing is under way while the last confirmations come in."""
+    assert settings().batch.max_events == 50_000
+    assert settings().batch.max_bytes == 16 * 2**20

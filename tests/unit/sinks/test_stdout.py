@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,13 +13,13 @@ from bridge.testing import make_event
 
 PROGRAM = """
 import os, sys
-from bridge.sinks.base import Batch
+from services.batches import batch_of
 from bridge.sinks.stdout import StdoutSettings, StdoutSink
 from bridge.testing import make_event
 
 sink = StdoutSink(StdoutSettings(type="stdout"))
 def deliver(count, text=""):
-    sink.deliver(Batch([make_event(n, record={"text": text}) for n in range(count)]))
+    sink.deliver(batch_of([make_event(n, record={"text": text}) for n in range(count)]))
 def report(count=1):
     try:
         deliver(count)
@@ -26,10 +28,15 @@ def report(count=1):
 """
 
 
-def start(code: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-c", PROGRAM + code]
+def start(code: str, *arguments: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-c", PROGRAM + code, *arguments]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     return subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
 
 
@@ -70,3 +77,24 @@ def test_a_closed_output_is_said() -> None:
     _, errors = start("os.close(1); report()").communicate(timeout=60)
 
     assert errors.startswith(b"Retry standard output: Bad file descriptor")
+
+
+def test_a_line_torn_by_a_full_disk_stays_by_itself(tmp_path: Path) -> None:
+    """What is written of it cannot be taken back; the batch follows whole on lines of its own."""
+    limited = """
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+os.dup2(os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY | os.O_APPEND), 1)
+resource.setrlimit(resource.RLIMIT_FSIZE, (2500, resource.RLIM_INFINITY))
+report(20)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+report(20)
+"""
+    path = tmp_path / "out"
+    process = start(limited, str(path))
+    _, errors = process.communicate(timeout=60)
+
+    assert errors.splitlines() == [b"Retry standard output: File too large"]
+    lines = path.read_bytes().splitlines()
+    assert lines[-20:] == [make_event(n, record={"text": ""}).value for n in range(20)]
+    assert b"" not in lines

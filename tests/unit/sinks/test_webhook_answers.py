@@ -9,36 +9,58 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.errors import Reject, Retry
-from bridge.sinks.webhook_answers import LONGEST_RETRY_AFTER, judge, retry_after
+from bridge.errors import Disabled, Reject, Retry
+from bridge.sinks.webhook_answers import LONGEST_ANSWER, LONGEST_RETRY_AFTER, judge, retry_after
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
-MISCONFIGURED = {301, 302, 307, 308, 401, 403, 404, 405, 407, 410}
-BUSY = {408, 425, 429, 502, 503, 504}
+ABOUT_THE_BODY = {207, 400, 413, 415, 422}
+NOT_ABOUT_THE_EVENTS = {
+    *range(300, 400),
+    *(401, 402, 403, 404, 407, 408, 421, 423, 425, 426, 428, 429, 431, 451, 502, 503, 504),
+}
 
 
 @pytest.mark.parametrize("status", range(200, 600))
 def test_every_status_means_one_thing(status: int) -> None:
-    """2xx is delivered; what may pass is retried; only what blames the body is rejected."""
-    error = judge(status, {}, "why", NOW)
+    """The table of DESIGN, section 5."""
+    error = judge(status, {}, "why", now=NOW)
 
-    if status < 300:
+    if status in ABOUT_THE_BODY:
+        assert type(error) is Reject
+        assert not error.certain
+    elif status < 300:
         assert error is None
-    elif status < 400 or status in MISCONFIGURED | BUSY:
-        assert isinstance(error, Retry)
-        assert not error.answered
-        assert str(status) in str(error)
-    elif status >= 500:
-        assert isinstance(error, Retry)
-        assert error.answered
+        return
+    elif status == 410:
+        assert type(error) is Disabled
     else:
-        assert isinstance(error, Reject)
-        assert str(error) == f"answered {status}: why"
+        assert type(error) is Retry
+        assert error.answered is (status not in NOT_ABOUT_THE_EVENTS)
+    assert error.answer == f"{status} why"
+    assert f"answered {status}" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(200, None), (207, None), (409, None), (201, Reject), (400, Reject)]
+)
+def test_success_narrows_and_widens_what_is_delivered(status: int, kind: type | None) -> None:
+    """What it names is delivered; a 2xx that it does not name is about the body."""
+    error = judge(status, {}, "", now=NOW, success=[200, 207, 409])
+
+    assert type(error) is (kind or type(None))
+
+
+def test_an_answer_is_kept_with_its_error_up_to_a_limit() -> None:
+    """Its status first; the message has the beginning of it."""
+    error = judge(422, {}, "x" * 10_000, now=NOW)
+
+    assert error.answer == "422 " + "x" * LONGEST_ANSWER
+    assert len(str(error)) < 200
 
 
 def test_a_redirect_names_the_address_to_configure() -> None:
     """It is not followed: events would go where nobody has said they should."""
-    error = judge(308, {"Location": "https://b/hook"}, "", NOW)
+    error = judge(308, {"Location": "https://b/hook"}, "", now=NOW)
 
     assert "https://b/hook" in str(error)
 
@@ -47,7 +69,7 @@ def test_a_redirect_names_the_address_to_configure() -> None:
 @pytest.mark.parametrize("value", ["7", " 7 ", format_datetime(NOW + timedelta(seconds=7), True)])
 def test_retry_after_is_heard_as_seconds_and_as_a_date(status: int, value: str) -> None:
     """Both forms of RFC 9110 ask for seven seconds."""
-    error = judge(status, {"Retry-After": value}, "", NOW)
+    error = judge(status, {"Retry-After": value}, "", now=NOW)
 
     assert isinstance(error, Retry)
     assert error.after == 7.0

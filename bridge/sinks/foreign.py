@@ -1,0 +1,81 @@
+"""Text that others wrote, before it may stand in an error, a log line or a page.
+
+Libraries quote what they were given, receivers echo what they were sent, and addresses carry
+credentials. `Cleaner` takes out the secrets that it was told of, in every form in which they
+travel, and whatever looks like one in an address or a header.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterable
+from urllib.parse import quote, quote_plus
+
+from bridge.errors import excerpt
+
+MASK = "***"
+_SHORT = 4  # a secret of fewer characters is looked for as a word of its own only
+
+_ADDRESS = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*://)([^\s'\"<>]*)")
+_LOGIN = re.compile(r"[^\s/@'\"(]+:[^\s/@'\"]+@(?=[\w.\[-])")
+_CREDENTIALS = re.compile(r"\b(bearer|basic|digest|negotiate)(\s+)[^\s,;'\"]+", re.IGNORECASE)
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\ud800-\udfff]")
+
+
+class Cleaner:
+    """Takes secrets out of foreign text.
+
+    Args:
+        secrets: what must never be said; what is None or blank is passed over.
+
+    >>> clean = Cleaner(["hunter2"])
+    >>> clean("401 for hunter2 at http://me:pw@host/a?token=x")
+    '401 for *** at http://host/a'
+    """
+
+    __slots__ = ("_secrets",)
+
+    def __init__(self, secrets: Iterable[str | None] = ()) -> None:
+        forms = {form for secret in secrets if secret for form in _forms(secret)}
+        # The longest first: a secret may be a part of another.
+        parts = [_pattern(form) for form in sorted(forms, key=len, reverse=True)]
+        self._secrets = re.compile("|".join(parts)) if parts else None
+
+    def __repr__(self) -> str:
+        return f"<Cleaner {'with' if self._secrets else 'without'} secrets>"
+
+    def __call__(self, text: str, limit: int = 256) -> str:
+        """Return the text on one line, of `limit` characters at most, without secrets."""
+        return excerpt(self.whole(text), limit)
+
+    def whole(self, text: str) -> str:
+        """Return the text as it stands, without secrets."""
+        if self._secrets is not None:
+            text = self._secrets.sub(MASK, text)
+        text = _CREDENTIALS.sub(rf"\1\2{MASK}", text)
+        text = _ADDRESS.sub(_bare, text)
+        return _UNPRINTABLE.sub("", _LOGIN.sub("", text))
+
+
+def _bare(match: re.Match[str]) -> str:
+    """Return an address without who asks and what is asked for."""
+    scheme, rest = match.groups()
+    place, mark, path = re.split(r"[?#]", rest, maxsplit=1)[0].partition("/")
+    return f"{scheme}{place.rpartition('@')[2]}{mark}{path}"
+
+
+def _forms(secret: str) -> Iterable[str]:
+    """Name the forms in which a secret may appear in what others write."""
+    for text in {secret, secret.strip(), " ".join(secret.split()), *secret.splitlines()}:
+        if text.strip():
+            yield text
+            yield from (quote(text), quote(text, safe=""), quote_plus(text))
+            yield from (repr(text)[1:-1], json.dumps(text)[1:-1], ascii(text)[1:-1])
+            yield base64.b64encode(text.encode("utf-8", "surrogateescape")).decode()
+
+
+def _pattern(form: str) -> str:
+    pattern = re.escape(form)
+    return pattern if len(form) >= _SHORT else rf"(?<!\w){pattern}(?!\w)"

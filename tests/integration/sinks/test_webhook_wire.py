@@ -1,0 +1,393 @@
+"""The webhook sink's HTTP, byte by byte: what trickles, what breaks off, what was not asked for."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Self
+
+import pytest
+import trustme
+from services.batches import batch_of
+from services.webhook import WebhookReceiver
+
+from bridge.errors import Reject, Retry
+from bridge.sinks.webhook import WebhookSettings, WebhookSink
+from bridge.testing import make_event
+
+BATCH = [make_event(offset) for offset in range(3)]
+NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
+Reply = Callable[[socket.socket, int], None]
+
+
+class RawReceiver:
+    """Reads requests and lets `reply` write whatever it likes; a context manager.
+
+    Attributes:
+        requests: head and body of each, with the number of its connection.
+        reply: called with the connection and the number of the request.
+    """
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[int, bytes, bytes]] = []
+        self.reply: Reply = lambda connection, _: connection.sendall(NO_CONTENT)
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self._open: list[socket.socket] = []
+        self._threads = [threading.Thread(target=self._accept)]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.getsockname()[1]}/hook"
+
+    def __enter__(self) -> Self:
+        self._threads[0].start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for each in (self._server, *self._open):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+        for thread in self._threads:
+            thread.join()
+
+    def _accept(self) -> None:
+        for number in range(100):
+            try:
+                connection, _ = self._server.accept()
+            except OSError:
+                return
+            self._open.append(connection)
+            thread = threading.Thread(target=self._serve, args=(connection, number))
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve(self, connection: socket.socket, number: int) -> None:
+        with contextlib.suppress(OSError), connection, connection.makefile("rb") as file:
+            while line := file.readline():
+                head = [line]
+                while (line := file.readline()).strip():
+                    head.append(line)
+                length = next(
+                    (int(each[15:]) for each in head if each.startswith(b"Content-Length")), 0
+                )
+                self.requests.append((number, b"".join(head), file.read(length)))
+                self.reply(connection, len(self.requests) - 1)
+
+
+@pytest.fixture
+def receiver() -> Iterator[RawReceiver]:
+    with RawReceiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def sink(receiver: RawReceiver) -> Iterator[WebhookSink]:
+    sink = WebhookSink(WebhookSettings(type="webhook", url=receiver.url, timeout="400ms"))
+    yield sink
+    sink.close()
+
+
+def deliver(sink: WebhookSink) -> None:
+    sink.deliver(batch_of(BATCH))
+
+
+def connections(receiver: RawReceiver) -> list[int]:
+    return [number for number, _, _ in receiver.requests]
+
+
+def trickle(data: bytes) -> Reply:
+    def reply(connection: socket.socket, number: int) -> None:
+        if number:
+            connection.sendall(NO_CONTENT)
+        for byte in b"" if number else data:
+            connection.sendall(bytes([byte]))
+            time.sleep(0.02)
+
+    return reply
+
+
+def test_an_answer_that_trickles_is_given_up_in_time(
+    receiver: RawReceiver, sink: WebhookSink
+) -> None:
+    """One deadline for the whole request, however busy the connection looks."""
+    receiver.reply = trickle(b"HTTP/1.1 200 OK\r\n" + b"X-Filler: y\r\n" * 100)
+    begun = time.monotonic()
+
+    with pytest.raises(Retry, match=r"no answer within 0\.4 s"):
+        deliver(sink)
+    assert time.monotonic() - begun < 13  # the answer would take 26 s
+    deliver(sink)
+
+    assert connections(receiver) == [0, 1]
+
+
+def test_a_body_that_trickles_does_not_hold_what_its_status_has_said(
+    receiver: RawReceiver, sink: WebhookSink
+) -> None:
+    """Delivered; the connection is not used again."""
+    receiver.reply = trickle(b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n" + b"x" * 4000)
+    receiver_reply = receiver.reply
+
+    def reply(connection: socket.socket, number: int) -> None:
+        if not number:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n")
+        receiver_reply(connection, number)
+
+    receiver.reply = reply
+
+    deliver(sink)
+    deliver(sink)
+
+    assert connections(receiver) == [0, 1]
+
+
+def test_interim_answers_are_read_past(receiver: RawReceiver, sink: WebhookSink) -> None:
+    """Any 1xx, several of them; each request gets its own final answer."""
+    interim = (
+        b"HTTP/1.1 100 Continue\r\n\r\n"
+        b"HTTP/1.1 103 Early Hints\r\nLink: </x>; rel=preload\r\n\r\n"
+        b"HTTP/1.1 102 Processing\r\n\r\n"
+    )
+    answers = [b"HTTP/1.1 400 Bad\r\nContent-Length: 2\r\n\r\nno", NO_CONTENT]
+    receiver.reply = lambda connection, number: connection.sendall(interim + answers[number])
+
+    with pytest.raises(Reject, match="answered 400: no"):
+        deliver(sink)
+    deliver(sink)
+
+    assert connections(receiver) == [0, 0]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        NO_CONTENT + b"HTTP/1.1 500 Unasked\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 500 Unasked\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\nContent-Length: 4\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n" + b"x" * 9000,
+        b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\nConnection: Keep-Alive, Close\r\nContent-Length: 0\r\n\r\n",
+    ],
+)
+def test_a_connection_with_anything_left_on_it_is_not_used_again(
+    receiver: RawReceiver, sink: WebhookSink, answer: bytes
+) -> None:
+    """What nobody asked for, or cannot be told from it, is no answer to the next request."""
+    receiver.reply = lambda connection, number: connection.sendall(NO_CONTENT if number else answer)
+
+    deliver(sink)
+    deliver(sink)
+
+    assert connections(receiver) == [0, 1]
+
+
+def test_what_comes_later_unasked_ends_the_connection(
+    receiver: RawReceiver, sink: WebhookSink
+) -> None:
+    """Bytes that arrive between two requests belong to neither."""
+    later = threading.Event()
+    sent = threading.Event()
+
+    def reply(connection: socket.socket, number: int) -> None:
+        connection.sendall(NO_CONTENT)
+        if not number:
+            later.wait()
+            connection.sendall(b"HTTP/1.1 500 Unasked\r\nContent-Length: 0\r\n\r\n")
+            sent.set()
+
+    receiver.reply = reply
+    deliver(sink)
+    later.set()
+    sent.wait()
+
+    deliver(sink)
+
+    assert connections(receiver) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"1;a=b\r\no\r\n1\r\nk\r\n0\r\nT: x\r\n\r\n"
+        ),
+        b"HTTP/1.1 200 OK\nContent-Length: 0\n\n",
+        b"HTTP/1.1 202\r\nContent-Length: 0\r\n\r\n",
+    ],
+)
+def test_an_answer_read_to_its_end_keeps_the_connection(
+    receiver: RawReceiver, sink: WebhookSink, answer: bytes
+) -> None:
+    """With a length, in chunks with trailers, or with nothing."""
+    receiver.reply = lambda connection, _: connection.sendall(answer)
+
+    deliver(sink)
+    deliver(sink)
+
+    assert connections(receiver) == [0, 0]
+
+
+@pytest.mark.parametrize("answer", [b"SSH-2.0-OpenSSH\r\n\r\n", b"HTTP/2 200\r\n\r\n", b"\r\n\r\n"])
+def test_what_is_no_http_is_no_answer(
+    receiver: RawReceiver, sink: WebhookSink, answer: bytes
+) -> None:
+    """The address is of something else: retried."""
+    receiver.reply = lambda connection, _: connection.sendall(answer)
+
+    with pytest.raises(Retry, match="what came back is no HTTP") as caught:
+        deliver(sink)
+    assert not caught.value.answered
+
+
+def test_a_head_without_end_is_given_up(receiver: RawReceiver, sink: WebhookSink) -> None:
+    """It is neither kept nor read for ever."""
+    endless = b"HTTP/1.1 200 OK\r\n" + b"X: " + b"y" * 1_000_000
+    receiver.reply = lambda connection, _: connection.sendall(endless)
+
+    with pytest.raises(Retry, match="does not end"):
+        deliver(sink)
+
+
+def test_an_answer_before_the_whole_body_was_sent_counts(receiver: RawReceiver) -> None:
+    """A receiver may say 413 and hang up while we are still sending."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        connection, _ = server.accept()
+        connection.recv(1000)
+        connection.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(1 << 20):
+            pass
+        connection.close()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+    sink = WebhookSink(WebhookSettings(type="webhook", url=url))
+    with pytest.raises(Reject, match="413"):
+        sink.deliver(batch_of([make_event(0, record={"text": "x" * 30_000_000})]))
+    sink.close()
+    thread.join()
+    server.close()
+
+
+# Proxies
+
+
+def test_a_proxy_of_the_environment_is_used_and_its_password_never_said(
+    receiver: RawReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The request names the whole address, and the credentials go in a header of their own."""
+    port = receiver.url.rpartition(":")[2].partition("/")[0]
+    monkeypatch.setenv("HTTP_PROXY", f"http://me:pr%40xy-pw@127.0.0.1:{port}")
+    monkeypatch.setenv("NO_PROXY", "")
+    login = base64.b64encode(b"me:pr@xy-pw").decode()
+    receiver.reply = lambda connection, number: connection.sendall(
+        b"HTTP/1.1 407 No\r\nContent-Length: 60\r\n\r\n%-60b" % f"not {login} pr%40xy-pw".encode()
+        if number
+        else NO_CONTENT
+    )
+    sink = WebhookSink(WebhookSettings(type="webhook", url="http://hook.invalid/a?b=1"))
+
+    deliver(sink)
+    with pytest.raises(Retry, match="answered 407") as caught:
+        deliver(sink)
+    sink.close()
+
+    _, head, _ = receiver.requests[0]
+    assert head.startswith(b"POST http://hook.invalid/a?b=1 HTTP/1.1\r\nHost: hook.invalid\r\n")
+    assert f"Proxy-Authorization: Basic {login}".encode() in head
+    said = f"{caught.value} {caught.value.answer}"
+    assert "xy-pw" not in said
+    assert login not in said
+
+
+def test_https_goes_through_a_tunnel(
+    receiver: RawReceiver, monkeypatch: pytest.MonkeyPatch, tmp_path: object
+) -> None:
+    """CONNECT first, then TLS with the receiver itself."""
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    ca_file = f"{tmp_path}/ca.pem"
+    authority.cert_pem.write_to_path(ca_file)
+    monkeypatch.setenv("HTTPS_PROXY", receiver.url)
+    monkeypatch.setenv("NO_PROXY", "")
+
+    with WebhookReceiver(context) as target:
+
+        def reply(connection: socket.socket, _: int) -> None:
+            connection.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
+            with socket.create_connection(("127.0.0.1", target.port)) as onward:
+                _pump(connection, onward)
+
+        receiver.reply = reply
+        sink = WebhookSink(
+            WebhookSettings(type="webhook", url=target.url, tls={"ca_file": ca_file})
+        )
+        deliver(sink)
+        deliver(sink)
+        sink.close()
+
+        assert [request.connection for request in target.requests] == [0, 0]
+    assert receiver.requests[0][1].startswith(f"CONNECT 127.0.0.1:{target.port} ".encode())
+
+
+def test_a_proxy_that_refuses_is_named(
+    receiver: RawReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no answer of the receiver's, whatever it says."""
+    monkeypatch.setenv("HTTPS_PROXY", receiver.url)
+    receiver.reply = lambda connection, _: connection.sendall(b"HTTP/1.1 410 Gone\r\n\r\n")
+    sink = WebhookSink(WebhookSettings(type="webhook", url="https://hook.invalid/"))
+
+    with pytest.raises(Retry, match="the proxy answered 410") as caught:
+        deliver(sink)
+
+    assert type(caught.value) is Retry
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "socks5://me:hunter2@127.0.0.1:1",
+        "http://me:hunter2",
+        "me:hunter2/x@host",
+        "http://:hunter2",
+    ],
+)
+def test_a_proxy_that_cannot_be_used_is_said(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    """Without its address, which may have a password."""
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+    sink = WebhookSink(WebhookSettings(type="webhook", url="http://hook.invalid/"))
+
+    with pytest.raises(Retry, match="proxy of the environment: it must be http://host") as caught:
+        sink.open()
+
+    assert "hunter2" not in str(caught.value)
+
+
+def _pump(one: socket.socket, other: socket.socket) -> None:
+    def copy(source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 << 16):
+                target.sendall(data)
+        with contextlib.suppress(OSError):
+            target.shutdown(socket.SHUT_RDWR)
+
+    back = threading.Thread(target=copy, args=(other, one))
+    back.start()
+    copy(one, other)
+    back.join()

@@ -1,0 +1,77 @@
+"""Foreign text is said without the secrets in it."""
+
+from __future__ import annotations
+
+import base64
+import json
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.sinks.foreign import Cleaner
+
+SECRET = 'hun ter/2"\n+é'
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        SECRET,
+        " ".join(SECRET.split()),
+        repr(SECRET),
+        ascii(SECRET),
+        json.dumps(SECRET),
+        quote(SECRET),
+        quote(SECRET, safe=""),
+        quote_plus(SECRET),
+        base64.b64encode(SECRET.encode()).decode(),
+    ],
+)
+def test_a_secret_is_found_in_every_form_in_which_it_travels(form: str) -> None:
+    """As it is, folded, escaped, percent-encoded, in base64."""
+    assert "hun" not in (found := Cleaner([SECRET])(f"refused: {form}, sorry"))
+    assert "***" in found
+    assert found.endswith(", sorry")
+    assert form[:6] not in found
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("to https://b/hook?token=x#y now", "to https://b/hook now"),
+        ("proxy http://me:pw@proxy:3128", "proxy http://proxy:3128"),
+        ("proxy me:pw@proxy:3128 is down", "proxy proxy:3128 is down"),
+        ("Authorization: Bearer abc.def", "Authorization: Bearer ***"),
+        ("basic bWU6cHc= refused", "basic *** refused"),
+        ("line\r\nSet-Cookie: x\x00\x1b[31m", "line Set-Cookie: x[31m"),
+        ("nothing to hide: 10:30, a@b", "nothing to hide: 10:30, a@b"),
+    ],
+)
+def test_what_looks_like_credentials_is_taken_out(text: str, said: str) -> None:
+    """Also where nobody has told of it."""
+    assert Cleaner()(text) == said
+
+
+def test_a_short_secret_does_not_eat_words() -> None:
+    """It is looked for by itself."""
+    clean = Cleaner(["on"])
+
+    assert clean("said on, not connection") == "said ***, not connection"
+
+
+def test_the_longer_of_two_secrets_is_taken_whole() -> None:
+    """One may be a part of the other."""
+    assert Cleaner(["hunter", "hunter2"])("hunter2 hunter") == "*** ***"
+
+
+@given(
+    st.text("abcXYZ %+/é'\"\\", min_size=4).filter(str.strip), st.text("123 :@"), st.text("456?#")
+)
+def test_no_secret_is_ever_in_what_is_said(secret: str, before: str, after: str) -> None:
+    """Whatever stands around it."""
+    said = Cleaner([secret]).whole(f"{before} {secret} {after}")
+
+    assert secret not in said
+    assert secret.strip() not in said
