@@ -224,9 +224,18 @@ def _uuid(text: str) -> str:
     return text.replace("-", "").lower()
 
 
+def _finite(text: str) -> float:
+    # Two numbers beyond a double are not equal for that.
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
+
+
 def _json(text: str) -> str:
     try:
-        return json.dumps(json.loads(text), sort_keys=True)
+        value = json.loads(text, parse_float=_finite, parse_constant=_finite)
+        return json.dumps(value, sort_keys=True)
     except (ValueError, RecursionError):
         return text
 

@@ -20,8 +20,9 @@ typedef struct {
     bool keyed;
     struct object record;
     struct object key;
-    size_t heads;     /* bytes of the record's heads */
+    size_t heads; /* bytes of the record's heads */
     size_t key_heads;
+    size_t growth; /* bytes of lines for 256 of the payload, as the last call had it */
 } FormObject;
 
 /* Form(plan, record, key): members are (place, form, name). */
@@ -253,13 +254,36 @@ static bool take_runs(PyObject *times, struct job *job) {
     return good && left == 0 && !outside;
 }
 
+/* Of what the records' frames, `each` bytes, and the payload itself will at least come to. */
 static size_t at_first(const struct job *job, size_t each) {
     size_t limit = FIRST_BYTES + FIRST_TIMES * job->payload.size;
-    size_t wanted = FIRST_BYTES + job->payload.size + job->payload.size / 2;
+    size_t wanted = FIRST_BYTES + job->payload.size;
 
     if (job->payload.possible != 0 && each > (limit - wanted) / job->payload.possible)
         return limit;
     return wanted + each * job->payload.possible;
+}
+
+/* A little more than the last call would have needed for this payload. */
+static size_t lines_at_first(const FormObject *self, const struct job *job) {
+    size_t size = job->payload.size;
+
+    if (self->growth == 0 || self->growth / 256 >= FIRST_TIMES)
+        return at_first(job, self->heads + job->text + 48);
+    return FIRST_BYTES + size / 256 * (self->growth + self->growth / 32 + 1);
+}
+
+/* Cut a buffer to what was written; false with an exception. A small rest stays, unseen: giving
+ * it back would leave the allocator with a size that is never asked for again, and every call
+ * with fresh pages, which cost as much as all the writing. */
+static bool bytes_close(struct bytes_out *self) {
+    size_t size = self->out.size;
+
+    if (size == 0 || self->out.capacity - size > size / 8)
+        return _PyBytes_Resize(&self->bytes, (Py_ssize_t)size) == 0;
+    self->out.data[size] = 0; /* behind a bytes object's last byte stands a zero; there is room */
+    Py_SET_SIZE(self->bytes, (Py_ssize_t)size);
+    return true;
 }
 
 static bool take_arguments(const FormObject *self, PyObject *const *args, Py_ssize_t nargs,
@@ -287,7 +311,7 @@ static bool take_arguments(const FormObject *self, PyObject *const *args, Py_ssi
     Py_ssize_t ends = (Py_ssize_t)(job->payload.possible * sizeof(uint64_t));
     job->ends = PyBytes_FromStringAndSize(NULL, ends);
     if (job->ends == NULL ||
-        !bytes_open(&job->lines, at_first(job, self->heads + job->text + 48), &job->away))
+        !bytes_open(&job->lines, lines_at_first(self, job), &job->away))
         return false;
     if (!self->keyed)
         return true;
@@ -340,18 +364,19 @@ static bool run_job(const FormObject *self, const module_state *state, struct jo
 }
 
 static PyObject *Form_lines(PyObject *object, PyObject *const *args, Py_ssize_t nargs) {
-    const FormObject *self = (const FormObject *)object;
+    FormObject *self = (FormObject *)object;
     const module_state *state = PyType_GetModuleState(Py_TYPE(object));
     struct job job = {0};
     PyObject *result = NULL;
 
-    if (take_arguments(self, args, nargs, &job) && run_job(self, state, &job) &&
-        _PyBytes_Resize(&job.lines.bytes, (Py_ssize_t)job.lines.out.size) == 0 &&
-        (!self->keyed ||
-         _PyBytes_Resize(&job.keys.bytes, (Py_ssize_t)job.keys.out.size) == 0))
-        result = self->keyed ? PyTuple_Pack(4, job.lines.bytes, job.ends, job.keys.bytes,
-                                            job.key_ends)
-                             : PyTuple_Pack(4, job.lines.bytes, job.ends, Py_None, Py_None);
+    if (take_arguments(self, args, nargs, &job) && run_job(self, state, &job)) {
+        if (job.payload.size >= RELEASE_AT_BYTES)
+            self->growth = job.lines.out.size / (job.payload.size / 256);
+        if (bytes_close(&job.lines) && (!self->keyed || bytes_close(&job.keys)))
+            result = self->keyed ? PyTuple_Pack(4, job.lines.bytes, job.ends, job.keys.bytes,
+                                                job.key_ends)
+                                 : PyTuple_Pack(4, job.lines.bytes, job.ends, Py_None, Py_None);
+    }
     job_close(&job);
     return result;
 }

@@ -286,13 +286,17 @@ class Trouble:
         going_on = self.passed(now)
         return going_on and replace(going_on, apart=self.apart)
 
+    def halved(self, answer: Answer, middle: int, now: float) -> Trouble:
+        """Return how it goes on with the first half of a stretch that was refused."""
+        stops, tries = (*self.stops, middle), self.tries + 1
+        return replace(self, stops=stops, last=answer, due=now, apart=True, tries=tries)
+
     def _refused(
         self, answer: Answer, first: int, events: int, middle: int, now: float, rules: Rules
     ) -> Trouble | SetAside:
         tries = self.tries + 1
         if events > 1:
-            stops = (*self.stops, middle)
-            return replace(self, stops=stops, last=answer, due=now, apart=True, tries=tries)
+            return self.halved(answer, middle, now)
         if answer.certain:
             return self._wait(answer, now, rules, errors=0)
         if self.proof is not None and self.proof.refused and self.proof.accepted:

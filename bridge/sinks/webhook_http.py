@@ -19,7 +19,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from bridge.loop import Deadline
@@ -65,7 +65,7 @@ class Proxy:
 
     host: str
     port: int
-    authorization: str | None
+    authorization: str | None = field(repr=False)
 
     @classmethod
     def parse(cls, address: str) -> Proxy:
@@ -74,14 +74,18 @@ class Proxy:
         Raises:
             ValueError: it is of another kind; the message does not quote it.
         """
-        parts = urlsplit(address if "://" in address else f"http://{address}")
-        if parts.scheme != "http" or not parts.hostname:
-            raise ValueError(f"a proxy must be http://host:port, not {parts.scheme or 'that'}://…")
+        try:
+            parts = urlsplit(address if "://" in address else f"http://{address}")
+            host, port = parts.hostname, parts.port or 80
+        except ValueError:  # its text quotes what may be a password
+            host, port, parts = None, 0, urlsplit("")
+        if parts.scheme != "http" or not host:
+            raise ValueError(f"it must be http://host:port, not {parts.scheme or 'this'}")
         authorization = None
         if parts.username is not None:
             login = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
             authorization = f"Basic {base64.b64encode(login).decode()}"
-        return cls(parts.hostname, parts.port or 80, authorization)
+        return cls(host, port, authorization)
 
 
 class HttpClient:

@@ -115,7 +115,10 @@ class WebhookSettings(SinkSettings):
             raise ValueError("credentials belong into username and password: an address is logged")
         if not url.isascii() or not url.isprintable() or " " in url:
             raise ValueError("percent-encode what is no printable ASCII")
-        _ = parts.port  # raises ValueError where it is out of range
+        try:
+            _ = parts.port
+        except ValueError:  # its text quotes what may be a password
+            raise ValueError("the port is no number from 0 to 65535") from None
         return url
 
     @field_validator("timeout")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from array import array
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 import orjson
 
 from bridge.events import Event, EventType, rfc3339
+from bridge.lines import Lines, Slice
 
 JOURNAL = "9f86d081884c7d65"
 CLUSTER = "http://kinetica-a:9191"
@@ -68,3 +71,49 @@ def make_event(
         key=None if key is None else orjson.dumps(key),
         value=orjson.dumps(value),
     )
+
+
+def slices_of(events: Sequence[Event]) -> list[Slice]:
+    """Put events together as the bridge hands them to a sink: runs of one table as one slice.
+
+    >>> [len(each) for each in slices_of([make_event(1), make_event(2), make_event(5)])]
+    [2, 1]
+    """
+    runs: list[list[Event]] = []
+    for event in events:
+        last = runs[-1][-1] if runs else None
+        if last is not None and _follows(last, event):
+            runs[-1].append(event)
+        else:
+            runs.append([event])
+    return [_slice(run) for run in runs]
+
+
+def _follows(last: Event, event: Event) -> bool:
+    same = (event.table, event.type, event.offset, event.key is None)
+    return same == (last.table, last.type, last.offset + 1, last.key is None)
+
+
+def _slice(events: Sequence[Event]) -> Slice:
+    first = events[0]
+    lines = [event.value + b"\n" for event in events]
+    keys = [event.key for event in events if event.key is not None]
+    return Slice(
+        Lines(
+            first.id.rpartition("-")[0],
+            first.table,
+            first.type,
+            first.offset,
+            tuple((1, event.time) for event in events),
+            b"".join(lines),
+            _ends(lines),
+            b"".join(keys) if keys else None,
+            _ends(keys) if keys else None,
+        ),
+        0,
+        len(events),
+    )
+
+
+def _ends(pieces: Sequence[bytes]) -> memoryview:
+    return memoryview(array("Q", accumulate(map(len, pieces))))

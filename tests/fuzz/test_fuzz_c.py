@@ -17,7 +17,7 @@ RUNS = int(os.environ.get("FUZZ_RUNS", "300000"))
 @pytest.mark.parametrize(
     ("target", "corpus"), [("walk", "records"), ("transcode", "records"), ("embed", "json")]
 )
-def test_any_bytes_keep_the_invariant(
+def test_any_bytes_give_a_verdict(
     make: Callable[[str], Path], compiler: str, target: str, corpus: str
 ) -> None:
     """No access strays, nothing overflows, and the first lines of the target hold."""

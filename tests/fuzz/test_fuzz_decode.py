@@ -13,9 +13,7 @@ CORPUS = Path(__file__).parent / "corpus" / "records"
 RUNS = int(os.environ.get("FUZZ_RUNS", "300000")) // 100
 
 
-def test_c_and_the_fallback_agree_on_any_bytes(
-    make: Callable[[str], Path], compiler: str
-) -> None:
+def test_c_and_the_fallback_agree_on_any_bytes(make: Callable[[str], Path], compiler: str) -> None:
     """Whatever the bytes, both come to the same, and C touches no memory but its own."""
     folder = make("sanitize") / "asan"
     runtimes = [

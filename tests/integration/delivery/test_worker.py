@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from services.delivery import OTHER, TABLE, Engine, number
+from services.delivery import TABLE, Engine, number
 from services.process import wait_until
 
 from bridge.errors import Reject, Retry
-from bridge.events import Count, Undecodable
-from bridge.journal import JournalReader
+from bridge.events import Undecodable
 from bridge.sinks import Batch, NotConnected
 
 

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from services.batches import batch_of, drive, failures_of
+from services.batches import batch_of, failures_of
 from services.kafka import KafkaBroker
 
 from bridge.errors import Reject, Retry
 from bridge.sinks.base import NotConnected
 from bridge.sinks.kafka import KafkaSettings, KafkaSink
-from bridge.testing import make_event
+from bridge.testing import drive, make_event
 
 MakeSink = Callable[..., KafkaSink]
 

@@ -16,12 +16,12 @@ from urllib.parse import quote
 
 import pytest
 import trustme
-from services.batches import batch_of, drive
+from services.batches import batch_of
 from services.webhook import Answer, Request, WebhookReceiver
 
 from bridge.errors import Disabled, Reject, Retry
 from bridge.sinks.webhook import WebhookSettings, WebhookSink
-from bridge.testing import make_event
+from bridge.testing import drive, make_event
 
 EVENTS = [make_event(offset) for offset in range(7, 10)]
 MakeSink = Callable[..., WebhookSink]

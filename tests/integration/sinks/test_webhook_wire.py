@@ -359,12 +359,21 @@ def test_a_proxy_that_refuses_is_named(
     assert type(caught.value) is Retry
 
 
-def test_a_proxy_of_another_kind_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "socks5://me:hunter2@127.0.0.1:1",
+        "http://me:hunter2",
+        "me:hunter2/x@host",
+        "http://:hunter2",
+    ],
+)
+def test_a_proxy_that_cannot_be_used_is_said(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
     """Without its address, which may have a password."""
-    monkeypatch.setenv("HTTP_PROXY", "socks5://me:hunter2@127.0.0.1:1")
+    monkeypatch.setenv("HTTP_PROXY", proxy)
     sink = WebhookSink(WebhookSettings(type="webhook", url="http://hook.invalid/"))
 
-    with pytest.raises(Retry, match="must be http://host:port, not socks5") as caught:
+    with pytest.raises(Retry, match="proxy of the environment: it must be http://host") as caught:
         sink.open()
 
     assert "hunter2" not in str(caught.value)

@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from services.batches import batch_of, drive
+from services.batches import batch_of
 
 from bridge.errors import Retry
 from bridge.events import rfc3339
 from bridge.sinks.base import Batch
 from bridge.sinks.file import FileSettings, FileSink, expand
 from bridge.sinks.writing import MOST_PIECES
-from bridge.testing import make_event
+from bridge.testing import drive, make_event
 
 
 def make_sink(path: Path | str) -> FileSink:
@@ -318,7 +318,7 @@ def test_no_line_is_torn_even_if_a_write_cannot_be_undone(
     assert offsets(path)[-10:] == list(range(10))
 
 
-def test_one_failing_file_holds_up_its_table_and_no_other(tmp_path: Path) -> None:
+def test_one_failing_file_holds_up_no_other(tmp_path: Path) -> None:
     """A folder in its place, or a name that no file can have: it waits, with the reason."""
     (tmp_path / "b").mkdir()
     long = "x" * 300

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, Message, Producer
-from services.batches import batch_of, drive, failures_of
+from services.batches import batch_of, failures_of
 from services.mock_kafka import MockKafka
 
 from bridge.errors import Reject, Retry
 from bridge.sinks.base import NotConnected
 from bridge.sinks.kafka import KafkaSettings, KafkaSink
 from bridge.sinks.kafka_log import QuietLog
-from bridge.testing import make_event
+from bridge.testing import drive, make_event
 
 MOCK = {"test.mock.num.brokers": 1}
 

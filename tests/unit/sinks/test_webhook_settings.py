@@ -83,6 +83,9 @@ def test_a_table_names_its_address(table: str, path: str) -> None:
 
 def test_no_refused_value_is_quoted() -> None:
     """The error says what is wrong about a secret without saying it."""
+    with pytest.raises(ValidationError, match="the port is no number") as caught:
+        settings(url="http://me:hunter2")
+    assert "hunter2" not in str(caught.value)
     for name in ("bearer_token", "password", "secret"):
         with pytest.raises(ValidationError) as caught:
             settings(**{name: "whsec_hunter2\nhunter2", "username": "me"})

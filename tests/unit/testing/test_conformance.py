@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field
 
 from bridge.events import Event
 from bridge.sinks.base import Batch, NotConnected, Reject, Retry, Sink, SinkSettings
-from bridge.testing import SinkConformance, drive, make_event
+from bridge.testing import SinkConformance, drive, make_event, slices_of
 
 
 class MemorySettings(SinkSettings):
@@ -46,7 +46,7 @@ class Forgetful(MemorySink):
     """Loses the last event of a large batch."""
 
     def deliver(self, batch: Batch) -> None:
-        super().deliver(Batch(batch[:-1] if len(batch) > 100 else batch))
+        super().deliver(Batch(batch.slices[:-1] if len(batch) > 100 else batch.slices))
 
 
 class Early(MemorySink):
@@ -68,7 +68,7 @@ class Shuffling(MemorySink):
     """Turns each batch round."""
 
     def deliver(self, batch: Batch) -> None:
-        super().deliver(Batch(batch[::-1]))
+        super().deliver(Batch(batch.slices[::-1]))
 
 
 class Mangling(MemorySink):
@@ -103,14 +103,14 @@ class Brittle(MemorySink):
 
 
 class Unfair(MemorySink):
-    """Rejects the events after a poisoned one with it."""
+    """Rejects the events after a poisoned one with it, and is certain."""
 
     def deliver(self, batch: Batch) -> None:
         poisoned = False
         for event in batch:
             poisoned = poisoned or b"poison" in event.value
             if poisoned:
-                batch.fail(event, Reject("poison"))
+                batch.fail(event, Reject("poison", certain=True))
             else:
                 self.held.append(event.value)
 
@@ -204,8 +204,8 @@ class Scripted(MemorySink):
 
 
 def test_driving_retries_until_all_is_confirmed() -> None:
-    """Any exception is a retry, and `NotConnected` opens the sink anew."""
-    sink: Any = Scripted(OSError("gone"), Retry("busy"), NotConnected("lost"))
+    """`Retry` says so, and `NotConnected` opens the sink anew."""
+    sink: Any = Scripted(Retry("gone"), Retry("busy", answered=True), NotConnected("lost"))
     sink.open()
     events = [make_event(offset) for offset in range(5)]
 
@@ -223,3 +223,57 @@ def test_driving_gives_up_in_time_with_the_last_error() -> None:
 
     with pytest.raises(TimeoutError, match="still failing: busy"):
         drive(sink, [make_event(0)], timeout=0.1)
+
+
+def test_a_defect_of_the_sink_fails_its_test_at_once() -> None:
+    """What is no `SinkError` comes out with its traceback, instead of being tried for a minute."""
+    sink = Scripted(ZeroDivisionError("a bug"))
+    sink.open()
+
+    with pytest.raises(ZeroDivisionError) as raised:
+        drive(sink, [make_event(0)])
+
+    assert raised.traceback[-1].name == "deliver"
+
+
+def test_driving_finds_the_event_to_blame_under_the_rules_of_the_engine() -> None:
+    """Refused, then another one of its table accepted, then refused once more."""
+    sink = MemorySink([])
+    sink.open()
+    calls: list[list[int]] = []
+    take = sink.deliver
+
+    def deliver(batch: Batch) -> None:
+        calls.append([event.offset for event in batch])
+        if any(b"poison" in event.value for event in batch):
+            raise Reject("HTTP 400", answer="400 no such order")
+        take(batch)
+
+    sink.deliver = deliver  # type: ignore[method-assign]
+    events = [make_event(offset) for offset in range(4)]
+    events[1] = make_event(1, record={"poison": 1})
+
+    result = drive(sink, events)
+
+    assert calls == [[0, 1, 2, 3], [0, 1], [0], [1], [2], [1], [3]]
+    assert [(event.offset, error.answer) for event, error in result.rejected] == [
+        (1, "400 no such order")
+    ]
+    assert {event.offset for event in result.delivered} == {0, 2, 3}
+
+
+def test_events_are_put_together_as_the_engine_does() -> None:
+    """Runs of one table with offsets in a row, keys or none; each event comes out as it was."""
+    events = [
+        make_event(1, key={"a": 1}),
+        make_event(2, key={"a": 22}),
+        make_event(3),
+        make_event(4, table="other.t"),
+        make_event(5, table="other.t"),
+        make_event(6, table="other.t", type="drop"),
+    ]
+
+    slices = slices_of(events)
+
+    assert [len(each) for each in slices] == [2, 1, 2, 1]
+    assert list(Batch(slices)) == events
