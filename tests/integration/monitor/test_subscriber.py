@@ -1,0 +1,257 @@
+"""The polling thread on real sockets: nothing is lost, nobody waits for long, memory is bounded."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import pytest
+import zmq
+from services.process import wait_until
+
+from bridge.codec import Codec, compile_schema
+from bridge.events import Block, Column, Schema
+from bridge.monitor.arrivals import Arrival, Damaged, Loss
+from bridge.monitor.intake import Intake
+from bridge.monitor.subscriber import Subscriber
+from bridge.monitor.table import Route as TableRoute
+from bridge.monitor.table import TableMonitor, TableOptions, make_route
+
+SCHEMA = Schema("7", (Column("n", "long", "long"),))
+CODEC = compile_schema(SCHEMA)
+SECONDS = 20.0
+
+# Publishes numbers on a topic, each a message, once the topic is subscribed; `for ever` or as
+# many as given. Its own queue has no limit, so that what is lost is lost here.
+PUBLISHER = """
+import sys, zmq
+topic, count = sys.argv[1].encode(), int(sys.argv[2])
+socket = zmq.Context().socket(zmq.XPUB)
+socket.sndhwm = 0 if count else 1000
+print(socket.bind_to_random_port("tcp://127.0.0.1"), flush=True)
+while socket.recv() != b"\\1" + topic:
+    pass
+record = bytearray(5)
+n = 0
+while not count or n < count:
+    record[:] = ((n << 1) & 127 | 128, (n >> 6) & 127 | 128, (n >> 13) & 127 | 128,
+                 (n >> 20) & 127 | 128, n >> 27)
+    socket.send_multipart([topic, record])
+    n += 1
+print("sent", flush=True)
+sys.stdin.read()
+"""
+
+
+@dataclass(eq=False)
+class Route:
+    """A topic of a table of its own."""
+
+    table: str
+    codec: Codec = field(default=CODEC, repr=False)
+
+
+class Taker:
+    """Records what the subscriber hands on."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, int] = {}
+        self.payloads: list[bytes] = []
+        self.lost = 0
+
+    def receive(
+        self, items: Sequence[Arrival[Any] | Damaged[Any]], losses: Sequence[Loss[Any]]
+    ) -> None:
+        for item in items:
+            assert isinstance(item, Arrival)
+            name = item.route.table
+            self.records[name] = self.records.get(name, 0) + item.records
+            if len(self.payloads) < 10_000:
+                self.payloads.append(item.payload)
+        self.lost += sum(loss.records for loss in losses)
+
+
+class Publisher:
+    """A process that publishes."""
+
+    def __init__(self, topic: str, count: int) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", PUBLISHER, topic, str(count)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        self.endpoint = f"tcp://127.0.0.1:{int(self.process.stdout.readline())}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture
+def taker() -> Taker:
+    return Taker()
+
+
+@pytest.fixture
+def subscriber(taker: Taker) -> Iterator[Subscriber[Route]]:
+    made: Subscriber[Route] = Subscriber(taker.receive, lambda: None)
+    made.start()
+    yield made
+    made.stop()
+    assert not made.loops[0].dead
+    assert made.loops[0].faults == 0
+
+
+@pytest.fixture
+def socket() -> Iterator[zmq.Socket[bytes]]:
+    with zmq.Context() as context, context.socket(zmq.XPUB) as made:
+        made.linger = 0
+        yield made
+
+
+def endpoint(socket: zmq.Socket[bytes]) -> str:
+    return f"tcp://127.0.0.1:{socket.bind_to_random_port('tcp://127.0.0.1')}"
+
+
+def test_unsubscribing_ends_however_fast_messages_come(
+    subscriber: Subscriber[Route], taker: Taker
+) -> None:
+    """And another channel has its turns meanwhile."""
+    with Publisher("busy", 0) as busy, Publisher("other", 0) as other:
+        for publisher, topic in ((busy, "busy"), (other, "other")):
+            subscriber.subscribe(publisher.endpoint, {topic.encode(): Route(topic)}).result(SECONDS)
+        wait_until(lambda: len(taker.records) == 2, "both topics")
+
+        subscriber.unsubscribe({b"busy"}).result(SECONDS)
+
+        told = dict(taker.records)
+        wait_until(lambda: taker.records["other"] > told["other"], "more of the other")
+        assert taker.records["busy"] == told["busy"]
+
+
+def test_what_had_arrived_is_handed_on_before_a_topic_is_let_go(
+    subscriber: Subscriber[Route], taker: Taker, socket: zmq.Socket[bytes]
+) -> None:
+    """And after that, nothing; a command that comes later is carried out later."""
+    place = endpoint(socket)
+    subscriber.subscribe(place, {b"t": Route("t")}).result(SECONDS)
+    socket.recv()
+    for _ in range(3000):
+        socket.send_multipart([b"t", b"\x02"])
+    wait_until(lambda: taker.records, "the first of them")
+
+    again = Route("again")
+    gone = subscriber.unsubscribe({b"t"})
+    subscriber.subscribe(place, {b"t": again}).result(SECONDS)
+
+    assert gone.done()
+    assert taker.records["t"] > 0
+    wait_until(lambda: socket.poll(0) and socket.recv() == b"\1t", "the subscription is new")
+    socket.send_multipart([b"t", b"\x04"])
+    wait_until(lambda: taker.records.get("again"), "the new route")
+
+
+def test_a_topic_that_begins_like_another_is_not_taken_for_it(
+    subscriber: Subscriber[Route], taker: Taker, socket: zmq.Socket[bytes]
+) -> None:
+    """SUBSCRIBE matches prefixes; what nobody asked for is counted."""
+    subscriber.subscribe(endpoint(socket), {b"t": Route("t")}).result(SECONDS)
+    socket.recv()
+    socket.send_multipart([b"t_2", b"\x02"])
+    socket.send_multipart([b"t", b"\x04"])
+
+    wait_until(lambda: taker.records == {"t": 1}, "one record")
+    assert subscriber.unknown_messages == 1
+
+
+def test_what_is_held_comes_when_it_is_released(
+    subscriber: Subscriber[Route], taker: Taker, socket: zmq.Socket[bytes]
+) -> None:
+    """In order, and also where its topic was given another meaning meanwhile."""
+    place = endpoint(socket)
+    first, second = Route("first"), Route("second")
+    subscriber.subscribe(place, {b"t": first}, held=True).result(SECONDS)
+    socket.recv()
+    socket.send_multipart([b"t", b"\x02"])
+    socket.send_multipart([b"u", b"\x02"])
+    subscriber.subscribe(place, {b"u": Route("u")}).result(SECONDS)
+    socket.recv()
+    socket.send_multipart([b"u", b"\x02"])
+    wait_until(lambda: taker.records.get("u"), "what is not held")
+    subscriber.subscribe(place, {b"t": second}, held=True).result(SECONDS)
+    assert "first" not in taker.records
+
+    assert subscriber.release({b"t"}).result(SECONDS)
+    socket.send_multipart([b"t", b"\x04"])
+
+    wait_until(lambda: taker.records.get("second"), "what came after the release")
+    assert taker.records["first"] == 1
+
+
+def test_where_there_is_no_room_it_reads_on_and_counts(socket: zmq.Socket[bytes]) -> None:
+    """The loss is known here, instead of happening unseen at the publisher."""
+    taker = Taker()
+    room = [0]
+    made: Subscriber[Route] = Subscriber(taker.receive, lambda: None, lambda: room[0])
+    made.start()
+    made.subscribe(endpoint(socket), {b"t": Route("t")}).result(SECONDS)
+    socket.recv()
+    for _ in range(100):
+        socket.send_multipart([b"t", b"\x02"])
+    wait_until(lambda: taker.lost == 100, "all are counted")
+    room[0] = 10_000
+    socket.send_multipart([b"t", b"\x02"])
+
+    wait_until(lambda: taker.records == {"t": 1}, "there is room again")
+    made.stop()
+
+
+def test_a_burst_of_single_rows_is_received_whole_in_little_memory() -> None:
+    """In order, through the intake, with a commit that takes as long as a disk does."""
+    count = 300_000
+    payloads: list[bytes] = []
+    largest = 0
+    done = threading.Event()
+
+    def emit(entries: Sequence[Any], _: object) -> None:
+        nonlocal largest
+        largest = max(largest, intake.queued_bytes)
+        threading.Event().wait(0.01)
+        payloads.extend(entry.payload for entry in entries if isinstance(entry, Block))
+        if sum(map(len, payloads)) >= count * 5:
+            done.set()
+
+    intake = Intake(emit, lambda: None)
+    table = TableMonitor(TableOptions("s.t"), intake.post)
+    made: Subscriber[TableRoute] = Subscriber(intake.put, lambda: None, intake.room)
+    intake.start()
+    made.start()
+    with Publisher("t", count) as publisher:
+        route = make_route(table, "insert", "http://a", SCHEMA)
+        made.subscribe(publisher.endpoint, {b"t": route}).result(SECONDS)
+        assert done.wait(60)
+    made.stop()
+    assert intake.stop(SECONDS)
+
+    records = CODEC.decode(b"".join(payloads), count)
+    assert [record["n"] for record in records] == list(range(count))
+    assert intake.dropped_notifications == 0
+    assert largest < 2**24
+
+
+def test_a_connection_without_topics_says_whether_anybody_answers(
+    subscriber: Subscriber[Route], socket: zmq.Socket[bytes]
+) -> None:
+    """For who only wants to know that."""
+    channel = subscriber.subscribe(endpoint(socket), {}).result(SECONDS)
+
+    assert channel.connected

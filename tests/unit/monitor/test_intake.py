@@ -1,0 +1,263 @@
+"""The intake makes entries of what was received, a commit at a time, and no fault ends it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from bridge.errors import DecodeError, JournalError, JournalFull
+from bridge.events import Block, Column, Count, Entry, Gap, Schema, Undecodable
+from bridge.monitor.arrivals import Arrival, Damaged, Loss
+from bridge.monitor.intake import Intake
+from bridge.monitor.table import Mark, Route, TableMonitor, TableOptions, make_route
+
+SCHEMA = Schema("7", (Column("n", "int", "int"),))
+COUNT = Schema("count", (Column("count", "long", "long", nullable=True),))
+TABLE = "s.t"
+
+
+class Journal:
+    """Records what it is given; `refuse` is raised while it is set, `gate` holds it up."""
+
+    def __init__(self) -> None:
+        self.commits: list[list[Entry]] = []
+        self.marks: list[dict[str, str]] = []
+        self.refuse: Callable[[Sequence[Entry]], Exception | None] = lambda _: None
+        self.tries = 0
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def emit(self, entries: Sequence[Entry], marks: Mapping[str, str]) -> None:
+        self.tries += 1
+        assert self.gate.wait(10)
+        refusal = self.refuse(entries)
+        if refusal is not None:
+            raise refusal
+        self.commits.append(list(entries))
+        self.marks.append(dict(marks))
+
+    @property
+    def entries(self) -> list[Entry]:
+        return [entry for commit in self.commits for entry in commit]
+
+
+@pytest.fixture
+def journal() -> Journal:
+    return Journal()
+
+
+@pytest.fixture
+def intake(journal: Journal) -> Iterator[Intake]:
+    made = Intake(journal.emit, lambda: None, max_bytes=100_000)
+    made.start()
+    yield made
+    journal.gate.set()
+    journal.refuse = lambda _: None
+    assert made.stop(10)
+
+
+@pytest.fixture
+def table(intake: Intake) -> TableMonitor:
+    return TableMonitor(TableOptions(TABLE), intake.post)
+
+
+def route(table: TableMonitor, event: str = "insert") -> Route:
+    return make_route(table, event, "http://a", SCHEMA if event == "insert" else COUNT)
+
+
+def rows(table: TableMonitor, *numbers: int, time_: int = 1) -> Arrival[Route]:
+    payload = b"".join(bytes([n * 2]) for n in numbers)
+    return Arrival(route(table), payload, len(numbers), time_)
+
+
+def until(fact: Callable[[], Any], patience: float = 10.0) -> None:
+    deadline = time.monotonic() + patience
+    while not fact():
+        assert time.monotonic() < deadline, "it did not become true"
+        time.sleep(0.005)
+
+
+def test_what_was_received_becomes_entries_in_order(
+    intake: Intake, journal: Journal, table: TableMonitor
+) -> None:
+    """Blocks as they are; a bad frame with its reason; counts one by one."""
+    counts = Arrival(route(table, "delete"), b"\x00\x06\x00\x08", 2, 3)
+    bad = Damaged(route(table), b"\xff", DecodeError(0, 0, "no"), 2)
+
+    intake.put([rows(table, 1, 2), bad, counts])
+    intake.barrier(10)
+
+    block, undecodable, *deleted = journal.entries
+    assert block == Block(TABLE, "http://a", "insert", SCHEMA, b"\x02\x04", 2, ((2, 1),))
+    assert undecodable == Undecodable(TABLE, "http://a", 2, b"\xff", "insert: byte 0: no")
+    assert deleted == [Count(TABLE, "http://a", 3, "delete", n) for n in (3, 4)]
+    assert table.counts.received == {"insert": 2, "delete": 2}
+    assert table.counts.deleted_rows == 7
+
+
+def test_what_gathers_while_one_commit_runs_is_the_next(
+    intake: Intake, journal: Journal, table: TableMonitor
+) -> None:
+    """However many there are."""
+    journal.gate.clear()
+    intake.put([rows(table, 0)])
+    until(lambda: journal.tries == 1)
+    for number in range(50):
+        intake.put([rows(table, number)])
+    journal.gate.set()
+    intake.barrier(10)
+
+    assert [len(commit) for commit in journal.commits] == [1, 50]
+
+
+def test_a_null_count_is_undecodable_and_the_rest_goes_on(
+    intake: Intake, journal: Journal, table: TableMonitor
+) -> None:
+    """Its bytes are kept; the thread lives."""
+    intake.put([Arrival(route(table, "update"), b"\x00\x06\x02\x00\x08", 3, 3)])
+    intake.barrier(10)
+
+    first, null, last = journal.entries
+    assert isinstance(first, Count)
+    assert first.count == 3
+    assert isinstance(null, Undecodable)
+    assert null.payload == b"\x02"
+    assert isinstance(last, Count)
+    assert last.count == 4
+
+
+def test_a_fault_of_ours_costs_one_item_and_is_a_gap(
+    intake: Intake, journal: Journal, table: TableMonitor
+) -> None:
+    """What came before and after it is emitted."""
+    broken = Arrival(route(table, "update"), b"\x02", 2, 3)  # says more than it holds
+
+    intake.put([rows(table, 1), broken, rows(table, 2)])
+    intake.barrier(10)
+    intake.barrier(10)
+
+    blocks = [entry.payload for entry in journal.entries if isinstance(entry, Block)]
+    gaps = [entry for entry in journal.entries if isinstance(entry, Gap)]
+    assert blocks == [b"\x02", b"\x04"]
+    assert [(gap.reason, gap.since) for gap in gaps] == [("unaccounted", 3)]
+    assert intake.loops[0].faults == 0
+
+
+def test_an_entry_that_cannot_be_emitted_is_found_and_lost_alone(
+    intake: Intake, journal: Journal, table: TableMonitor
+) -> None:
+    """A fault that is none of the journal's is tried again, then parted until it is found."""
+
+    def refuse(entries: Sequence[Entry]) -> Exception | None:
+        poison = any(isinstance(e, Block) and e.payload == b"\x04" for e in entries)
+        return RuntimeError("a fault of ours") if poison else None
+
+    journal.refuse = refuse
+    intake.put([rows(table, n) for n in range(5)])
+    intake.barrier(30)
+    intake.barrier(30)
+
+    blocks = [entry.payload for entry in journal.entries if isinstance(entry, Block)]
+    assert blocks == [b"\x00", b"\x02", b"\x06", b"\x08"]
+    assert [e.reason for e in journal.entries if isinstance(e, Gap)] == ["unaccounted"]
+
+
+def test_marks_are_kept_by_name_and_behind_what_they_speak_of(
+    intake: Intake, journal: Journal, table: TableMonitor
+) -> None:
+    """While the journal stands still they take no more room, however many are written."""
+    journal.gate.clear()
+    intake.put([rows(table, 1)])
+    until(lambda: journal.tries == 1)
+    intake.post(Mark("good_at/s.t", "0"))
+    intake.post(Mark("other", "x"))
+    held = intake.queued_bytes
+    for number in range(1, 1000):
+        intake.post(Mark("good_at/s.t", str(number % 10)))
+    assert intake.queued_bytes == held
+
+    intake.put([rows(table, 2)])
+    intake.post(Mark("good_at/s.t", "end"))
+    journal.gate.set()
+    intake.barrier(10)
+
+    place = next(i for i, marks in enumerate(journal.marks) if "good_at/s.t" in marks)
+    assert journal.marks[place] == {"other": "x", "good_at/s.t": "end"}
+    before = [e for commit in journal.commits[: place + 1] for e in commit]
+    assert [entry.payload for entry in before if isinstance(entry, Block)] == [b"\x02", b"\x04"]
+    until(lambda: intake.queued_bytes == 0)
+
+
+def test_a_full_journal_is_one_gap_that_is_open_while_it_lasts(
+    intake: Intake, journal: Journal, table: TableMonitor
+) -> None:
+    """No probe ends it before there is room again; no entry is lost that was taken."""
+    journal.refuse = lambda _: JournalFull("full")
+    intake.put([rows(table, 1)])
+    until(lambda: journal.tries > 1)
+    for _ in range(3):
+        intake.put([], [Loss(route(table), 1, 10, 100, 7_000_000)])
+        table.end_span("http://a")
+        table.prove_good(9.0)
+
+    assert table.counts.gaps_open == 1
+    assert table.span is not None
+    assert (table.span.reason, table.span.since) == ("journal_full", 7_000_000)
+    assert table.good_at == 0.0
+    assert table.counts.discarded == {"insert": 30}
+
+    journal.refuse = lambda _: None
+    intake.barrier(10)
+    until(lambda: table.end_span("http://a"))
+    intake.barrier(10)
+    (gap,) = [entry for entry in journal.entries if isinstance(entry, Gap)]
+    assert (gap.reason, gap.since) == ("journal_full", 7_000_000)
+    assert [e.payload for e in journal.entries if isinstance(e, Block)] == [b"\x02"]
+
+
+def test_a_journal_with_little_room_takes_what_it_can(
+    intake: Intake, journal: Journal, table: TableMonitor
+) -> None:
+    """A block that is too large for it is parted, each record whole and once."""
+
+    def refuse(entries: Sequence[Entry]) -> Exception | None:
+        large = sum(e.count for e in entries if isinstance(e, Block)) > 3
+        return JournalFull("full") if large else None
+
+    journal.refuse = refuse
+    intake.put([rows(table, *range(10))])
+    intake.barrier(10)
+
+    blocks = [entry for entry in journal.entries if isinstance(entry, Block)]
+    assert b"".join(block.payload for block in blocks) == bytes(n * 2 for n in range(10))
+    assert all(block.times == ((block.count, 1),) for block in blocks)
+
+
+@pytest.mark.parametrize("error", [JournalError("away"), OSError(5, "EIO"), MemoryError()])
+def test_what_the_journal_refuses_is_tried_again(
+    intake: Intake, journal: Journal, table: TableMonitor, error: Exception
+) -> None:
+    """Nothing is given up."""
+    journal.refuse = lambda _: error if journal.tries < 3 else None
+
+    intake.put([rows(table, 1)])
+    intake.barrier(10)
+
+    assert [entry.payload for entry in journal.entries if isinstance(entry, Block)] == [b"\x02"]
+
+
+def test_room_counts_what_is_held_in_its_present_form(
+    intake: Intake, journal: Journal, table: TableMonitor
+) -> None:
+    """Each block costs more than its bytes, until it is safe."""
+    journal.gate.clear()
+    room = intake.room()
+    intake.put([rows(table, 1) for _ in range(10)])
+
+    assert intake.room() <= room - 10 * 500
+    journal.gate.set()
+    until(lambda: intake.room() == room)
