@@ -81,6 +81,7 @@ class Intake:
         self._tables: dict[str, TableMonitor] = {}
         # When what ended a table was received: what came together with it still counts.
         self._aborted: dict[TableMonitor, int] = {}
+        self._stalled: set[TableMonitor] = set()
         self.dropped_notifications = 0
         self._loop = Loop("intake", self._pass)
 
@@ -257,6 +258,8 @@ class Intake:
                     self._emit_surely(parts[0], {})
                     entries = parts[1]
                     continue
+                if full:
+                    self._stall(entries)
                 if not self._wait_for_journal("journal_full" if full else "overrun", error):
                     log.error("entries_lost", entries=len(entries), cause=str(error))
                     return
@@ -276,7 +279,17 @@ class Intake:
                 return
             else:
                 self._blocked = "overrun"
+                while self._stalled:
+                    self._stalled.pop().resume()
                 return
+
+    def _stall(self, entries: Sequence[Entry]) -> None:
+        """Let the tables of entries that a full journal refuses show that they stand still."""
+        for entry in entries:
+            table = self._tables.get(entry.table)
+            if table is not None and table not in self._stalled:
+                self._stalled.add(table)
+                table.stall(entry.time / 1e6)
 
     def _declare_lost(self, entries: Sequence[Entry]) -> None:
         for entry in entries:

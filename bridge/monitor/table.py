@@ -131,6 +131,8 @@ class TableMonitor:
         self.schema: Schema | None = None
         self.span: Span | None = None
         self._overrun = False
+        self._stalled = False
+        self._discarded = False  # in the span that is open
         self.good_at = 0.0  # when a probe last proved that nothing is missed
         column = options.catch_up_column
         self.tide: Tide | None = Tide(column) if column is not None else None
@@ -224,13 +226,30 @@ class TableMonitor:
         """
         self.counts.discarded[loss.route.event] += loss.records
         with self._lock:
-            self._overrun = True
+            self._overrun = self._discarded = True
         self.open_span(reason, loss.time / 1e6)
 
     def end_overrun(self) -> None:
         """Note that there is room again; the next probe ends the span."""
         with self._lock:
             self._overrun = False
+
+    def stall(self, since: float) -> None:
+        """Note that what arrived since a moment waits in memory, as the journal is full."""
+        with self._lock:
+            self._stalled = True
+        self.open_span("journal_full", since)
+
+    def resume(self) -> None:
+        """Note that the journal took what waited; where nothing was discarded there is no gap."""
+        with self._lock:
+            self._stalled = False
+            span = self.span
+            if span is None or span.reason != "journal_full" or self._discarded:
+                return
+            self.span = None
+            self.counts.gaps_open -= 1
+        log.info("gap_withdrawn", table=self.name, gap=span.gap)
 
     # Spans in which something may have been missed.
 
@@ -260,9 +279,10 @@ class TableMonitor:
         None if there is none, or if it cannot end yet, as there is no room.
         """
         with self._lock:
-            if self._overrun:
+            if self._overrun or self._stalled:
                 return None
             span, self.span = self.span, None
+            self._discarded = False
         if span is None:
             return None
         return self._post_gap(span, time.time_ns() // 1000, cluster)

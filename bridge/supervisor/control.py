@@ -60,7 +60,10 @@ class Control:
         if not self._started:
             try:
                 self._supervisor.start()
-            except BridgeError as error:
+            except BaseException as error:  # half a start is no start: it must not be tried again
+                if not isinstance(error, BridgeError):
+                    log.critical("start_failed", exc_info=error)
+                    error = BridgeError(f"the start failed: {_text(error)}")
                 self.failure = error
                 self._failed()
                 return False

@@ -117,9 +117,6 @@ class Supervisor:
             log.info("starting", journal=str(plan.config.journal.path), codec=IMPLEMENTATION)
             # The journal's id is in every event and in the name of every monitor of ours.
             encoder = Encoder(journal.id, plan.forms)
-            workers = SinkWorkers(lambda name: Worker(name, journal, encoder))
-            for name, sink in plan.sinks.items():
-                workers.configure(name, self._sinks[name], sink)
             self._tables = self._make_tables(plan.tables, {}, journal.marks())
             watch = Watch(
                 make_ring(plan.config),
@@ -129,7 +126,11 @@ class Supervisor:
                 options=watch_options(plan.config),
                 closer=self._closer,
             )
-            self._running = _Running(encoder, workers, watch, JournalDamage(journal))
+            damage = JournalDamage(journal)
+            workers = SinkWorkers(lambda name: Worker(name, journal, encoder))
+            for name, sink in plan.sinks.items():
+                workers.configure(name, self._sinks[name], sink)
+            self._running = _Running(encoder, workers, watch, damage)
             self._upkeep.start()
             self._intake.start()
             self._subscriber.start()

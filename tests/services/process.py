@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
@@ -110,13 +111,14 @@ class BridgeProcess:
 
     def get_json(self, path: str) -> tuple[int, dict[str, Any]]:
         try:
-            with urllib.request.urlopen(self.admin + path, timeout=10) as reply:
-                return reply.status, json.load(reply)
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, json.load(error)
-        except OSError:
-            return 0, {}
+            try:
+                with urllib.request.urlopen(self.admin + path, timeout=10) as reply:
+                    return reply.status, json.load(reply)
+            except urllib.error.HTTPError as error:
+                with error:
+                    return error.code, json.load(error)
+        except (OSError, http.client.HTTPException):
+            return 0, {}  # not there yet, or gone in the middle of its answer
 
     def metrics(self) -> Metrics:
         with urllib.request.urlopen(self.admin + "/metrics", timeout=10) as reply:
