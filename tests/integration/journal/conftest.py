@@ -33,7 +33,7 @@ def clock() -> Clock:
 @pytest.fixture
 def memory_path(tmp_path: Path) -> Iterator[Path]:
     """A folder where an fsync costs nothing, for tests with many; else any folder."""
-    memory = Path("/dev/shm")  # noqa: S108
+    memory = Path("/dev/shm")
     if not memory.is_dir():
         yield tmp_path
         return

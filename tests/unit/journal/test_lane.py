@@ -161,9 +161,7 @@ def test_no_count_is_ever_negative_whatever_a_move_says(
         crossed = Boundary(boundary, {"t": total})
     settled = tuple(Settled(*run) for run in runs)
 
-    lane, _ = LaneState(cursor, 0).move(
-        Move("t", cursor + step, settled, tuple(waiting)), crossed
-    )
+    lane, _ = LaneState(cursor, 0).move(Move("t", cursor + step, settled, tuple(waiting)), crossed)
 
     account = lane.account("sink", "t", total)
     parts = account.delivered, account.dead_lettered, account.discarded, account.pending
