@@ -215,7 +215,7 @@ def _decimal(text: str) -> str:
     except InvalidOperation:
         return text
     # Written out, 1e999999 would be a million digits; Kinetica has 27.
-    if not value.is_finite() or abs(value.adjusted()) > 1000:  # noqa: PLR2004
+    if not value.is_finite() or abs(value.adjusted()) > 1000:
         return text
     return format(value.normalize(), "f")
 
@@ -224,9 +224,18 @@ def _uuid(text: str) -> str:
     return text.replace("-", "").lower()
 
 
+def _finite(text: str) -> float:
+    # Two numbers beyond a double are not equal for that.
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
+
+
 def _json(text: str) -> str:
     try:
-        return json.dumps(json.loads(text), sort_keys=True)
+        value = json.loads(text, parse_float=_finite, parse_constant=_finite)
+        return json.dumps(value, sort_keys=True)
     except (ValueError, RecursionError):
         return text
 
@@ -276,7 +285,7 @@ _IPV4 = re.compile(r"([0-9]{1,3})\.([0-9]{1,3})\.([0-9]{1,3})\.([0-9]{1,3})")
 def _ipv4_order(text: str) -> int:
     found = _IPV4.fullmatch(text)
     octets = list(map(int, found.groups())) if found else [256]
-    return int.from_bytes(bytes(octets), "big") if max(octets) < 256 else -1  # noqa: PLR2004
+    return int.from_bytes(bytes(octets), "big") if max(octets) < 256 else -1
 
 
 def _ulong_order(text: str) -> int:

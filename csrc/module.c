@@ -1,4 +1,5 @@
 /* The extension module: it gathers the types and the exception Malformed. */
+#include "form_type.h"
 #include "plan_type.h"
 
 static int module_exec(PyObject *module) {
@@ -12,7 +13,9 @@ static int module_exec(PyObject *module) {
         PyModule_AddObjectRef(module, "Malformed", state->malformed) < 0)
         return -1;
 
-    return plan_type_add(module);
+    if (plan_type_add(module) < 0)
+        return -1;
+    return form_type_add(module);
 }
 
 static int module_traverse(PyObject *module, visitproc visit, void *arg) {
@@ -45,7 +48,7 @@ static PyModuleDef_Slot module_slots[] = {
 static struct PyModuleDef module_def = {
     PyModuleDef_HEAD_INIT,
     .m_name = "_native",
-    .m_doc = "Kinetica's records: validated, decoded, cut apart.",
+    .m_doc = "Kinetica's records: validated, joined, decoded, written as lines.",
     .m_size = sizeof(module_state),
     .m_methods = NULL,
     .m_slots = module_slots,

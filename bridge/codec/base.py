@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from bridge.codec.form import Form, Slot, Values
 from bridge.errors import DecodeError
 from bridge.events import Column, Schema
 
 
-class Joined(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Joined:
     """Frames put together.
 
     Attributes:

@@ -17,10 +17,10 @@ from bridge.codec.fallback_form import FallbackForm
 from bridge.codec.faults import Fault, decode_error
 from bridge.codec.form import Form, Values, unsigned
 from bridge.codec.plan import Operation, operations
+from bridge.codec.ranking import highest
 from bridge.codec.walk import FaultFound, Walker
 from bridge.errors import DecodeError
 from bridge.events import Schema
-from bridge.types import comparable
 
 
 class FallbackCodec(Codec):
@@ -61,17 +61,7 @@ class FallbackCodec(Codec):
     def highest(self, payload: bytes, count: int, column: str) -> tuple[Any, list[int]] | None:
         """See `Codec.highest`."""
         _, kind = self.place(column)
-        best: tuple[Any, Any, list[int]] | None = None
-        for index, record in enumerate(self.decode(payload, count)):
-            value = record[column]
-            if value is None:
-                continue
-            rank = comparable(kind, value)
-            if best is None or rank > best[0]:
-                best = rank, value, [index]
-            elif rank == best[0]:
-                best[2].append(index)
-        return None if best is None else best[1:]
+        return highest(kind, self.decode(payload, count))
 
     def _make_form(
         self, values: Values, columns: Sequence[str] | None, key: Sequence[str] | None

@@ -89,7 +89,7 @@ def written_columns(
 
 
 def check_frame(template: Template, count: int, first: int, times: Times, *, keyed: bool) -> None:
-    """Refuse what no line can be made of, in the words of both implementations.
+    """Refuse what no line can be made of; the compiled module does so by itself, in C.
 
     Raises:
         ValueError: a negative count or offset, times that are not those of `count` records, a

@@ -72,33 +72,37 @@ def _compact_long(text: str) -> str | None:
 
 
 def _after(kind: int | None, token: str, wanted: int, levels: bytearray) -> int | None:
-    """Return what is wanted after a token, None where the token itself is not."""
-    if kind == 4:  # noqa: PLR2004 (the group of the pattern)
+    """Return what is wanted after a token, None where the token itself is not.
+
+    Args:
+        kind: the group of the pattern: string, number, word, mark.
+        token: its text.
+        wanted: what may stand there.
+        levels: what is open; changed by a mark that opens or closes.
+    """
+    if kind == 4:
         return _after_mark(token, wanted, levels)
     if kind == 1 and wanted in {_NAME, _NAME_OR_END}:
         return _COLON
-    if wanted not in {_VALUE, _VALUE_OR_END}:
-        return None
-    if kind == 2 and isinf(float(token)):  # noqa: PLR2004
+    if wanted not in {_VALUE, _VALUE_OR_END} or (kind == 2 and isinf(float(token))):
         return None
     return _COMMA
 
 
-def _after_mark(token: str, wanted: int, levels: bytearray) -> int | None:
-    if token in "[{":
-        if wanted not in {_VALUE, _VALUE_OR_END} or len(levels) >= MOST_LEVELS:
-            return None
-        levels.append(ord("]" if token == "[" else "}"))
-        return _VALUE_OR_END if token == "[" else _NAME_OR_END
-    if token == ":":
-        return _VALUE if wanted == _COLON else None
-    if not levels:
-        return None
-    if token == ",":
-        if wanted != _COMMA:
-            return None
-        return _VALUE if levels[-1] == ord("]") else _NAME
-    empty = _VALUE_OR_END if token == "]" else _NAME_OR_END
-    if wanted not in {_COMMA, empty} or levels.pop() != ord(token):
-        return None
-    return _COMMA
+def _after_mark(mark: str, wanted: int, levels: bytearray) -> int | None:
+    if mark in "[{":
+        good = wanted in {_VALUE, _VALUE_OR_END} and len(levels) < MOST_LEVELS
+        after = _VALUE_OR_END if mark == "[" else _NAME_OR_END
+        levels += b"]" if mark == "[" else b"}"
+    elif mark in "]}":
+        empty = _VALUE_OR_END if mark == "]" else _NAME_OR_END
+        good = wanted in {_COMMA, empty} and levels[-1:] == mark.encode()
+        after = _COMMA
+        del levels[-1:]
+    elif mark == ":":
+        good = wanted == _COLON
+        after = _VALUE
+    else:
+        good = wanted == _COMMA and bool(levels)
+        after = _VALUE if levels[-1:] == b"]" else _NAME
+    return after if good else None

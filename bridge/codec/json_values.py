@@ -66,7 +66,7 @@ def _double(value: float) -> bytes:
     if not letter:
         return digits.encode()
     power = int(exponent)
-    if power != -5:  # noqa: PLR2004 (the one power that is written out here and not by repr)
+    if power != -5:
         return b"%be%+d" % (digits.encode(), power)
     sign = "-" if digits[0] == "-" else ""
     return f"{sign}0.0000{digits.lstrip('-').replace('.', '')}".encode()

@@ -211,13 +211,14 @@ class Courier:
         starts: list[tuple[int, Lane]] = []
         for table in sorted(self._tables & places.keys()):
             place = places[table]
-            lane = lanes[table] = Lane(table, place.cursor)
+            start = max(place.start, place.cursor)
+            lane = lanes[table] = Lane(table, place.cursor, start)
             if place.waiting:
                 _remember_waiting(feeds, lane, place.waiting)
                 lane.more_waits(self._clock())
                 self._waiting[table] = lane
             if lane.flows(by_key=self._by_key):
-                starts.append((max(place.start, place.cursor), lane))
+                starts.append((start, lane))
         feeds.begin(starts)
         self.lanes, self._feeds = lanes, feeds
         return feeds
@@ -240,8 +241,8 @@ class Courier:
             return
         now = self._clock()
         if outcome.error is None:
-            self._held = self.trouble = None
-            self._complaint.end()
+            self._held = None
+            self._well()
             self._write([self._verdicts.conclude(p, outcome, now) for p in load.parts.values()])
             self._place(feeds, load)
             return
@@ -280,6 +281,8 @@ class Courier:
             self._waiting[lane.table] = lane
         else:
             self._waiting.pop(lane.table, None)
+        if part is not None and lane.cursor < part.to:
+            feeds.drop(lane)  # what was read behind the cursor is read again
         if lane.flows(by_key=self._by_key):
             lane.since = None
             feeds.join(lane)
@@ -287,6 +290,7 @@ class Courier:
         feeds.drop(lane)
         if part is not None and part.slices:
             lane.since = part.time
+            lane.start = max(lane.start, lane.cursor, part.begin)
         trouble = lane.trouble or lane.parked
         if trouble is not None and trouble.due > self._clock():
             cause = trouble.last.error
@@ -432,9 +436,8 @@ class Courier:
             return None
         except BaseException as error:  # noqa: BLE001 (whatever a sink raises, it is not open)
             return Outcome(_not_open(error), error)
-        if self._held is None and self.trouble is not None:
-            self.trouble = None
-            self._complaint.end()
+        if self._held is None:
+            self._well()
         try:
             with self._connection.use(self._interrupted) as sink:
                 outcome = attempt(sink, load.slices)
@@ -465,6 +468,10 @@ class Courier:
             self._journalist.warn("cursor_not_written", cause=self.fault)
             self._pause(backoff(self._write_failed))
             return False
+        except KeyError:
+            if not self.leaving:
+                raise
+            self._unwritten.clear()  # the sink is not configured any more
         return True
 
     def _tell(self, moves: Sequence[Move]) -> None:
@@ -498,7 +505,11 @@ class Courier:
 
     def _open_early(self, now: float) -> None:
         """Connect though there is nothing to send, so that trouble shows before there is."""
-        if self._connection.open or now < self._open_due:
+        if self._connection.open:
+            self._open_failed = 0
+            self._well()
+            return
+        if now < self._open_due:
             return
         try:
             self._connection.connect(self._interrupted)
@@ -510,7 +521,11 @@ class Courier:
             self._complain(_not_open(error), error)
         else:
             self._open_failed = 0
-            self.trouble = self.fault = None
+            self._well()
+
+    def _well(self) -> None:
+        if self.trouble is not None:
+            self.trouble = None
             self._complaint.end()
 
     def _interrupted(self) -> bool:

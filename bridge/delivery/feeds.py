@@ -124,12 +124,12 @@ class Feeds:
         """Take a lane in again that waited, unless it is in."""
         if any(lane.table in feed.lanes for feed in self._feeds):
             return
-        near = [f for f in self._feeds if f.position <= lane.cursor <= f.position + _SPAN]
+        near = [f for f in self._feeds if f.position <= lane.start <= f.position + _SPAN]
         if near:
             feed = max(near, key=lambda feed: feed.position)
             feed.lanes[lane.table] = lane
         else:
-            self._feeds.append(self._feed([lane], lane.cursor))
+            self._feeds.append(self._feed([lane], lane.start))
 
     def alone(
         self,
@@ -144,13 +144,13 @@ class Feeds:
 
         Args:
             lane: whose.
-            start: where to begin; by default its cursor, or the first of `only`.
+            start: where to begin; by default where it is read from, or the first of `only`.
             stop: events from here on are left alone.
             only: if given, only these offsets, ascending.
             looking: what no sink can get is passed over, not settled.
         """
         if start is None:
-            start = only[0] if only else lane.cursor
+            start = only[0] if only else lane.start
         return Feed(
             self._sink,
             self._readers[1],

@@ -49,6 +49,7 @@ class Lane:
     Attributes:
         table: the qualified name.
         cursor: all before it is settled but what waits.
+        start: nothing unsettled but what waits stands before it; where it is read from.
         waiting: by offset, ascending.
         done: runs (start, stop) behind the cursor that were delivered already, ascending.
         trouble: why the whole lane waits.
@@ -61,6 +62,7 @@ class Lane:
 
     table: str
     cursor: int
+    start: int = 0
     waiting: dict[int, Waits] = field(default_factory=dict)
     done: list[tuple[int, int]] = field(default_factory=list)
     trouble: Trouble | None = None
@@ -137,6 +139,7 @@ class Lane:
     def move_to(self, to: int) -> None:
         """Move the cursor."""
         self.cursor = max(self.cursor, to)
+        self.start = max(self.start, self.cursor)
         hand = self.hand
         while hand and hand[0][0] <= self.cursor:
             hand.popleft()
@@ -164,6 +167,12 @@ class Part:
     def first(self) -> int:
         """Offset of the first event to be delivered."""
         return self.slices[0].offset
+
+    @property
+    def begin(self) -> int:
+        """Offset of the first of all that it has."""
+        asides, parked = self.asides[:1], list(self.parked)[:1]
+        return min([self.first, *(aside.offset for aside in asides), *parked])
 
     @property
     def stop(self) -> int:

@@ -19,7 +19,7 @@ from pathlib import Path
 from bridge.errors import JournalError
 from bridge.journal.database import PAGE_SIZE, connect_writer, is_full, roll_back
 from bridge.journal.lane import Boundary, LaneState
-from bridge.journal.layout import FORMAT, Spans, state_path, sync_folder
+from bridge.journal.layout import FORMAT, Spans, newer_format, state_path, sync_folder
 from bridge.journal.queries import QUERIES, STATE_SCHEMA
 from bridge.journal.records import Account, DeadLetter, Move
 from bridge.journal.rows import checksum, with_checksums
@@ -49,6 +49,7 @@ class State:
         """Open a file that exists; one of an older format is upgraded.
 
         Raises:
+            JournalUnavailable: written by a newer version.
             ValueError: what it holds is not what was written.
             sqlite3.Error: it cannot be read.
         """
@@ -61,20 +62,19 @@ class State:
         try:
             meta = self._checked_meta()
             self.format = int(meta["format"])
-            if self.format <= FORMAT:
-                self._reserve()
-                if self.format < FORMAT:
-                    upgrade_state(self._connection)
-                    meta = load_meta(self._connection)
-                self._registered = load_sinks(self._connection)
-                self._lanes = load_lanes(self._connection)
+            if self.format > FORMAT:
+                raise newer_format(journal, self.format)
+            self._reserve()
+            if self.format < FORMAT:
+                upgrade_state(self._connection)
+                meta = load_meta(self._connection)
+            self._registered = load_sinks(self._connection)
+            self._lanes = load_lanes(self._connection)
         except BaseException:
             self._connection.close()
             raise
         self.journal_id = meta["journal_id"]
         self.version = 0
-        if self.format > FORMAT:
-            return
         self._thinned = spans_of(meta)
         self._rebuilt_at = int(meta.get("rebuilt_at", "0"))
         self._written = dict(self._lanes)  # what the file holds

@@ -22,7 +22,6 @@ from bridge.journal.layout import (
     exists,
     list_files,
     move_database,
-    newer_format,
     place_path,
     require_writable,
     state_path,
@@ -56,9 +55,6 @@ def open_state(journal: Path, lock: JournalLock, troubles: Troubles) -> State:
             problem = _problem(error, journal, path, troubles)
         else:
             troubles.over(path.name)
-            if state.format > FORMAT:
-                state.close()
-                raise newer_format(journal, state.format)
             if state.format < FORMAT:
                 _log.info("journal_upgraded", path=str(path), to=FORMAT, before=state.format)
             return state

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from bridge.events import Column, Rows, Schema
+from bridge.events import Block, Column, Schema
 from bridge.journal import JournalReader, Page, Stored
 
-SCHEMA = Schema("1", (Column("id", "long", "long"),), ("id",))
+SCHEMA = Schema("1", (Column("text", "string", "string"),), ("text",))
 
 
 @dataclass
 class Clock:
-    """Seconds since the epoch, moved by the test."""
+    """Seconds, moved by the test."""
 
     seconds: float = 1_000_000.0
 
@@ -29,12 +29,47 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture
-def rows() -> Callable[..., Rows]:
-    """Make rows of `count` records of `size` bytes for a table."""
+def record(text: bytes) -> bytes:
+    """Return a row of one string as Avro writes it."""
+    length, head = len(text) * 2, bytearray()
+    while length > 0x7F:
+        head.append(length & 0x7F | 0x80)
+        length >>= 7
+    return bytes([*head, length]) + text
 
-    def make(table: str = "t", count: int = 1, size: int = 10, time: int = 1) -> Rows:
-        return Rows(table, "http://k:9191", time, "insert", SCHEMA, [b"x" * size] * count)
+
+def texts(payload: bytes) -> list[bytes]:
+    """Return the strings of some records."""
+    found: list[bytes] = []
+    at = 0
+    while at < len(payload):
+        length = shift = 0
+        while True:
+            byte = payload[at]
+            at += 1
+            length |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                break
+        found.append(payload[at : at + length // 2])
+        at += length // 2
+    return found
+
+
+def block(table: str, records: list[bytes], time: int = 1, schema: Schema = SCHEMA) -> Block:
+    """Return records, given as texts, as a block."""
+    payload = b"".join(map(record, records))
+    return Block(
+        table, "http://k:9191", "insert", schema, payload, len(records), ((len(records), time),)
+    )
+
+
+@pytest.fixture
+def rows() -> Callable[..., Block]:
+    """Make a block of `count` records with a text of `size` bytes each."""
+
+    def make(table: str = "t", count: int = 1, size: int = 10, time: int = 1) -> Block:
+        return block(table, [b"x" * size] * count, time)
 
     return make
 

@@ -13,14 +13,15 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from bridge.errors import JournalUnavailable
-from bridge.events import Column, Count, Rows, Schema
-from bridge.journal import DeadLetter, Journal, JournalReader, Page, Settled, Stored
+from bridge.events import Block, Count
+from bridge.journal import DeadLetter, Journal, Move, Page, Settled, Stored, overview
 
-MakeRows = Callable[..., Rows]
+from .conftest import block
+
+MakeRows = Callable[..., Block]
 ReadAll = Callable[..., Page]
 
 TABLES = ("a", "b")
-SCHEMA = Schema("1", (Column("id", "long", "long"),), ("id",))
 SINK_AT = 200
 
 
@@ -34,28 +35,26 @@ def fill(path: Path, *, close: bool) -> Journal:
     journal.open()
     journal.register("s", TABLES)
     for n in range(60):
-        frames = [b"%06d" % (n * 100 + k) * (300 if k == 3 else 3) for k in range(5)]
-        journal.append(
-            [
-                *(
-                    Rows(t, "c", n * 10 + k, "insert", SCHEMA, frames)
-                    for k in (1, 2)
-                    for t in TABLES
-                ),
-                Count("a", "c", n * 10 + 5, "update", n),
-            ],
-            {"n": str(n)},
-        )
+        for k in (1, 2):
+            texts = [b"%06d" % (n * 100 + i) * (300 if i == 3 else 3) for i in range(5)]
+            journal.append([block(table, texts, n * 10 + k) for table in TABLES])
+        journal.append([Count("a", "c", n * 10 + 5, "update", n)], {"n": str(n)})
     letter = DeadLetter("s", "a", 3, "id", 7, "refused", b"{}")
-    runs = []
+    runs: dict[str, list[Settled]] = {table: [] for table in TABLES}
     with journal.reader() as reader:
         position = 0
         while position < SINK_AT:
             page = reader.read(position, max_entries=1)
             entry = page.entries[0]
-            runs.append(Settled(entry.entry.table, entry.offset, entry.count, "delivered"))
+            runs[entry.entry.table].append(Settled(entry.offset, entry.count, "delivered"))
             position = page.next
-    journal.advance("s", position, runs, [letter])
+    journal.settle(
+        "s",
+        [
+            Move("a", position, tuple(runs["a"]), dead_letters=(letter,)),
+            Move("b", position, tuple(runs["b"])),
+        ],
+    )
     if close:
         journal.close()
     return journal
@@ -125,13 +124,15 @@ def segment_of(offset: int, bounds: list[int]) -> bool:
 
 
 def settle_all(journal: Journal, page: Page) -> None:
-    cursor = journal.register("s", TABLES)
-    runs = [
-        Settled(one.entry.table, one.offset, one.count, "delivered")
-        for one in page.entries
-        if one.offset + one.count > cursor
-    ]
-    journal.advance("s", journal.head, runs)
+    moves = []
+    for table, lane in journal.register("s", TABLES).items():
+        runs = [
+            Settled(one.offset, one.count, "delivered")
+            for one in page.entries
+            if one.entry.table == table and one.offset + one.count > lane.cursor
+        ]
+        moves.append(Move(table, journal.head, tuple(runs)))
+    journal.settle("s", moves)
 
 
 def copy(source: Path, target: Path) -> Path:
@@ -250,8 +251,7 @@ def test_a_deleted_segment_is_reported_and_its_events_count_as_discarded(
     page = check(path, sound, read_all, sound.next, others(closed, segments(closed)[1], sound.next))
 
     assert (page.damaged[0].first, page.damaged[0].last) == (first, end - 1)
-    with JournalReader(path) as reader:
-        accounts = reader.overview().sinks[0].accounts
+    accounts = overview(path).sinks[0].accounts
     assert sum(account.discarded for account in accounts) == end - max(first, SINK_AT)
 
 
@@ -280,13 +280,12 @@ def test_a_lost_state_is_made_anew_and_sinks_start_at_the_oldest_entry(
     closed: Path, tmp_path: Path, read_all: ReadAll
 ) -> None:
     path = copy(closed, tmp_path / "j")
-    with JournalReader(path) as reader:
-        identifier = reader.overview().id
+    identifier = overview(path).id
     (path / "state.db").unlink()
 
     with capture_logs() as logs, open_journal(path) as journal:
         assert journal.id == identifier
-        assert journal.register("s", TABLES) == 0
+        assert {lane.start for lane in journal.register("s", TABLES).values()} == {0}
         assert sum(account.pending for account in journal.accounts()) == journal.head
 
     assert [event["event"] for event in logs if event["log_level"] == "error"] == [
@@ -297,11 +296,11 @@ def test_a_lost_state_is_made_anew_and_sinks_start_at_the_oldest_entry(
 def test_dead_letters_are_saved_out_of_a_damaged_state(closed: Path, tmp_path: Path) -> None:
     path = copy(closed, tmp_path / "j")
     with sqlite3.connect(path / "state.db") as connection:
-        connection.execute("UPDATE cursors SET crc = crc + 1")
+        connection.execute("UPDATE lanes SET crc = crc + 1")
     connection.close()
 
     with capture_logs(), open_journal(path) as journal, journal.reader() as reader:
-        assert journal.register("s", TABLES) == 0
+        assert {lane.start for lane in journal.register("s", TABLES).values()} == {0}
         letters = reader.dead_letters()
 
     assert [(letter.offset, letter.reason) for letter in letters] == [(3, "refused")]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 from bridge.codec import compile_schema
-from bridge.events import Alter, Column, Count, Drop, Gap, Schema
-from bridge.formats.json import row_events, single_event
-from bridge.journal import Records
+from bridge.events import Alter, Block, Column, Count, Drop, Gap, ReadCause, Schema
+from bridge.formats.json import key_columns, row_lines, single_lines
+from bridge.lines import Lines
 
 ID = "9f86d081884c7d65"
 TIME = 1_795_509_720_123_456  # 2026-11-24T08:42:00.123456Z
@@ -19,22 +19,41 @@ SCHEMA = Schema(
 TABLE, CLUSTER = "ki_home.orders", "http://kinetica-a:9191"
 
 
-def test_a_row_is_one_compact_object_with_its_keys_in_order() -> None:
-    """To the letter, id and key included."""
-    records = Records(TABLE, CLUSTER, TIME, "insert", SCHEMA, b"\x02\x02\x04\x00\x04hi", 2)
-
-    first, second = row_events(
-        ID, 1234, records, compile_schema(SCHEMA), key=None, values="declared"
+def write(block: Block, key: tuple[str, ...] | None = None, first: int = 1234) -> Lines:
+    form = compile_schema(block.schema).form(key=key_columns(block.schema, key) or None)
+    return row_lines(
+        ID, first, block, form, payload=block.payload, count=block.count, times=block.times
     )
+
+
+def test_a_row_is_one_compact_object_with_its_keys_in_order() -> None:
+    """To the letter, id and key included; each has the time of its run."""
+    times = ((1, TIME), (1, TIME + 1))
+    block = Block(TABLE, CLUSTER, "insert", SCHEMA, b"\x02\x02\x04\x00\x04hi", 2, times)
+
+    lines = write(block)
+    first, second = lines.event(0), lines.event(1)
 
     assert first.value == (
         b'{"id":"9f86d081884c7d65-1234","type":"insert","table":"ki_home.orders",'
         b'"cluster":"http://kinetica-a:9191","time":"2026-11-24T08:42:00.123456Z",'
         b'"offset":1234,"record":{"order_id":1,"note":null}}'
     )
-    assert first.key == b'{"order_id":1}'
-    assert (second.offset, second.id) == (1235, f"{ID}-1235")
+    assert (first.key, first.time) == (b'{"order_id":1}', TIME)
+    assert (second.offset, second.id, second.time) == (1235, f"{ID}-1235", TIME + 1)
     assert json.loads(second.value)["record"] == {"order_id": 2, "note": "hi"}
+    assert json.loads(second.value)["time"] == "2026-11-24T08:42:00.123457Z"
+
+
+def test_a_row_that_was_read_says_why_at_its_end() -> None:
+    """After the record."""
+    causes: tuple[ReadCause, ...] = ("gap", "snapshot", "update")
+    for cause in causes:
+        block = Block(TABLE, CLUSTER, "read", SCHEMA, b"\x02\x02", 1, ((1, TIME),), cause)
+        event = write(block).event(0)
+        assert event.type == "read"
+        assert event.value.endswith(b'"note":null},"cause":"%b"}' % cause.encode())
+        assert list(json.loads(event.value))[-3:] == ["offset", "record", "cause"]
 
 
 def test_the_key_is_that_of_the_configuration_else_the_primary_key_else_none() -> None:
@@ -46,16 +65,19 @@ def test_the_key_is_that_of_the_configuration_else_the_primary_key_else_none() -
         (SCHEMA, None, b'{"order_id":1}'),
         (keyless, None, None),
     ):
-        records = Records(TABLE, CLUSTER, TIME, "read", schema, b"\x02\x02", 1)
-        (event,) = row_events(ID, 0, records, compile_schema(schema), key=key, values="declared")
-        assert event.key == expected
-        assert event.type == "read"
+        block = Block(TABLE, CLUSTER, "insert", schema, b"\x02\x02", 1, ((1, TIME),))
+        assert write(block, key).event(0).key == expected
 
 
 def test_the_other_events_have_their_members_after_offset() -> None:
-    """Count, layouts, nothing, and the two forms of a gap."""
+    """Count, layouts, nothing, and the forms of a gap."""
     other = Schema("9", (Column("price", "string", "decimal(10,2)"),))
     gap = Gap(TABLE, CLUSTER, TIME, "g1", TIME - 10**6, TIME, "failover")
+    start = (
+        '"type":"gap"|,"gap":"g1","since":"2026-11-24T08:41:59.123456Z",'
+        '"until":"2026-11-24T08:42:00.123456Z","reason":"failover",'
+    )
+    shared = tuple(getattr(gap, name) for name in gap.__slots__[:7])
     tails = {
         Count(TABLE, CLUSTER, TIME, "update", 3): '"type":"update"|,"count":3}',
         Drop(TABLE, CLUSTER, TIME): '"type":"drop"|}',
@@ -64,19 +86,17 @@ def test_the_other_events_have_their_members_after_offset() -> None:
             '{"name":"note","type":"char16","nullable":true}],'
             '"new":[{"name":"price","type":"decimal(10,2)","nullable":false}]}'
         ),
-        gap: (
-            '"type":"gap"|,"gap":"g1","since":"2026-11-24T08:41:59.123456Z",'
-            '"until":"2026-11-24T08:42:00.123456Z","reason":"failover","closed":false}'
+        gap: start + '"closed":false}',
+        Gap(*shared, closed=True, rows=9, by="read"): start + '"closed":true,"rows":9,"by":"read"}',
+        Gap(*shared, closed=True, rows=0, by="quiet"): (
+            start + '"closed":true,"rows":0,"by":"quiet"}'
         ),
-        Gap(*(getattr(gap, n) for n in gap.__slots__[:7]), closed=True, rows=9): (
-            '"type":"gap"|,"gap":"g1","since":"2026-11-24T08:41:59.123456Z",'
-            '"until":"2026-11-24T08:42:00.123456Z","reason":"failover","closed":true,"rows":9}'
-        ),
+        Gap(*shared, closed=False, by="accepted"): start + '"closed":false,"by":"accepted"}',
     }
     for entry, expected in tails.items():
-        event = single_event(ID, 5, entry)
+        event = single_lines(ID, 5, entry).event(0)
         type_, tail = expected.split("|")
         assert event.value.decode().startswith(f'{{"id":"{ID}-5",{type_},"table":"{TABLE}",')
         assert event.value.decode().endswith(f'"offset":5{tail}')
-        assert event.key == b'{"table":"ki_home.orders"}'
+        assert (event.key, event.time) == (b'{"table":"ki_home.orders"}', TIME)
         json.loads(event.value)
