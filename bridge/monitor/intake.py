@@ -54,6 +54,10 @@ class Intake:
         linger: seconds between two emissions of what arrives steadily, at least; the first after
             a pause does not wait.
         max_bytes: what may be queued.
+
+    Attributes:
+        refused: why the journal takes nothing now, None while it does.
+        dropped_notifications: messages of which something was discarded, as there was no room.
     """
 
     def __init__(
@@ -81,6 +85,7 @@ class Intake:
         self._tables: dict[str, TableMonitor] = {}
         # When what ended a table was received: what came together with it still counts.
         self._aborted: dict[TableMonitor, int] = {}
+        self.refused: str | None = None
         self.dropped_notifications = 0
         self._loop = Loop("intake", self._pass)
 
@@ -153,7 +158,7 @@ class Intake:
     def _pass(self) -> bool:
         if not self._taken and not self._take():
             self._end_overruns()
-            return self._queue.bytes > 0 or not self._queue.stopping
+            return not (self._queue.stopping and self._queue.empty)
         if self._entries or self._marks:
             self._emit_surely(self._entries, self._marks)
         self._taken = False
@@ -275,7 +280,7 @@ class Intake:
                 self._declare_lost(entries)
                 return
             else:
-                self._blocked = "overrun"
+                self._blocked, self.refused = "overrun", None
                 return
 
     def _declare_lost(self, entries: Sequence[Entry]) -> None:
@@ -288,7 +293,7 @@ class Intake:
         """Wait before the next try; False where there is none any more."""
         if self._blocked != reason or reason == "overrun":
             log.error("journal_refuses", cause=str(error))
-        self._blocked = reason
+        self._blocked, self.refused = reason, str(error)
         if self._queue.stopping:
             return False
         self._loop.wait(_RETRY_SECONDS)
