@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from bridge.errors import JournalDiskError, JournalError, JournalUnavailable
-from bridge.journal.database import is_damage
+from bridge.journal.database import is_damage, is_legible
 from bridge.journal.layout import (
     Place,
     Spans,
@@ -264,7 +264,7 @@ class JournalReader:
             self.close()
             if self._gone(place):
                 return None
-            if isinstance(error, sqlite3.Error) and is_damage(error):
+            if isinstance(error, sqlite3.Error) and is_damage(error) and is_legible(path):
                 return self._whole(position, limit, str(error))
             if not self._troubles.lasts(path.name):
                 raise translated(error, self._path, path) from error

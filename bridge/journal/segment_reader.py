@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 from bridge.events import Block, Undecodable
-from bridge.journal.database import connect_reader, is_damage
+from bridge.journal.database import connect_reader, is_damage, is_legible
 from bridge.journal.layout import Place, place_path
 from bridge.journal.probe import first_readable
 from bridge.journal.queries import QUERIES
@@ -95,11 +95,11 @@ class SegmentReader:
         place: Place,
         *,
         sealed: bool,
-        is_bad: Callable[[sqlite3.Error], bool] = is_damage,
+        is_bad: Callable[[sqlite3.Error], bool] | None = None,
     ) -> None:
         self.place = place
         self.path = place_path(journal, place)
-        self._is_bad = is_bad
+        self._is_bad = is_bad or self._is_damaged
         self._connection = connect_reader(self.path, sealed=sealed)
         self._inode = self._inode_now()
         self._origins: dict[int, Origin] = {}
@@ -153,6 +153,9 @@ class SegmentReader:
                 raise
             return None
         return _verified(rows) if all(checksum(*row[:2]) == row[2] for row in rows) else None
+
+    def _is_damaged(self, error: sqlite3.Error) -> bool:
+        return is_damage(error) and is_legible(self.path)
 
     def marks(self) -> dict[str, str]:
         """Return the marks whose checksums are right."""

@@ -14,7 +14,7 @@ from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
 from bridge.errors import JournalDiskError, JournalError, JournalFull
-from bridge.journal.database import code, is_damage, is_full
+from bridge.journal.database import code, is_damage, is_full, is_legible
 from bridge.journal.layout import FORBIDDEN, unwritable
 
 # Seconds.
@@ -51,7 +51,7 @@ def translated(error: sqlite3.Error | OSError, journal: Path, path: Path) -> Jou
         journal: the journal's folder.
         path: the file that was read or written.
     """
-    if isinstance(error, sqlite3.Error) and is_damage(error):
+    if isinstance(error, sqlite3.Error) and is_damage(error) and is_legible(path):
         return JournalError(
             f"journal {journal}: {path.name} is damaged: {error}",
             hint="restart the bridge: it repairs the journal",

@@ -54,6 +54,10 @@ class Intake:
         linger: seconds between two emissions of what arrives steadily, at least; the first after
             a pause does not wait.
         max_bytes: what may be queued.
+
+    Attributes:
+        refused: why the journal takes nothing now, None while it does.
+        dropped_notifications: messages of which something was discarded, as there was no room.
     """
 
     def __init__(
@@ -82,6 +86,7 @@ class Intake:
         # When what ended a table was received: what came together with it still counts.
         self._aborted: dict[TableMonitor, int] = {}
         self._stalled: set[TableMonitor] = set()
+        self.refused: str | None = None
         self.dropped_notifications = 0
         self._loop = Loop("intake", self._pass)
 
@@ -154,7 +159,7 @@ class Intake:
     def _pass(self) -> bool:
         if not self._taken and not self._take():
             self._end_overruns()
-            return self._queue.bytes > 0 or not self._queue.stopping
+            return not (self._queue.stopping and self._queue.empty)
         if self._entries or self._marks:
             self._emit_surely(self._entries, self._marks)
         self._taken = False
@@ -278,7 +283,7 @@ class Intake:
                 self._declare_lost(entries)
                 return
             else:
-                self._blocked = "overrun"
+                self._blocked, self.refused = "overrun", None
                 while self._stalled:
                     self._stalled.pop().resume()
                 return
@@ -301,7 +306,7 @@ class Intake:
         """Wait before the next try; False where there is none any more."""
         if self._blocked != reason or reason == "overrun":
             log.error("journal_refuses", cause=str(error))
-        self._blocked = reason
+        self._blocked, self.refused = reason, str(error)
         if self._queue.stopping:
             return False
         self._loop.wait(_RETRY_SECONDS)

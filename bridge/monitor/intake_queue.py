@@ -56,6 +56,11 @@ class Queue:
         self.bytes = 0
         self.stopping = False
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing waits."""
+        return not self._items and not self._marks
+
     def put(self, items: Iterable[Item]) -> None:
         """Queue items; never blocks."""
         with self._changed:
@@ -157,7 +162,7 @@ class Queue:
 
     def _empty(self, more_than: int) -> bool:
         if more_than == 0:
-            return not self._items and not self._marks
+            return self.empty
         return self.bytes <= more_than
 
 

@@ -10,6 +10,7 @@ from typing import Generic
 import zmq
 
 from bridge.errors import DecodeError
+from bridge.monitor import stand_in
 from bridge.monitor.arrivals import (
     ITEM_COST,
     PART_COST,
@@ -84,7 +85,7 @@ class PyzmqReceiver(Receiver[R]):
         route = self._routes.get(topic)
         self._topic = topic if route is not None else None
         if route is not None:
-            for error in route.codec.validate(frames):
+            for error in stand_in.join(route.codec, frames).bad:
                 own = DecodeError(0, error.offset, error.reason)
                 self._errors[len(frames) - error.index] = own
             return

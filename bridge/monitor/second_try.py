@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bridge.codec import Codec, compile_schema
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, DecodeError
 from bridge.events import Schema
 
 _ANSWER_HOLDS_SECONDS = 1.0
@@ -39,8 +39,10 @@ class SecondTry:
         codec = self._codec()
         if isinstance(codec, str):
             return codec
-        errors = codec.validate([frame])
-        return errors[0].reason if errors else codec.decode(frame, 1)[0]
+        try:
+            return codec.decode(frame, 1)[0]
+        except DecodeError as error:
+            return error.reason
 
     def _codec(self) -> Codec | str:
         now = self._clock()

@@ -226,7 +226,11 @@ class TableMonitor:
         """
         self.counts.discarded[loss.route.event] += loss.records
         with self._lock:
+            first = not self._discarded
             self._overrun = self._discarded = True
+            if first and self._stalled and self.span is not None:
+                # What waited until now is not lost yet.
+                self.span = replace(self.span, since=max(self.span.since, loss.time))
         self.open_span(reason, loss.time / 1e6)
 
     def end_overrun(self) -> None:

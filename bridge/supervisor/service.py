@@ -28,7 +28,7 @@ from bridge.history import JournalHistory
 from bridge.journal import Journal
 from bridge.loop import Deadline, Loop, backoff
 from bridge.monitor.closing import Closer
-from bridge.monitor.intake import Intake
+from bridge.monitor.intake import MAX_QUEUED_BYTES, Intake
 from bridge.monitor.subscriber import Subscriber
 from bridge.monitor.table import Route, TableMonitor, TableOptions
 from bridge.monitor.watch import Watch
@@ -68,6 +68,7 @@ class Supervisor:
     Args:
         config: the whole configuration.
         upkeep_pause: most seconds between two looks at the journal's upkeep.
+        queue_bytes: what may wait in memory for the journal.
 
     Raises:
         BridgeError: a sink cannot be made.
@@ -76,7 +77,13 @@ class Supervisor:
         trouble: why a start does not come to its end, None where all is well.
     """
 
-    def __init__(self, config: Config, *, upkeep_pause: float = 5.0) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        upkeep_pause: float = 5.0,
+        queue_bytes: int = MAX_QUEUED_BYTES,
+    ) -> None:
         self._upkeep_pause = upkeep_pause
         self._plan = make_plan(config)
         self._sinks = {name: sink.build(name) for name, sink in self._plan.sinks.items()}
@@ -87,7 +94,9 @@ class Supervisor:
             max_age=journal.max_age,
             on_full=journal.on_full,
         )
-        self._intake = Intake(self._journal.append, self._suspect, linger=journal.linger)
+        self._intake = Intake(
+            self._journal.append, self._suspect, linger=journal.linger, max_bytes=queue_bytes
+        )
         self._subscriber: Subscriber[Route] = Subscriber(
             self._intake.put, self._suspect, self._intake.room
         )
@@ -313,7 +322,7 @@ class Supervisor:
         return Snapshot(
             ready=watch.tried and not self._stopping.is_set(),
             tables=tables,
-            gaps=list(open_gaps(tables.values())),
+            gaps=list(open_gaps(tables.values(), self._intake.refused)),
             sinks=sinks,
             lags=lags(self._journal, sinks, accounts, time.time()),
             accounts=accounts,

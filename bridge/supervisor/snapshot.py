@@ -64,8 +64,13 @@ class Snapshot:
 _NO_WAY = "the table has no primary key and no catch_up column to read it by"
 
 
-def open_gaps(tables: Iterable[TableMonitor]) -> Iterator[OpenGap]:
-    """Yield the gaps that are open, of each table the oldest first."""
+def open_gaps(tables: Iterable[TableMonitor], refused: str | None) -> Iterator[OpenGap]:
+    """Yield the gaps that are open, of each table the oldest first.
+
+    Args:
+        tables: whose gaps.
+        refused: why the journal takes nothing at present, None where it does.
+    """
     for table in tables:
         for gap in list(table.unclosable):
             yield OpenGap(gap.gap, table.name, gap.since, gap.reason, _NO_WAY)
@@ -73,7 +78,8 @@ def open_gaps(tables: Iterable[TableMonitor]) -> Iterator[OpenGap]:
             yield OpenGap(gap.gap, table.name, gap.since, gap.reason, _why_open(table))
         span = table.span
         if span is not None:
-            yield OpenGap(span.gap, table.name, span.since, span.reason, "it goes on")
+            why = f"it goes on: {refused}" if refused is not None else "it goes on"
+            yield OpenGap(span.gap, table.name, span.since, span.reason, why)
 
 
 def _why_open(table: TableMonitor) -> str:

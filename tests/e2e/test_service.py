@@ -178,3 +178,93 @@ def test_metrics_are_there_from_the_start(kinetica: EmulatorProcess, tmp_path: P
             if name == "kinetica_bridge_loop_faults_total"
         }
         assert {"admin", "control", "upkeep"} <= loops
+
+
+def test_threads_do_not_grow_with_tables(
+    db: gpudb.GPUdb, kinetica: EmulatorProcess, tmp_path: Path
+) -> None:
+    """Forty tables are looked after by as many threads as one."""
+    names = [f"ki_home.t{number}" for number in range(40)]
+    for name in names:
+        gpudb.GPUdbTable([["id", "long"]], name=name, db=db)
+    found = []
+    for count in (1, len(names)):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        tables = [{"name": name} for name in names[:count]]
+        config = configuration(folder, kinetica.url, tables=tables)
+        with BridgeProcess(folder, config) as bridge:
+            bridge.wait_live()
+            tasks = Path(f"/proc/{bridge.pid}/task")
+            # The threads of requests to the admin endpoint come and go.
+            counts = [len(list(tasks.iterdir())) for _ in range(20)]
+            found.append(min(counts))
+
+    assert found[0] == found[1]
+
+
+SABOTAGE = '''
+from typing import Literal
+
+from bridge.loop import Loop
+from bridge.sinks import Sink, SinkSettings
+
+
+class Settings(SinkSettings):
+    type: Literal["sabotage"]
+
+
+def fail(*_):
+    raise RuntimeError("sabotage")
+
+
+class SabotageSink(Sink):
+    """Lets every thread of the bridge end at its next turn, whatever that does about it."""
+
+    Settings = Settings
+
+    def __init__(self, settings):
+        pass
+
+    def deliver(self, batch):
+        Loop.wait = Loop._note = fail
+'''
+
+
+def test_a_thread_that_is_gone_ends_the_process(
+    db: gpudb.GPUdb, kinetica: EmulatorProcess, tmp_path: Path
+) -> None:
+    """Exit code 1, and the log names it: whatever starts the service starts it again."""
+    table = make_table(db)
+    info = tmp_path / "site" / "sabotage-1.dist-info"
+    info.mkdir(parents=True)
+    (info.parent / "sabotage.py").write_text(SABOTAGE)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: sabotage\nVersion: 1\n")
+    entry_point = "[kinetica_bridge.sinks]\nsabotage = sabotage:SabotageSink\n"
+    (info / "entry_points.txt").write_text(entry_point)
+    port = free_port()
+    config = configuration(
+        tmp_path,
+        kinetica.url,
+        sinks={"bad": {"type": "sabotage"}},
+        admin={"listen": f"127.0.0.1:{port}"},
+        shutdown={"grace": "2s"},
+    )
+    env = {**os.environ, "PYTHONPATH": str(info.parent)}
+    path = written(tmp_path, config)
+    with (
+        (tmp_path / "log").open("wb") as log,
+        started(path, env=env, stderr=log) as process,
+    ):
+        ready = f"http://127.0.0.1:{port}/readyz"
+
+        def live() -> bool:
+            with contextlib.suppress(OSError):
+                return b'"live"' in asked(ready)[1]
+            return False
+
+        wait_until(live, "the table is live")
+        table.insert_records([[1]])
+
+        assert process.wait(30) == 1
+    assert '"thread_gone"' in (tmp_path / "log").read_text()

@@ -10,7 +10,6 @@ from services.process import wait_until
 from services.rig import TABLE, Database, Rig
 from services.webhook import WebhookReceiver
 
-from bridge.monitor import intake
 from kinetica_emulator import Emulator
 
 ROWS = 24_000
@@ -40,21 +39,17 @@ def fill(database: Database) -> None:
 
 @pytest.mark.parametrize("policy", ["stop_capture", "drop_oldest"])
 def test_what_finds_no_room_is_a_gap_or_counted(
-    cluster: Emulator,
-    webhook_receiver: WebhookReceiver,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    policy: str,
+    cluster: Emulator, webhook_receiver: WebhookReceiver, tmp_path: Path, policy: str
 ) -> None:
     """While the sink is away. When it is back, stop_capture reads from the table what it lost."""
-    if policy == "stop_capture":
-        monkeypatch.setattr(intake, "MAX_QUEUED_BYTES", 2**18)
-        monkeypatch.setattr(intake, "_READS_LEAVE_FREE", 2**17)
     port = int(webhook_receiver.url.rsplit(":", 1)[1].split("/")[0])
     webhook_receiver.stop()
     database = Database(cluster)
     database.create(columns={"id": ["long", "primary_key"], "name": ["string", "char256"]})
-    with make_rig(cluster, tmp_path, port, policy) as rig:
+    rig = make_rig(cluster, tmp_path, port, policy)
+    if policy == "stop_capture":
+        rig.queue_bytes = 2**18
+    with rig:
         rig.wait_live()
         fill(database)
 

@@ -91,6 +91,7 @@ class Rig:
         self._kinetica = {"urls": urls, **kinetica}
         self.supervisor: Supervisor | None = None
         self.upkeep_pause = 5.0
+        self.queue_bytes = 64 * 2**20
 
     def __enter__(self) -> Self:
         return self.start()
@@ -110,7 +111,11 @@ class Rig:
             "tables": self.tables,
             "sinks": self.sinks,
         }
-        self.supervisor = Supervisor(parse(yaml.safe_dump(config)), upkeep_pause=self.upkeep_pause)
+        self.supervisor = Supervisor(
+            parse(yaml.safe_dump(config)),
+            upkeep_pause=self.upkeep_pause,
+            queue_bytes=self.queue_bytes,
+        )
         self.supervisor.start()
         return self
 

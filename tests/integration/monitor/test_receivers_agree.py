@@ -17,6 +17,7 @@ from bridge.events import Column, Schema
 from bridge.monitor import receiver
 from bridge.monitor.arrivals import Arrival, Damaged, Drained, Limits, Receiver
 from bridge.monitor.receive_pyzmq import PyzmqReceiver
+from bridge.monitor.records import chunks
 
 ROWS = compile_schema(
     Schema("7", (Column("n", "int", "int8"), Column("s", "string", "char4", nullable=True)))
@@ -162,8 +163,8 @@ def arrived(found: list[Drained[Route]], table: str) -> list[tuple[bytes, bytes]
         if isinstance(item, Damaged):
             rows.append((item.route.name, item.frame))
         else:
-            frames_ = item.route.codec.split(item.payload, item.records)
-            rows += [(item.route.name, frame) for frame in frames_]
+            frames_ = chunks(item.route.codec, item.payload, item.records, 1)
+            rows += [(item.route.name, frame) for frame, _ in frames_]
     return rows
 
 

@@ -172,6 +172,7 @@ def test_one_bad_record_costs_only_itself(
         wait_until(lambda: len(rig.ids()) == 2, "both good records")
 
         assert rig.rows() == [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}]
+        wait_until(lambda: rig.snapshot().accounts[0].pending == 0, "all is settled")
         (account,) = rig.snapshot().accounts
         assert rig.snapshot().tables[TABLE].counts.decode_errors == 1
         assert account.dead_lettered == (1 if policy == "dead_letter" else 0)
