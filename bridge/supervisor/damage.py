@@ -18,8 +18,10 @@ class JournalDamage:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        lanes = [lane for sink in journal.sinks() for lane in journal.lanes(sink).values()]
-        settled = min((lane.start for lane in lanes), default=journal.head)
+        # A lane that has all keeps its cursor where it was, however far the journal goes on.
+        pending = [account for account in journal.accounts() if account.pending]
+        lanes = [journal.lanes(account.sink)[account.table] for account in pending]
+        settled = min((min((lane.cursor, *lane.waiting)) for lane in lanes), default=journal.head)
         self._told = {damage.last for damage in journal.damaged() if damage.last < settled}
 
     def tell(self, tables: Iterable[TableMonitor], cluster: str) -> None:
