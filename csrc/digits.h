@@ -2,6 +2,8 @@
 #ifndef KINETICA_BRIDGE_DIGITS_H
 #define KINETICA_BRIDGE_DIGITS_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -60,6 +62,20 @@ static inline uint8_t *digits_signed(uint8_t *at, int64_t value) {
         size = 0 - size;
     }
     return digits_unsigned(at, size);
+}
+
+/* Read at most DIGITS_MOST digits and nothing else; false where they are no 64-bit number. */
+static inline bool digits_read(const uint8_t *text, size_t size, uint64_t *value) {
+    if (size == 0 || size > DIGITS_MOST)
+        return false;
+    *value = 0;
+    for (size_t i = 0; i < size; i++) {
+        unsigned digit = (unsigned)text[i] - '0';
+        if (digit > 9 || *value > UINT64_MAX / 10 || *value * 10 > UINT64_MAX - digit)
+            return false;
+        *value = *value * 10 + digit;
+    }
+    return true;
 }
 
 #endif

@@ -153,23 +153,10 @@ static void write_datetime(struct out *out, struct reader *reader, struct span t
     out_byte(out, '"');
 }
 
-static bool ulong_of(struct span text, uint64_t *value) {
-    if (text.size == 0 || text.size > DIGITS_MOST)
-        return false;
-    *value = 0;
-    for (size_t i = 0; i < text.size; i++) {
-        unsigned digit = (unsigned)text.data[i] - '0';
-        if (digit > 9 || *value > UINT64_MAX / 10 || *value * 10 > UINT64_MAX - digit)
-            return false;
-        *value = *value * 10 + digit;
-    }
-    return true;
-}
-
 static void write_ulong(struct out *out, struct reader *reader, struct span text) {
     uint64_t value;
 
-    if (!ulong_of(text, &value)) {
+    if (!digits_read(text.data, text.size, &value)) {
         write_text(out, reader, text);
         return;
     }

@@ -201,7 +201,7 @@ static bool take_template(const FormObject *self, PyObject *template, struct job
             PyErr_Format(PyExc_ValueError, "no slot %ld", slot);
             return false;
         }
-        if (slot == SLOT_KEY && !self->keyed) {
+        if ((slot == SLOT_KEY || slot == SLOT_KEY_TEXT) && !self->keyed) {
             PyErr_SetString(PyExc_ValueError, "the form has no key");
             return false;
         }

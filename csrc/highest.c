@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "column.h"
+#include "digits.h"
 
 /* A value as its order sees it; which members count is the order's. */
 struct rank {
@@ -48,17 +49,10 @@ static struct rank moment_rank(struct span text) {
 }
 
 static struct rank ulong_rank(struct span text) {
-    struct rank rank = {.number = -1};
-    uint64_t value = 0;
+    uint64_t value;
 
-    if (text.size == 0 || text.size > 20)
-        return rank;
-    for (size_t i = 0; i < text.size; i++) {
-        unsigned digit = (unsigned)text.data[i] - '0';
-        if (digit > 9 || value > UINT64_MAX / 10 || value * 10 > UINT64_MAX - digit)
-            return rank;
-        value = value * 10 + digit;
-    }
+    if (!digits_read(text.data, text.size, &value))
+        return (struct rank){.number = -1};
     return (struct rank){.ulong = value};
 }
 

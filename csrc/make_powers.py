@@ -11,35 +11,49 @@ from __future__ import annotations
 from fractions import Fraction
 
 FIRST, LAST = -292, 324
+# A double is a whole number times one of these powers of two.
+FIRST_TWO, LAST_TWO = -1074, 971
 
 
 def power(ten: int) -> int:
-    value = Fraction(10) ** ten
-    shift = 128 - (floor_log2(ten) + 1)
-    scaled = value * Fraction(2) ** shift
-    return -(-scaled.numerator // scaled.denominator)
+    """Return the 128 highest bits of 10^ten, rounded up."""
+    value = Fraction(10) ** ten * Fraction(2) ** (127 - floor_log2(ten))
+    return -(-value.numerator // value.denominator)
 
 
 def floor_log2(ten: int) -> int:
-    if ten >= 0:
-        return (10**ten).bit_length() - 1
-    return -(10**-ten - 1).bit_length()
+    """Return the largest power of two that 10^ten reaches."""
+    return (10**ten).bit_length() - 1 if ten >= 0 else -(10**-ten - 1).bit_length()
 
 
 def floor_log10(value: Fraction) -> int:
+    """Return the largest power of ten that a value reaches."""
     ten = len(str(value.numerator)) - len(str(value.denominator))
     return ten if Fraction(10) ** ten <= value else ten - 1
 
 
-def main() -> None:
-    for ten in range(FIRST, LAST + 1):
-        assert ten * 1741647 >> 19 == floor_log2(ten), ten
-    for two in range(-1074, 972):
-        width = Fraction(2) ** two
-        assert two * 1262611 >> 22 == floor_log10(width), two
-        assert two * 1262611 - 524031 >> 22 == floor_log10(width * 3 / 4), two
-        assert FIRST <= -(two * 1262611 - 524031 >> 22) <= LAST, two
+def prove(formula: int, logarithm: int) -> None:
+    """Stop where a formula of shortest.c is not the logarithm."""
+    if formula != logarithm:
+        raise ArithmeticError(f"{formula} is not {logarithm}")
 
+
+def prove_all() -> None:
+    """Hold both formulas against exact numbers."""
+    for ten in range(FIRST, LAST + 1):
+        prove(ten * 1741647 >> 19, floor_log2(ten))
+        prove(power(ten).bit_length(), 128)
+    for two in range(FIRST_TWO, LAST_TWO + 1):
+        width = Fraction(2) ** two
+        prove(two * 1262611 >> 22, floor_log10(width))
+        prove(two * 1262611 - 524031 >> 22, floor_log10(width * 3 / 4))
+        if not FIRST <= -floor_log10(width * 3 / 4) <= LAST:
+            raise ArithmeticError(f"no power for 2^{two}")
+
+
+def main() -> None:
+    """Print the header."""
+    prove_all()
     print("/* Made by make_powers.py: 10^k for k from POWERS_FIRST on, its 128 highest bits")
     print(" * rounded up, the higher half first. */")
     print("#ifndef KINETICA_BRIDGE_POWERS_H")
@@ -54,9 +68,8 @@ def main() -> None:
     print(f"}} powers[{LAST - FIRST + 1}] = {{")
     cells = []
     for ten in range(FIRST, LAST + 1):
-        bits = power(ten)
-        assert bits.bit_length() == 128
-        cells.append(f"{{0x{bits >> 64:016x}, 0x{bits & (1 << 64) - 1:016x}}}")
+        high, low = divmod(power(ten), 1 << 64)
+        cells.append(f"{{0x{high:016x}, 0x{low:016x}}}")
     for place in range(0, len(cells), 2):
         print("    " + ", ".join(cells[place : place + 2]) + ",")
     print("};")

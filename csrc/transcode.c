@@ -3,6 +3,7 @@
 #include "transcode.h"
 
 #include "digits.h"
+#include "escape.h"
 #include "moment.h"
 
 struct state {
@@ -124,8 +125,13 @@ static void write_line(struct state *state, struct reader *reader, uint64_t offs
             else
                 pass_record(state, reader, lines, column);
             break;
-        default: /* SLOT_KEY, as times are text by now */
+        case SLOT_KEY:
             out_text(lines, key.data, key.size);
+            break;
+        default: /* SLOT_KEY_TEXT, as times are text by now; a key is UTF-8, so nothing is bad */
+            out_byte(lines, '"');
+            escape(lines, key.data, key.size);
+            out_byte(lines, '"');
         }
     }
     out_byte(lines, '\n');
@@ -135,7 +141,7 @@ static void write_record(struct state *state, struct reader *reader, size_t inde
                          size_t *column) {
     const struct transcoding *work = state->work;
     size_t before = work->key ? work->keys->size : 0;
-    struct span key = {NULL, 0};
+    struct span key = {(const uint8_t *)"", 0};
 
     if (state->walk_first) {
         pass_record(state, reader, NULL, column);
@@ -165,7 +171,7 @@ static bool open_state(struct state *state, const struct transcoding *work) {
     for (size_t i = 0; i < work->piece_count; i++) {
         enum slot slot = work->pieces[i].slot;
         state->timed |= slot >= SLOT_TIME && slot <= SLOT_TIME_NS;
-        state->walk_first |= slot == SLOT_KEY;
+        state->walk_first |= slot == SLOT_KEY || slot == SLOT_KEY_TEXT;
         records += slot == SLOT_RECORD;
     }
     state->walk_first |= records != 1 || !work->record->in_wire_order;

@@ -17,6 +17,7 @@ enum slot {
     SLOT_TIME_NS,
     SLOT_RECORD,
     SLOT_KEY,
+    SLOT_KEY_TEXT,
     SLOT_COUNT,
     SLOT_TEXT = SLOT_COUNT, /* `text` as it stands */
 };
@@ -36,7 +37,7 @@ struct run {
 struct transcoding {
     const struct plan *plan;
     const struct object *record;
-    const struct object *key; /* NULL where there is none; then no piece is SLOT_KEY */
+    const struct object *key; /* NULL where there is none; then no piece is a key */
     const struct piece *pieces;
     size_t piece_count;
     const struct run *runs; /* for `count` records at least */

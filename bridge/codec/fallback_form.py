@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
+import orjson
+
 from bridge.codec.form import (
     Form,
     Slot,
@@ -58,6 +60,8 @@ class FallbackForm(Form):
                 fill[Slot.RECORD] = _object(self.record, row)
             if keys is not None:
                 fill[Slot.KEY] = keys[place]
+                if Slot.KEY_TEXT in template:
+                    fill[Slot.KEY_TEXT] = orjson.dumps(keys[place].decode())
             lines.append(
                 b"".join(fill[piece] if isinstance(piece, Slot) else piece for piece in template)
                 + b"\n"

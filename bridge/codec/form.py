@@ -33,6 +33,7 @@ class Slot(IntEnum):
     TIME_NS = 5
     RECORD = 6  # the record's columns as a JSON object
     KEY = 7  # the key's columns as a JSON object
+    KEY_TEXT = 8  # that object as a JSON string, with its quotes
 
 
 Template = Sequence[bytes | Slot]
@@ -103,7 +104,7 @@ def check_frame(template: Template, count: int, first: int, times: Times, *, key
     for piece in template:
         if not isinstance(piece, (bytes, Slot)):
             raise TypeError(f"a template has bytes and slots, not {type(piece).__name__}")
-    if Slot.KEY in template and not keyed:
+    if not keyed and not {Slot.KEY, Slot.KEY_TEXT}.isdisjoint(template):
         raise ValueError("the form has no key")
     if any(records < 0 for records, _ in times) or sum(run[0] for run in times) != count:
         raise ValueError(f"times of other than {count} records")

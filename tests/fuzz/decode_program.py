@@ -89,7 +89,8 @@ def outcomes(codec: Any, payload: bytes, count: int, options: int) -> list[Any]:
         key=names[:2] if options & 4 else None,
     )
     times = ((min(count, 1), 0), (count - min(count, 1), 1_795_423_320_123_456))
-    template = (*TEMPLATE, Slot.KEY) if options & 12 == 12 else TEMPLATE
+    keyed = (*TEMPLATE, Slot.KEY, Slot.KEY_TEXT)
+    template = keyed if options & 12 == 12 else TEMPLATE
     joined = codec.join([payload, payload[:-1]])
     return [
         outcome(codec.decode, payload, count),

@@ -65,6 +65,8 @@ static void run(struct result *result, const struct records *records, const stru
         {.slot = SLOT_RECORD},
         {.slot = SLOT_TEXT, .text = {(const uint8_t *)",\"k\":", 5}},
         {.slot = walk_first ? SLOT_KEY : SLOT_TIME_NS},
+        {.slot = SLOT_TEXT, .text = {(const uint8_t *)",\"s\":", 5}},
+        {.slot = walk_first ? SLOT_KEY_TEXT : SLOT_OFFSET},
         {.slot = SLOT_TEXT, .text = {(const uint8_t *)"}", 1}},
     };
     const struct transcoding work = {

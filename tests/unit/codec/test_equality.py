@@ -161,7 +161,7 @@ def assert_same_outcomes(
         assert outcome(native, *arguments) == outcome(fallback, *arguments)
     for values in ("declared", "kinetica"):
         for template in TEMPLATES:
-            if Slot.KEY in template and "key" not in ways:
+            if "key" not in ways and not {Slot.KEY, Slot.KEY_TEXT}.isdisjoint(template):
                 continue
             asked = {"template": template, "first": 10**9 + 7, "times": run_times(count)}
             assert outcome(
@@ -176,6 +176,7 @@ TEMPLATES: tuple[tuple[bytes | Slot, ...], ...] = (
     (b'{"id":"x-', Slot.OFFSET, b'","time":"', Slot.TIME, b'",', b'"r":', Slot.RECORD, b"}"),
     (Slot.TIME_MS, b" ", Slot.TIME_US, b" ", Slot.TIME_NS, b" ", Slot.OFFSET20),
     (Slot.KEY, b" ", Slot.RECORD, Slot.TIME, Slot.RECORD, Slot.KEY),
+    (Slot.RECORD, Slot.KEY_TEXT),
     (),
 )
 

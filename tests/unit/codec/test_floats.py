@@ -10,9 +10,12 @@ import math
 import os
 import random
 import struct
+import subprocess
+import sys
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -176,6 +179,17 @@ def test_c_and_the_fallback_agree_on_random_floats(native_codec: Any) -> None:
     bits = struct.unpack(f"<{MANY // 10}I", random.Random(seed).randbytes(4 * (MANY // 10)))
 
     assert floats(native_codec(FLOATS), bits) == floats(FallbackCodec(FLOATS), bits), seed
+
+
+def test_the_table_of_powers_is_what_its_script_makes() -> None:
+    """The script proves the formulas that go with it, and no digit was typed."""
+    folder = Path(__file__).resolve().parents[3] / "csrc"
+
+    made = subprocess.run(
+        [sys.executable, folder / "make_powers.py"], capture_output=True, text=True, check=True
+    )
+
+    assert made.stdout == (folder / "powers.h").read_text()
 
 
 @pytest.mark.parametrize(

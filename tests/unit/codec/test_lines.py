@@ -69,6 +69,10 @@ def test_a_line_is_the_template_filled_for_its_record(make_codec: Any) -> None:
         (Slot.TIME_NS, [b"1795423320123456000"] * 2 + [b"-1000"]),
         (Slot.RECORD, RECORDS),
         (Slot.KEY, [b'{"note":null}', b'{"note":"hi"}', b'{"note":null}']),
+        (
+            Slot.KEY_TEXT,
+            [rb'"{\"note\":null}"', rb'"{\"note\":\"hi\"}"', rb'"{\"note\":null}"'],
+        ),
     ],
 )
 def test_each_slot_is_filled(make_codec: Any, slot: Slot, filled: list[bytes]) -> None:
@@ -201,6 +205,7 @@ def test_threads_may_share_a_form(make_codec: Any) -> None:
         ({"first": -1}, ValueError, "63 bits"),
         ({"first": 2**63 - 2}, ValueError, "63 bits"),
         ({"template": (Slot.KEY,)}, ValueError, "no key"),
+        ({"template": (Slot.KEY_TEXT,)}, ValueError, "no key"),
         ({"template": ("text",)}, TypeError, "bytes and slots, not str"),
     ],
 )
