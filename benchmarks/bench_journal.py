@@ -1,6 +1,6 @@
 """How fast is the journal, every commit with its fsync, while a reader follows?
 
-Loads are named "records a notification x notifications a commit". Each run writes a journal of
+Loads are named "records a block x blocks a commit". Each run writes a journal of
 its own in the folder for temporary files (or the one given) and deletes it; a thread reads every
 entry as it comes, as a sink's worker does. Beside it stands what the disk itself does: the same
 bytes appended to a plain file with an fsync after each commit.
@@ -25,7 +25,7 @@ from pathlib import Path
 
 import structlog
 
-from bridge.events import Column, Entry, Rows, Schema
+from bridge.events import Block, Column, Entry, Schema
 from bridge.journal import Journal
 
 RECORD = b"\x02" + bytes(range(99))
@@ -37,29 +37,39 @@ class Load:
     """One way in which records arrive."""
 
     name: str
-    notifications: int
+    blocks: int
     records: int
     tables: int = 1
 
     def commit(self) -> list[Entry]:
         """Return what one commit stores."""
-        frames = [RECORD] * self.records
+        payload, times = RECORD * self.records, ((self.records, 1),)
         return [
-            Rows(f"ki.bench{n % self.tables}", "http://k:9191", n, "insert", SCHEMA, frames)
-            for n in range(self.notifications)
+            Block(
+                f"ki.bench{n % self.tables}",
+                "http://k:9191",
+                "insert",
+                SCHEMA,
+                payload,
+                self.records,
+                times,
+            )
+            for n in range(self.blocks)
         ]
 
     @property
     def events(self) -> int:
         """Events in one commit."""
-        return self.notifications * self.records
+        return self.blocks * self.records
 
 
 LOADS = (
+    Load("1 x 1, one table", 1, 1),
     Load("1 x 1000, one table", 1000, 1),
     Load("1 x 1000, ten tables in turn", 1000, 1, tables=10),
     Load("1000 x 1", 1, 1000),
     Load("1000 x 16", 16, 1000),
+    Load("10000 x 8, four tables", 8, 10000, tables=4),
 )
 
 
@@ -68,6 +78,7 @@ class Result:
     """What one run gave, per second, and the median commit."""
 
     megabytes: float
+    cpu: float
     entries: float
     events: float
     commit: float
@@ -93,17 +104,20 @@ def run(load: Load, folder: Path, seconds: float) -> Result:
         follower = threading.Thread(target=follow)
         follower.start()
         start = now = time.perf_counter()
+        cpu = time.thread_time()
         while now - start < seconds:
             journal.append(entries)
             before, now = now, time.perf_counter()
             commits.append(now - before)
+        cpu = time.thread_time() - cpu
         took, lag = now - start, journal.head - position[0]
         done.set()
         follower.join()
     payload = len(commits) * load.events * len(RECORD)
     return Result(
         payload / took / 1e6,
-        len(commits) * load.notifications / took,
+        cpu / len(commits),
+        len(commits) * load.blocks / took,
         len(commits) * load.events / took,
         statistics.median(commits),
         lag,
@@ -137,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"{options.runs} runs of {options.seconds:g} s"
     )
     print(
-        f"{'records x notifications':30}{'MB/s':>8}{'entries/s':>12}{'events/s':>12}"
+        f"{'records x blocks':30}{'MB/s':>8}{'CPU us/commit':>15}{'entries/s':>12}{'events/s':>12}"
         f"{'commit ms':>11}{'reader behind':>15}{'plain file MB/s':>17}"
     )
     results: dict[str, list[Result]] = {load.name: [] for load in LOADS}
@@ -150,8 +164,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for field in Result.__slots__
         }
         print(
-            f"{name:30}{columns['megabytes']:8.1f}{columns['entries']:12,.0f}"
-            f"{columns['events']:12,.0f}{columns['commit'] * 1e3:11.2f}"
+            f"{name:30}{columns['megabytes']:8.1f}{columns['cpu'] * 1e6:15.0f}"
+            f"{columns['entries']:12,.0f}{columns['events']:12,.0f}{columns['commit'] * 1e3:11.2f}"
             f"{columns['read_lag']:15,.0f}{columns['plain_file']:17.1f}"
         )
 

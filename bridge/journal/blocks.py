@@ -32,19 +32,19 @@ def join(blocks: Sequence[Block]) -> Block:
     )
 
 
-def split(block: Block) -> Iterator[Block]:
-    """Cut a block into parts of at most `MAX_PAYLOAD` bytes, or of a single record.
+def split(block: Block, most: int = MAX_PAYLOAD) -> Iterator[Block]:
+    """Cut a block into parts of at most `most` bytes, or of a single record.
 
     Raises:
         DecodeError: the payload is not records of the schema.
     """
-    if len(block.payload) <= MAX_PAYLOAD or block.count == 1:
+    if len(block.payload) <= most or block.count == 1:
         yield block
         return
     ends = record_ends(block)
     first = begin = 0
     while first < block.count:
-        fitting = bisect_right(ends, begin + MAX_PAYLOAD, first)
+        fitting = bisect_right(ends, begin + most, first)
         last = max(fitting, first + 1)
         yield _part(block, ends, first, last - first)
         first, begin = last, ends[last - 1]

@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple, Self
 
 import structlog
 
-from bridge.errors import JournalDiskError, JournalFull, JournalUnavailable
+from bridge.errors import JournalDiskError, JournalError, JournalFull, JournalUnavailable
 from bridge.events import Entry
 from bridge.journal.lane import Boundary
 from bridge.journal.layout import prepare_folder
@@ -138,13 +138,15 @@ class Journal:
             prepare_folder(self._path)
             self._file_lock.acquire()
             recovered = recover(self._path, self._file_lock, self._now(), self._troubles)
-        except BaseException as error:
+        except (OSError, sqlite3.Error) as error:
             self._file_lock.release()
-            if isinstance(error, OSError | sqlite3.Error):
-                error = translated(error, self._path, self._path)
-            if isinstance(error, JournalFull):
-                raise JournalDiskError(*error.args, hint=error.hint) from error
-            raise error
+            raise _at_start(translated(error, self._path, self._path)) from error
+        except JournalError as error:
+            self._file_lock.release()
+            raise _at_start(error) from error
+        except BaseException:
+            self._file_lock.release()
+            raise
         state = recovered.state
         log = SegmentLog(
             self._path,
@@ -496,3 +498,10 @@ class Journal:
         if opened is None:
             raise JournalUnavailable(f"journal {self._path} is not open")
         return opened
+
+
+def _at_start(error: JournalError) -> JournalError:
+    """Return what opening raises: a full disk is one of those failures that pass."""
+    if isinstance(error, JournalFull):
+        return JournalDiskError(str(error.args[0]), hint=error.hint)
+    return error

@@ -3,8 +3,9 @@
 A segment is named after its first offset, a thinned one (what some lane still waits for, out of
 one segment or several) after its span, so a listing is an index. Which spans are thinned says
 `state.db`: a thinned segment that it does not know yet is not there yet, and whole segments in
-a span that it knows are gone already, whatever the folder has. Database files are never opened except through SQLite: closing any other descriptor of such a file would drop
-the locks that SQLite holds on it in this process.
+a span that it knows are gone already, whatever the folder has. Database files are never opened
+except through SQLite: closing any other descriptor of such a file would drop the locks that
+SQLite holds on it in this process.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ def list_files(journal: Path) -> list[tuple[int, int | None]]:
         OSError: the folder cannot be read.
     """
     try:
-        names = os.listdir(segments_folder(journal))
+        names = [path.name for path in segments_folder(journal).iterdir()]
     except FileNotFoundError:
         return []
     found = [match for match in map(_SEGMENT.fullmatch, names) if match]
@@ -170,7 +171,7 @@ def exists(path: Path) -> bool:
         OSError: that cannot be told.
     """
     try:
-        os.stat(path)
+        path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return False
     return True
@@ -178,7 +179,7 @@ def exists(path: Path) -> bool:
 
 def _size(path: Path) -> int:
     try:
-        return os.stat(path).st_size
+        return path.stat().st_size
     except FileNotFoundError:
         return 0
 
@@ -202,11 +203,11 @@ def remove_leftovers(journal: Path) -> None:
     """Delete half-built segments, and logs whose segment is gone."""
     remove_database(building_path(journal))
     remove_database(thinning_path(journal))
-    folder = segments_folder(journal)
-    for name in os.listdir(folder):
+    for path in list(segments_folder(journal).iterdir()):
         for end in _BESIDES:
-            if name.endswith(end) and not exists(folder / name.removesuffix(end)):
-                (folder / name).unlink(missing_ok=True)
+            owner = path.with_name(path.name.removesuffix(end))
+            if path != owner and not exists(owner):
+                path.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

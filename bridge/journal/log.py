@@ -18,7 +18,7 @@ import structlog
 
 from bridge.errors import JournalError
 from bridge.journal.commit_times import CommitClock
-from bridge.journal.database import is_damage, is_passing
+from bridge.journal.database import PAGE_SIZE, is_damage, is_passing
 from bridge.journal.lane import Boundary, LaneState
 from bridge.journal.layout import SPAN, Place, Spans, database_bytes, remove_database
 from bridge.journal.reader import Extent
@@ -26,7 +26,7 @@ from bridge.journal.records import CommitTimes
 from bridge.journal.repair import Recovered
 from bridge.journal.rows import Draft
 from bridge.journal.sealed import SealedSegment, tables_of
-from bridge.journal.segment import SegmentWriter, create_segment
+from bridge.journal.segment import LARGE_PAGE_SIZE, LARGE_SEGMENT, SegmentWriter, create_segment
 from bridge.journal.troubles import translated
 
 _log = structlog.get_logger(__name__)
@@ -280,7 +280,15 @@ class SegmentLog:
                 # Nothing could be stored in it: it is made anew under the same name.
                 before.seal()
                 remove_database(before.path)
-            create_segment(self._path, head, self._journal_id, now, totals, self._marks)
+            create_segment(
+                self._path,
+                head,
+                self._journal_id,
+                now,
+                totals,
+                self._marks,
+                page_size=LARGE_PAGE_SIZE if self._segment_size >= LARGE_SEGMENT else PAGE_SIZE,
+            )
             writer = SegmentWriter(self._path, head, created=now, totals=totals)
         except (sqlite3.Error, OSError) as error:
             self._suspect = True
@@ -309,13 +317,14 @@ class SegmentLog:
         )
 
     def _write(self, drafts: Sequence[Draft], marks: Mapping[str, str]) -> int:
-        """Commit to the newest segment; begin another if that one turns out damaged."""
+        """Commit to the newest segment; begin another if nobody knows any more what it holds."""
         try:
             return self._commit(drafts, marks)
         except sqlite3.Error as error:
-            if not self._suspect or not is_damage(error):
+            if not self._suspect:
                 raise self._failed(error) from error
-            _log.error("journal_damaged", path=str(self._writer.path), cause=str(error))
+            event = "journal_damaged" if is_damage(error) else "journal_write_failed"
+            _log.error(event, path=str(self._writer.path), cause=str(error))
         self.roll()
         try:
             return self._commit(drafts, marks)

@@ -22,7 +22,6 @@ from bridge.journal.layout import (
     FORMAT,
     SPAN,
     Place,
-    Spans,
     database_bytes,
     has_wal,
     list_files,
@@ -99,7 +98,7 @@ def recover(journal: Path, lock: JournalLock, now: int, troubles: Troubles) -> R
         found = [_examine(journal, place, troubles) for place in places]
         found = [segment for segment in found if not _is_foreign(journal, segment, state)]
         _fill_totals(journal, found)
-        damaged = _between(found, state.thinned)
+        damaged = _between(found)
         sealed = [_sealed(journal, a, b) for a, b in _pairs(found)]
         if found:
             writer = _open_newest(journal, found[-1], state, troubles)
@@ -132,7 +131,7 @@ def _kept_segments(journal: Path, state: State) -> list[Place]:
     return places
 
 
-def _between(found: list[_Found], thinned: Spans) -> list[Damage]:
+def _between(found: list[_Found]) -> list[Damage]:
     """Return the spans that are lost because a segment cannot be read."""
     return [
         Damage(segment.first, segment.place.end - 1, segment.problem)
@@ -223,19 +222,19 @@ def _sums(journal: Path, place: Place, before: int) -> dict[str, int]:
 
 def _sealed(journal: Path, found: _Found, after: _Found | None) -> SealedSegment:
     place, path = found.place, place_path(journal, found.place)
-    assert place.end is not None
+    end = place.end if place.end is not None else found.first
     if has_wal(path):
         _empty_log(path)
     oldest, newest = found.edges
     totals = found.totals or {}
-    if after is not None and after.first == place.end and after.totals is not None:
+    if after is not None and after.first == end and after.totals is not None:
         ends: Mapping[str, int] = after.totals
     else:
-        ends = totals if found.problem else _sum(totals, _sums(journal, place, place.end))
+        ends = totals if found.problem else _sum(totals, _sums(journal, place, end))
     kept = found.header.kept if found.header is not None else None
     if place.thin and kept is None:
         # It cannot tell what it holds: it may be anything.
-        kept = dict.fromkeys(ends, place.end)
+        kept = dict.fromkeys(ends, end)
     return SealedSegment(
         place._replace(tables=None if found.problem else tables_of(totals, ends, kept)),
         database_bytes(path),

@@ -186,7 +186,7 @@ def stored_entry(
     Raises:
         ValueError, KeyError, TypeError: the row was not written by this version or an older one.
     """
-    table, cluster, schema = origin
+    table, cluster, _ = origin
     match kind:
         case "insert" | "read":
             return _block(count, kind, time, origin, detail, payload)

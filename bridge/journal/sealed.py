@@ -40,8 +40,7 @@ class SealedSegment:
     @property
     def end(self) -> int:
         """The first offset behind it."""
-        assert self.place.end is not None
-        return self.place.end
+        return self.place.end if self.place.end is not None else self.place.first
 
 
 def tables_of(

@@ -1,4 +1,4 @@
-"""Writing `state.db`: where every lane stands and what became of its events.
+"""Where every lane stands and what became of its events, in memory and in `state.db`.
 
 All of it is held in memory, so what is shown never waits for the disk. A move is written at once
 where it sets events aside or changes what waits, else together with others, `WRITE_SECONDS`
@@ -10,29 +10,21 @@ again. Only before anything of a segment is deleted is everything forced to disk
 from __future__ import annotations
 
 import json
-import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from bridge.errors import JournalError
-from bridge.journal.database import PAGE_SIZE, connect_writer, is_full, roll_back
 from bridge.journal.lane import Boundary, LaneState
-from bridge.journal.layout import FORMAT, Spans, newer_format, state_path, sync_folder
-from bridge.journal.queries import QUERIES, STATE_SCHEMA
+from bridge.journal.layout import Spans
 from bridge.journal.records import Account, DeadLetter, Move
-from bridge.journal.rows import checksum, with_checksums
-from bridge.journal.state_reader import load_lanes, load_meta, load_sinks, spans_of
-from bridge.journal.troubles import translated
-from bridge.journal.upgrade import upgrade_state
+from bridge.journal.state_file import Key, StateFile
+from bridge.journal.state_reader import spans_of
 
 # A crash within this time after a move means duplicates.
 WRITE_SECONDS = 0.05
-# Pages of its write-ahead log: enough to move every cursor before the log starts anew.
-_RESERVED_PAGES = 256
 
-Key = tuple[str, str]
 Find = Callable[[str, int, int], Boundary | None]
 
 
@@ -58,85 +50,24 @@ class State:
         self._writing = threading.Lock()
         # Guards what is in memory; never held while anything waits.
         self._changed = threading.Condition()
-        self._connection = connect_writer(state_path(journal), synchronous="NORMAL")
-        try:
-            meta = self._checked_meta()
-            self.format = int(meta["format"])
-            if self.format > FORMAT:
-                raise newer_format(journal, self.format)
-            self._reserve()
-            if self.format < FORMAT:
-                upgrade_state(self._connection)
-                meta = load_meta(self._connection)
-            self._registered = load_sinks(self._connection)
-            self._lanes = load_lanes(self._connection)
-        except BaseException:
-            self._connection.close()
-            raise
+        self._file = StateFile(journal)
+        self.format = self._file.format
+        self._registered, self._lanes = dict(self._file.sinks), dict(self._file.lanes)
+        meta = self._file.meta
         self.journal_id = meta["journal_id"]
         self.version = 0
         self._thinned = spans_of(meta)
         self._rebuilt_at = int(meta.get("rebuilt_at", "0"))
-        self._written = dict(self._lanes)  # what the file holds
         self._dirty: set[Key] = set()
-
-    def _reserve(self) -> None:
-        """Give the write-ahead log its blocks on the disk, if the disk has them."""
-        connection = self._connection
-        connection.execute(f"PRAGMA wal_autocheckpoint={_RESERVED_PAGES * 3 // 4}")
-        try:
-            connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
-            connection.execute(QUERIES["fill_reserve"], (_RESERVED_PAGES * PAGE_SIZE,))
-        except sqlite3.Error as error:
-            if not is_full(error):
-                raise
-        connection.execute(QUERIES["empty_reserve"])
-        connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
-
-    def _checked_meta(self) -> dict[str, str]:
-        found = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if found != "ok":
-            raise ValueError(str(found))
-        meta = load_meta(self._connection)
-        if not meta.keys() >= {"journal_id", "format"}:
-            raise ValueError("facts about the journal are missing")
-        return meta
 
     def __repr__(self) -> str:
         return f"<State of journal {self.journal_id}, {len(self._lanes)} lanes>"
 
-    @classmethod
-    def create(
-        cls, journal: Path, journal_id: str, *, rebuilt_at: int = 0, thinned: Spans = ()
-    ) -> State:
-        """Create the file; `rebuilt_at` is the head where an older one was lost.
-
-        Raises:
-            sqlite3.Error, OSError: it cannot be written.
-        """
-        meta = {
-            "journal_id": journal_id,
-            "format": str(FORMAT),
-            "thinned": json.dumps(thinned),
-            "rebuilt_at": str(rebuilt_at),
-        }
-        connection = connect_writer(state_path(journal), synchronous="FULL")
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.executescript(f"BEGIN;{STATE_SCHEMA}")
-            connection.executemany(QUERIES["put_meta"], with_checksums(meta))
-            connection.execute("COMMIT")
-        finally:
-            connection.close()
-        sync_folder(journal)
-        return cls(journal)
-
     def close(self) -> None:
         """Move all into the file and let go of it; may be called twice."""
-        with suppress(sqlite3.Error, JournalError):
+        with suppress(JournalError):
             self.write()
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        self._connection.close()
+        self._file.close()
 
     @property
     def thinned(self) -> Spans:
@@ -149,7 +80,7 @@ class State:
         return self._thinned[-1][1] if self._thinned else 0
 
     def was_lost(self, sink: str, oldest: int) -> bool:
-        """Return whether a sink may have been lost with an older file, entries of which are left."""
+        """Return whether a sink may have been lost with an older file, and entries are left."""
         with self._changed:
             return sink not in self._registered and oldest < self._rebuilt_at
 
@@ -369,16 +300,6 @@ class State:
             self._thinned = spans
         return discarded
 
-    def add_dead_letters(self, rows: Iterable[tuple[object, ...]]) -> None:
-        """Store dead letters saved out of a damaged file.
-
-        Raises:
-            sqlite3.Error: they could not be written.
-        """
-        self._connection.execute("BEGIN IMMEDIATE")
-        self._connection.executemany(QUERIES["put_dead_letter"], rows)
-        self._connection.execute("COMMIT")
-
     def _publish(self, lanes: Mapping[Key, LaneState]) -> None:
         if lanes:
             self._lanes |= lanes
@@ -398,91 +319,8 @@ class State:
         """Write lanes with all that is left to write; they are in memory once that is done."""
         with self._changed:
             rows = {key: self._lanes[key] for key in self._dirty} | dict(lanes)
-        self._commit(rows, sinks, letters, now, facts or {}, durable=durable)
-        self._written |= rows
+        self._file.write(rows, sinks, letters, now, facts or {}, durable=durable)
         with self._changed:
             self._registered |= sinks
             self._publish(lanes)
             self._dirty = {key for key in self._dirty if self._lanes[key] is not rows.get(key)}
-
-    def _commit(
-        self,
-        lanes: Mapping[Key, LaneState],
-        sinks: Mapping[str, bool],
-        letters: Sequence[DeadLetter],
-        now: int,
-        facts: Mapping[str, str],
-        *,
-        durable: bool,
-    ) -> None:
-        connection = self._connection
-        try:
-            if durable:
-                # One synced commit makes all before it durable too; readers cannot hold it up.
-                connection.execute("PRAGMA synchronous=FULL")
-            connection.execute("BEGIN IMMEDIATE")
-            for sink, registered in sinks.items():
-                row = sink, int(registered)
-                connection.execute(QUERIES["put_sink"], (*row, checksum(*row)))
-            self._write_lanes(lanes)
-            if letters:
-                rows = [_letter_row(letter, now) for letter in letters]
-                connection.executemany(QUERIES["put_dead_letter"], rows)
-            connection.executemany(QUERIES["put_meta"], with_checksums(facts))
-            connection.execute("COMMIT")
-        except BaseException as error:
-            roll_back(connection)
-            if isinstance(error, sqlite3.Error):
-                raise translated(error, self._journal, state_path(self._journal)) from error
-            raise
-        finally:
-            if durable:
-                with suppress(sqlite3.Error):
-                    connection.execute("PRAGMA synchronous=NORMAL")
-
-    def _write_lanes(self, lanes: Mapping[Key, LaneState]) -> None:
-        connection = self._connection
-        for key, lane in lanes.items():
-            known = self._written.get(key)
-            before = frozenset(known.waiting) if known is not None else frozenset[int]()
-            if before or lane.waiting:
-                after = frozenset(lane.waiting)
-                gone = [(*key, offset) for offset in before - after]
-                connection.executemany(QUERIES["delete_waiting"], gone)
-                new = [(*key, offset) for offset in after - before]
-                connection.executemany(QUERIES["put_waiting"], new)
-        connection.executemany(QUERIES["put_lane"], map(lane_row, lanes.items()))
-
-
-def lane_row(item: tuple[Key, LaneState]) -> tuple[object, ...]:
-    """Return a lane as the row of `state.db`, its checksum last."""
-    (sink, table), lane = item
-    row = (
-        sink,
-        table,
-        lane.cursor,
-        lane.base,
-        lane.delivered,
-        lane.dead_lettered,
-        lane.discarded,
-        int(lane.active),
-        len(lane.waiting),
-        sum(lane.waiting),
-    )
-    return (*row, checksum(*row))
-
-
-def _letter_row(letter: DeadLetter, now: int) -> tuple[object, ...]:
-    return (
-        letter.sink,
-        letter.table,
-        letter.offset,
-        letter.id,
-        letter.time,
-        now,
-        letter.reason,
-        letter.value,
-        letter.raw,
-        letter.attempts,
-        letter.answer,
-    )

@@ -156,11 +156,14 @@ def load_lanes(connection: sqlite3.Connection) -> dict[tuple[str, str], LaneStat
     for sink, table, offset in connection.execute(QUERIES["get_waiting"]):
         waiting.setdefault((sink, table), []).append(offset)
     lanes: dict[tuple[str, str], LaneState] = {}
-    for sink, table, *numbers, active, waits, total in _intact(connection, "get_lanes", 10):
+    for row in _intact(connection, "get_lanes", 10):
+        sink, table, cursor, base, delivered, dead_lettered, discarded, active, waits, total = row
         offsets = tuple(waiting.get((sink, table), ()))
         if len(offsets) != waits or sum(offsets) != total:
             raise ValueError(f"what waits of {table} for {sink} is damaged")
-        lanes[sink, table] = LaneState(*numbers, bool(active), offsets)
+        lanes[sink, table] = LaneState(
+            cursor, base, delivered, dead_lettered, discarded, bool(active), offsets
+        )
     return lanes
 
 

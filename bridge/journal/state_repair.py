@@ -31,6 +31,7 @@ from bridge.journal.queries import QUERIES
 from bridge.journal.reader import thinned_of
 from bridge.journal.segment_reader import SegmentReader
 from bridge.journal.state import State
+from bridge.journal.state_file import create_state
 from bridge.journal.troubles import Troubles, translated
 
 _log = structlog.get_logger(__name__)
@@ -60,7 +61,7 @@ def open_state(journal: Path, lock: JournalLock, troubles: Troubles) -> State:
             return state
     elif not files:
         lock.note(0)
-        return _create_state(journal, secrets.token_hex(8), 0, ())
+        return _made_anew(journal, secrets.token_hex(8), 0, (), ())
     journal_id = _id_of_segments(journal, files) or secrets.token_hex(8)
     rescued = path.with_name("state.db.damaged")
     letters: list[tuple[object, ...]] = []
@@ -68,8 +69,7 @@ def open_state(journal: Path, lock: JournalLock, troubles: Troubles) -> State:
         letters = _saved_dead_letters(path)
         move_database(path, rescued)
     rebuilt_at = max(noted_head(journal), max(files)[0] + 1) if files else 0
-    state = _create_state(journal, journal_id, rebuilt_at, thinned_of(files))
-    state.add_dead_letters(letters)
+    state = _made_anew(journal, journal_id, rebuilt_at, thinned_of(files), letters)
     _log.error(
         "journal_state_rebuilt",
         path=str(path),
@@ -91,9 +91,16 @@ def _problem(
     return str(error)
 
 
-def _create_state(journal: Path, journal_id: str, rebuilt_at: int, thinned: Spans) -> State:
+def _made_anew(
+    journal: Path,
+    journal_id: str,
+    rebuilt_at: int,
+    thinned: Spans,
+    letters: Sequence[tuple[object, ...]],
+) -> State:
     try:
-        return State.create(journal, journal_id, rebuilt_at=rebuilt_at, thinned=thinned)
+        create_state(journal, journal_id, rebuilt_at=rebuilt_at, thinned=thinned, letters=letters)
+        return State(journal)
     except (sqlite3.Error, OSError) as error:
         raise translated(error, journal, state_path(journal)) from error
 
@@ -109,9 +116,8 @@ def _saved_dead_letters(path: Path) -> list[tuple[object, ...]]:
         try:
             connection = connect_reader(path)
             try:
-                for row in connection.execute(QUERIES[query]):
-                    if all(isinstance(value, int) for value in (row[2], row[4], row[5])):
-                        saved.append(row)
+                rows = connection.execute(QUERIES[query])
+                saved += (row for row in rows if _is_letter(row))
             finally:
                 connection.close()
         except sqlite3.Error as error:
@@ -120,6 +126,10 @@ def _saved_dead_letters(path: Path) -> list[tuple[object, ...]]:
         if saved:
             break
     return saved
+
+
+def _is_letter(row: tuple[object, ...]) -> bool:
+    return all(isinstance(value, int) for value in (row[2], row[4], row[5]))
 
 
 def _id_of_segments(journal: Path, files: Sequence[tuple[int, int | None]]) -> str | None:

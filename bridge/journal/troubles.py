@@ -14,11 +14,12 @@ from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
 from bridge.errors import JournalDiskError, JournalError, JournalFull
-from bridge.journal.database import is_damage, is_full
+from bridge.journal.database import code, is_damage, is_full
 from bridge.journal.layout import FORBIDDEN, unwritable
 
 # Seconds.
 PATIENCE = 600.0
+_INDEX_BYTES = 2**16
 
 
 class Troubles:
@@ -50,26 +51,39 @@ def translated(error: sqlite3.Error | OSError, journal: Path, path: Path) -> Jou
         journal: the journal's folder.
         path: the file that was read or written.
     """
-    if isinstance(error, OSError):
-        if error.errno in {ENOSPC, EDQUOT}:
-            return _full(journal)
-        if error.errno in FORBIDDEN:
-            return unwritable(journal, error.filename or path, error.strerror)
-    elif is_full(error):
-        return _full(journal)
-    elif is_damage(error):
+    if isinstance(error, sqlite3.Error) and is_damage(error):
         return JournalError(
             f"journal {journal}: {path.name} is damaged: {error}",
             hint="restart the bridge: it repairs the journal",
         )
-    elif not os.access(path.parent, os.R_OK | os.X_OK):
-        return unwritable(journal, path.parent, "it cannot be read")
-    elif os.access(path, os.F_OK) and not os.access(path, os.R_OK):
-        return unwritable(journal, path, "it cannot be read")
+    if _is_no_room(error, path):
+        return JournalFull(
+            f"journal {journal}: the disk is full", hint="free space, or lower journal.max_size"
+        )
+    forbidden = _forbidden(error, path)
+    if forbidden is not None:
+        return unwritable(journal, *forbidden)
     return JournalDiskError(f"journal {journal}: {path.name}: {error}", hint="see the disk")
 
 
-def _full(journal: Path) -> JournalFull:
-    return JournalFull(
-        f"journal {journal}: the disk is full", hint="free space, or lower journal.max_size"
-    )
+def _is_no_room(error: sqlite3.Error | OSError, path: Path) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in {ENOSPC, EDQUOT}
+    if is_full(error):
+        return True
+    try:
+        room = os.statvfs(path.parent)
+    except OSError:
+        return False
+    # Where its index does not fit, SQLite calls that an I/O error.
+    return code(error) == sqlite3.SQLITE_IOERR and room.f_bavail * room.f_frsize < _INDEX_BYTES
+
+
+def _forbidden(error: sqlite3.Error | OSError, path: Path) -> tuple[Path | str, str | None] | None:
+    """Return what this user may not use, and why; None where it is not a matter of rights."""
+    if isinstance(error, OSError):
+        return (error.filename or path, error.strerror) if error.errno in FORBIDDEN else None
+    for place, rights in ((path.parent, os.R_OK | os.X_OK), (path, os.R_OK)):
+        if os.access(place, os.F_OK) and not os.access(place, rights):
+            return place, "it cannot be read"
+    return None

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Mapping
+from typing import Any
 
 from bridge.journal.database import roll_back
 from bridge.journal.layout import FORMAT
@@ -39,10 +41,8 @@ def upgrade_state(connection: sqlite3.Connection) -> None:
         for sink, (_, registered) in cursors.items():
             row = sink, registered
             connection.execute(QUERIES["put_sink"], (*row, checksum(*row)))
-        for sink, table, since, *numbers in accounts:
-            if not all(isinstance(number, int) for number in (since, *numbers)):
-                raise ValueError(f"the counts of {sink} and {table} are damaged")
-            lane = (sink, table, max(since, cursors.get(sink, (0, 0))[0]), *numbers, 0, 0)
+        for account in accounts:
+            lane = _lane(account, cursors)
             connection.execute(QUERIES["put_lane"], (*lane, checksum(*lane)))
         pruned = int(oldest[0]) if oldest is not None else 0
         facts = {
@@ -57,6 +57,13 @@ def upgrade_state(connection: sqlite3.Connection) -> None:
     except BaseException:
         roll_back(connection)
         raise
+
+
+def _lane(account: tuple[Any, ...], cursors: Mapping[str, tuple[int, int]]) -> tuple[object, ...]:
+    sink, table, since, *numbers = account
+    if not all(isinstance(number, int) for number in (since, *numbers)):
+        raise ValueError(f"the counts of {sink} and {table} are damaged")
+    return (sink, table, max(since, cursors.get(sink, (0, 0))[0]), *numbers, 0, 0)
 
 
 def _cursors(connection: sqlite3.Connection) -> dict[str, tuple[int, int]]:

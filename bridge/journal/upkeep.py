@@ -101,10 +101,10 @@ class Upkeep:
                 known = self._state.version, self._log.version, incoming
                 if known == self._fruitless:
                     raise self._full()
-                if not self._step(excess, _WORTH_WHEN_FULL) and not self._roll():
-                    if not self._drop_oldest or not self._drop():
-                        self._fruitless = known
-                        raise self._full()
+                freed = self._step(excess, _WORTH_WHEN_FULL) or self._roll()
+                if not freed and not (self._drop_oldest and self._drop()):
+                    self._fruitless = known
+                    raise self._full()
 
     def free(self) -> bool:
         """Free something where the disk has no room left, whatever `max_size` says."""

@@ -54,8 +54,14 @@ static int fails(int fd, int kind)
     return path_fails(path, kind);
 }
 
-static void change(void)
+static int last_written = -1;
+
+/* Writes to one file that follow each other are one change: fd is -1 for all else. */
+static void change(int fd)
 {
+    if (fd >= 0 && fd == last_written)
+        return;
+    last_written = fd;
     if (kill_at >= 0 && changes++ == kill_at)
         kill(getpid(), SIGKILL);
 }
@@ -83,14 +89,14 @@ ssize_t read(int fd, void *to, size_t n)
 ssize_t pwrite(int fd, const void *from, size_t n, off_t at)
 {
     if (fails(fd, WRITES)) { errno = fault_errno; return -1; }
-    change();
+    change(fd);
     return REAL(pwrite)(fd, from, n, at);
 }
 
 ssize_t pwrite64(int fd, const void *from, size_t n, off64_t at)
 {
     if (fails(fd, WRITES)) { errno = fault_errno; return -1; }
-    change();
+    change(fd);
     return REAL(pwrite64)(fd, from, n, at);
 }
 
@@ -99,7 +105,7 @@ static int sync_with(int (*real)(int), int fd)
     if (fails(fd, WRITES)) { errno = fault_errno; return -1; }
     while (fails(fd, HANGS))
         usleep(10000);
-    change();
+    change(-1);
     return real(fd);
 }
 
@@ -109,25 +115,25 @@ int fdatasync(int fd) { return sync_with(REAL(fdatasync), fd); }
 
 int ftruncate(int fd, off_t length)
 {
-    change();
+    change(-1);
     return REAL(ftruncate)(fd, length);
 }
 
 int ftruncate64(int fd, off64_t length)
 {
-    change();
+    change(-1);
     return REAL(ftruncate64)(fd, length);
 }
 
 int rename(const char *from, const char *to)
 {
-    change();
+    change(-1);
     return REAL(rename)(from, to);
 }
 
 int unlink(const char *path)
 {
-    change();
+    change(-1);
     return REAL(unlink)(path);
 }
 

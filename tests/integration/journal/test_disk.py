@@ -17,12 +17,13 @@ import logging, resource, sys
 from pathlib import Path
 import structlog
 from bridge.errors import JournalFull
-from bridge.events import Column, Rows, Schema
-from bridge.journal import Journal, Settled
+from bridge.events import Block, Column, Schema
+from bridge.journal import Journal, Lane, Move, Settled
 
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-SCHEMA = Schema("1", (Column("id", "long", "long"),), ("id",))
-ROWS = Rows("t", "c", 1, "insert", SCHEMA, [b"x" * 5000] * 5)
+SCHEMA = Schema("1", (Column("text", "string", "string"),))
+RECORD = bytes([0x90, 0x4e]) + b"x" * 5000
+ROWS = Block("t", "c", "insert", SCHEMA, RECORD * 5, 5, ((5, 1),))
 path = Path(sys.argv[1])
 """
 
@@ -43,7 +44,7 @@ with Journal(path, segment_size=2**18) as journal:
     except JournalFull as error:
         assert "the disk is full" in str(error), error
     full = journal.head
-    journal.advance("s", full, [Settled("t", 0, full, "delivered")])
+    journal.settle("s", [Move("t", full, (Settled(0, full, "delivered"),))])
     head = journal.append([ROWS])
     assert head == full + 5
     assert journal.stats().oldest > 0
@@ -51,7 +52,7 @@ with Journal(path, segment_size=2**18) as journal:
     assert (account.received, account.delivered, account.pending) == (head, full, 5), account
 with Journal(path, segment_size=2**18) as journal:
     assert journal.head == head
-    assert journal.cursor("s") == full
+    assert journal.lanes("s") == {"t": Lane(full, (), full)}
     print(full)
 """
 

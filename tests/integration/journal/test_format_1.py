@@ -102,9 +102,9 @@ def test_dead_letters_stay_and_new_ones_are_numbered_on(old: Path) -> None:
     with open_journal(old), JournalReader(old) as reader:
         letters = reader.dead_letters()
 
-    assert [
-        [one.number, one.offset, one.reason, one.set_aside] for one in letters
-    ] == told["dead_letters"]
+    assert [[one.number, one.offset, one.reason, one.set_aside] for one in letters] == told[
+        "dead_letters"
+    ]
     assert {(one.attempts, one.answer) for one in letters} == {(0, None)}
 
 
@@ -117,7 +117,9 @@ def test_it_is_written_on_and_drained(old: Path) -> None:
             moves = []
             for table, lane in journal.lanes(sink).items():
                 runs = [
-                    Settled(max(offset, lane.cursor), count - max(0, lane.cursor - offset), "delivered")
+                    Settled(
+                        max(offset, lane.cursor), count - max(0, lane.cursor - offset), "delivered"
+                    )
                     for offset, count, entry in read_all(journal)
                     if entry.table == table and offset + count > lane.cursor
                 ]

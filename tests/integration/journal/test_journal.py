@@ -109,7 +109,9 @@ def test_blocks_of_a_commit_are_joined_by_table_and_keep_their_times(
 
         entries = read_all(tmp_path / "j").entries
 
-    joined = replace(first, payload=first.payload + second.payload, count=3, times=((2, 10), (1, 20)))
+    joined = replace(
+        first, payload=first.payload + second.payload, count=3, times=((2, 10), (1, 20))
+    )
     assert entries == [
         Stored(0, 3, joined),
         Stored(3, 1, count),
@@ -315,7 +317,9 @@ def test_what_waits_is_remembered_and_settled_out_of_order(tmp_path: Path, rows:
         assert journal.lanes("s") == {"t": Lane(7, (3,), 3)}
         assert journal.accounts() == [Account("s", "t", 10, 6, 0, 0, 4)]
 
-        journal.settle("s", [Move("t", 10, (Settled(3, 1, "delivered"), Settled(7, 3, "delivered")))])
+        journal.settle(
+            "s", [Move("t", 10, (Settled(3, 1, "delivered"), Settled(7, 3, "delivered")))]
+        )
 
         assert journal.lanes("s") == {"t": Lane(10, (), 10)}
         assert journal.accounts() == [Account("s", "t", 10, 10, 0, 0, 0)]

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge.journal.database import is_damage
 from bridge.journal.probe import first_readable
 
 
@@ -30,7 +31,7 @@ def test_reading_goes_on_at_the_first_entry_behind_the_bad_page(
             raise sqlite3.DatabaseError("database disk image is malformed")
         return offsets[index] if index < len(offsets) else None
 
-    found = first_readable(seek, offsets[low], sum(sizes))
+    found = first_readable(seek, offsets[low], sum(sizes), is_damage)
 
     if high == len(offsets):
         assert found is None or seek(found) is None
@@ -40,14 +41,14 @@ def test_reading_goes_on_at_the_first_entry_behind_the_bad_page(
 
 
 def test_a_row_that_can_be_found_but_not_read_is_stepped_over() -> None:
-    assert first_readable(lambda offset: 12, 5, 100) == 13
+    assert first_readable(lambda offset: 12, 5, 100, is_damage) == 13
 
 
 def test_the_search_ends_where_nothing_follows() -> None:
     def seek(offset: int) -> int | None:
         raise sqlite3.DatabaseError("file is not a database")
 
-    assert first_readable(seek, 0, 10**9) is None
+    assert first_readable(seek, 0, 10**9, is_damage) is None
 
 
 def test_a_busy_database_is_not_taken_for_a_damaged_one() -> None:
@@ -58,4 +59,4 @@ def test_a_busy_database_is_not_taken_for_a_damaged_one() -> None:
         raise error
 
     with pytest.raises(sqlite3.OperationalError):
-        first_readable(seek, 0, 100)
+        first_readable(seek, 0, 100, is_damage)
