@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 import structlog
@@ -36,6 +37,7 @@ from bridge.sinks.names import fill, is_of_table
 
 CONNECT_TIMEOUT = 10.0  # seconds for the first answer of a cluster
 ALL_DOWN_TIMEOUT = 2.0  # seconds once every address was tried: a name may have several
+ANSWER_TIMEOUT = 1.0  # seconds to tell a cluster that is away from a topic in trouble
 REPORT_SLACK = 10.0  # seconds over the message time-out until missing reports are given up
 LONGEST_TOPIC = 249  # characters, Kafka's limit
 
@@ -79,7 +81,7 @@ class KafkaSink(Sink):
         """Produce the events and return when it is known of each whether it was taken.
 
         Raises:
-            NotConnected: none was delivered, and a new producer is needed.
+            NotConnected: none was delivered, and the cluster does not answer.
             Retry: the one topic of all tables cannot be written.
         """
         if self._producer is None:
@@ -95,8 +97,10 @@ class KafkaSink(Sink):
             self._trouble.cause = ""
             return
         if outcome.lost is not None:
+            all_of_it = sum(len(part) for part, _ in outcome.retried) == len(batch)
+            cluster_is_away = all_of_it and not self._answers(self._producer)
             self.close()  # what was given up makes this producer unfit; the next call connects
-            if sum(len(part) for part, _ in outcome.retried) == len(batch):
+            if cluster_is_away:
                 raise outcome.lost
         self._mark(batch, outcome)
 
@@ -161,6 +165,16 @@ class KafkaSink(Sink):
                     raise NotConnected(f"no answer from {servers}: {cause}") from error
             else:
                 return producer
+
+    def _answers(self, producer: Producer) -> bool:
+        """Tell whether the cluster answers, so that the topics of some tables are in trouble."""
+        if not is_of_table(self._settings.topic):
+            return False
+        try:
+            producer.list_topics(timeout=ANSWER_TIMEOUT)
+        except KafkaException:
+            return False
+        return True
 
     def _with_a_topic(self, batch: Batch) -> list[Slice]:
         found = []
@@ -284,8 +298,10 @@ class KafkaSink(Sink):
             error = outcome.closed.get(self.topic_of(table))
             if error is not None:
                 batch.fail(table, error)
+        sent = _count(batch.slices)
+        failed = _count(part for part, _ in outcome.retried)
         for part, again in outcome.retried:
-            batch.fail(part, again)
+            batch.fail(part.table if failed[part.table] == sent[part.table] else part, again)
         for each in batch.slices:
             for offset in outcome.rejected.keys() & set(range(each.offset, each.end)):
                 at = offset - each.offset
@@ -297,3 +313,11 @@ class KafkaSink(Sink):
         if key not in self._warned:
             self._warned.add(key)
             _log.warning(event, **fields)
+
+
+def _count(slices: Iterable[Slice]) -> Counter[str]:
+    """Return how many events there are of each table."""
+    events: Counter[str] = Counter()
+    for each in slices:
+        events[each.table] += len(each)
+    return events

@@ -69,9 +69,10 @@ class WebhookSink(Sink):
 
     def deliver(self, batch: Batch) -> None:
         """Post the events and return if the receiver says that it has them."""
-        if not self.one_table or len(batch.tables) == 1:
+        if not self.one_table:
             self._post(batch.slices)
             return
+        # Marked, also where there is one table: what is raised would hold up the others.
         groups: dict[str, list[Slice]] = {}
         for each in batch.slices:
             groups.setdefault(each.table, []).append(each)

@@ -59,6 +59,11 @@ class MockKafka:
         """Answer whoever asks for a topic with an error."""
         self._library.rd_kafka_mock_topic_set_error(self._cluster, topic.encode(), error)
 
+    def take_leader(self, topic: str) -> None:
+        """Leave a topic's first partition without a leader; the topic is created."""
+        self._library.rd_kafka_mock_topic_create(self._cluster, topic.encode(), 1, 1)
+        self._library.rd_kafka_mock_partition_set_leader(self._cluster, topic.encode(), 0, -1)
+
     def stop(self) -> None:
         """Close its port."""
         self._library.rd_kafka_mock_broker_set_down(self._cluster, 1)
@@ -89,6 +94,11 @@ def _library() -> ctypes.CDLL:
             [pointer, ctypes.c_int16, ctypes.c_size_t, pointer],
         ),
         "rd_kafka_mock_topic_set_error": (None, [pointer, text, number]),
+        "rd_kafka_mock_topic_create": (number, [pointer, text, number, number]),
+        "rd_kafka_mock_partition_set_leader": (
+            number,
+            [pointer, text, ctypes.c_int32, ctypes.c_int32],
+        ),
         "rd_kafka_mock_broker_set_down": (number, [pointer, ctypes.c_int32]),
         "rd_kafka_mock_broker_set_up": (number, [pointer, ctypes.c_int32]),
         "rd_kafka_mock_broker_set_rtt": (number, [pointer, ctypes.c_int32, number]),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import orjson
+import pytest
 from services.batches import batch_of
 
 from bridge.sinks.file import FileSettings, FileSink
@@ -57,3 +59,60 @@ def test_what_was_confirmed_before_a_kill_is_whole(tmp_path: Path) -> None:
     found = [orjson.loads(line)["offset"] for line in lines]
     assert set(found) >= set(range(confirmed + 1))
     assert confirmed >= ROUNDS * 500
+
+
+DYING = """
+import os, sys
+from services.batches import batch_of
+from bridge.sinks.file import FileSettings, FileSink
+from bridge.testing import make_event
+
+left = int(sys.argv[2])
+
+def dying(function):
+    def call(descriptor, *arguments):
+        global left
+        left -= 1
+        if left == 0 and function is os_writev:
+            os.write(descriptor, b"".join(arguments[0])[:-50])  # the last line is torn
+        if left == 0:
+            os._exit(9)
+        return function(descriptor, *arguments)
+    return call
+
+os_writev = os.writev
+os.writev, os.fsync = dying(os.writev), dying(os.fsync)
+sink = FileSink(FileSettings(type="file", path=sys.argv[1] + "/{table}"))
+for first in range(int(sys.argv[3]), 40, 10):
+    sink.deliver(batch_of([make_event(n, table=f"t{n % 2}") for n in range(first, first + 10)]))
+    print(f"acknowledged={first + 10}", flush=True)
+"""
+
+
+@pytest.mark.parametrize("calls", range(1, 24))
+def test_a_kill_at_any_call_loses_and_tears_nothing(tmp_path: Path, calls: int) -> None:
+    """At the n-th write or sync, and once more after the restart; then it goes on to the end."""
+    acknowledged = 0
+    for left in (calls, 3, 0):
+        process = subprocess.run(
+            [sys.executable, "-c", DYING, str(tmp_path), str(left), str(acknowledged)],
+            env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+            stdout=subprocess.PIPE,
+            check=False,
+        )
+        said = re.findall(rb"^acknowledged=(\d+)$", process.stdout, re.MULTILINE)
+        acknowledged = int(said[-1]) if said else acknowledged
+        found = {
+            offset
+            for file in tmp_path.iterdir()
+            for line in file.read_bytes().split(b"\n")[:-1]
+            for offset in [orjson.loads(line)["offset"]]
+        }
+        assert found >= set(range(acknowledged))
+
+    assert acknowledged == 40
+    for table in range(2):
+        lines = (tmp_path / f"t{table}").read_bytes().split(b"\n")
+        assert lines.pop() == b""
+        offsets = [orjson.loads(line)["offset"] for line in lines]
+        assert list(dict.fromkeys(offsets)) == list(range(table, 40, 2))

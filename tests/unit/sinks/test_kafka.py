@@ -234,6 +234,31 @@ def test_a_topic_in_trouble_holds_up_its_tables_alone(
         opened({"topic": "t-a"}, topic_metadata_propagation_max_ms=100).deliver(batch_of(events))
 
 
+@pytest.mark.parametrize("settings", [{}, BARE])
+def test_a_topic_that_nobody_leads_holds_up_its_table_alone(
+    kafka: MockKafka, opened: Callable[..., KafkaSink], settings: dict[str, Any]
+) -> None:
+    """The cluster answers, so it is not away: also where that table is sent by itself."""
+    kafka.take_leader("bad")
+    sink = opened(settings, message_timeout_ms=500)
+    events = [
+        make_event(offset, table=("good", "bad")[offset % 2], key={"k": offset % 3})
+        for offset in range(10)
+    ]
+
+    for sent in (events, events[1::2]):
+        batch = batch_of(sent)
+        sink.deliver(batch)
+        assert not batch.failed_events
+        assert list(batch.failed_tables) == ["bad"]
+        assert type(batch.failed_tables["bad"]) is Retry
+        assert "timed out" in str(batch.failed_tables["bad"])
+
+    one_for_all = opened(settings | {"topic": "bad"}, message_timeout_ms=500)
+    with pytest.raises(NotConnected):
+        one_for_all.deliver(batch_of(events))
+
+
 def test_a_table_whose_topic_cannot_be_waits(opened: Callable[..., KafkaSink]) -> None:
     """It is the table's trouble, and no event's."""
     tables = ("t", "x" * 300)
