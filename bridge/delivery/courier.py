@@ -16,31 +16,26 @@ from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from bridge.delivery import lookahead
-from bridge.delivery.attempt import Outcome, attempt
-from bridge.delivery.connection import Connection, Interrupted
+from bridge.delivery.connection import Connection
 from bridge.delivery.encoding import Encoder
 from bridge.delivery.feed import EncodingFailed
 from bridge.delivery.feeds import Feeds
-from bridge.delivery.health import Complaint, Journalist
-from bridge.delivery.lane import MOST_WAITING, Lane, Load, Part, Waits
+from bridge.delivery.health import Journalist
+from bridge.delivery.lane import MOST_WAITING, Lane, Load, Part
+from bridge.delivery.outlet import Outlet
 from bridge.delivery.policy import (
-    Ahead,
-    Alone,
     Answer,
     Hold,
     Rules,
     Said,
-    Trouble,
-    Try,
-    answer_of,
     begin,
 )
+from bridge.delivery.recovery import Recovery, remember_waiting
 from bridge.delivery.verdicts import Verdicts
 from bridge.errors import JournalError, SinkError
 from bridge.journal import Journal, Move
 from bridge.loop import backoff
-from bridge.sinks.base import Batching, NotConnected
+from bridge.sinks.base import Batching
 
 # How long it may take until a courier with nothing to do notices what is asked of it.
 _LOOK_SECONDS = 0.25
@@ -75,7 +70,7 @@ class Courier:
         draining: set by its owner: deliver what is there, and end at the first failure.
         leaving: set by its owner: end after the try that is under way.
         lanes: by table; replaced as a whole, so that any thread may look.
-        trouble: the answer to the batch that is held, None where it did not fail.
+        outlet: how things go out.
         fault: what went wrong on our side, None where nothing did.
     """
 
@@ -96,7 +91,6 @@ class Courier:
     ) -> None:
         self.name = name
         self._tables = frozenset(tables)
-        self._connection = connection
         self._journal = journal
         self._encoder = encoder
         self._batching = batching
@@ -107,24 +101,17 @@ class Courier:
         self._clock = clock
         self._verdicts = Verdicts(name, rules, by_key)
         self._journalist = Journalist(name, clock)
-        self._complaint = Complaint(name, clock)
+        self.outlet = Outlet(name, connection, rules, self._interrupted, clock)
         self._feeds: Feeds | None = None
+        self._recovery: Recovery | None = None
         self._held: _Held | None = None
-        self._waiting: dict[str, Lane] = {}  # those of the lanes in which something waits
         self._unwritten: deque[list[Move]] = deque()  # what one try settled, in order
         self._write_failed = 0
-        self._looked_at: dict[str, int] = {}  # by table: the last event tried to prove a suspect
         self._skips: deque[tuple[str, Future[int]]] = deque()
-        self._open_due = 0.0
-        self._open_failed = 0
         self.draining = False
         self.leaving = False
         self.lanes: dict[str, Lane] = {}
-        self.trouble: Answer | None = None
         self.fault: str | None = None
-        self.attempts = 0
-        self.retries = 0
-        self.busy_seconds = 0.0
 
     def __repr__(self) -> str:
         return f"<Courier of {self.name}, {len(self._tables)} lanes>"
@@ -180,7 +167,10 @@ class Courier:
         """Try what is next; False where there is nothing to try."""
         worked = False
         if self._held is None and not self.draining:
-            worked = self._try_waiting(feeds, now)
+            lane = self._recovery.try_next(now) if self._recovery is not None else None
+            if lane is not None:
+                self._place_lane(feeds, lane)
+                worked = True
         if self._held is None:
             load = feeds.next_load(at_once=self.draining)
             if load is None:
@@ -207,6 +197,15 @@ class Courier:
             by_key=self._by_key,
             clock=self._clock,
         )
+        recovery = Recovery(
+            feeds,
+            self.outlet,
+            self._verdicts,
+            self._batching,
+            self._rules,
+            self._write,
+            self._clock,
+        )
         lanes: dict[str, Lane] = {}
         starts: list[tuple[int, Lane]] = []
         for table in sorted(self._tables & places.keys()):
@@ -214,21 +213,20 @@ class Courier:
             start = max(place.start, place.cursor)
             lane = lanes[table] = Lane(table, place.cursor, start)
             if place.waiting:
-                _remember_waiting(feeds, lane, place.waiting)
+                remember_waiting(feeds, lane, place.waiting)
                 lane.more_waits(self._clock())
-                self._waiting[table] = lane
+                recovery.note(lane)
             if lane.flows(by_key=self._by_key):
                 starts.append((start, lane))
         feeds.begin(starts)
-        self.lanes, self._feeds = lanes, feeds
+        self.lanes, self._feeds, self._recovery = lanes, feeds, recovery
         return feeds
 
     def _let_go(self) -> None:
         """Forget all but what is written down."""
-        feeds, self._feeds = self._feeds, None
-        self._held = self.trouble = None
+        feeds, self._feeds, self._recovery = self._feeds, None, None
+        self._held = self.outlet.trouble = None
         self._unwritten.clear()
-        self._waiting, self._looked_at = {}, {}
         if feeds is not None:
             feeds.close()
 
@@ -236,22 +234,22 @@ class Courier:
 
     def _try_held(self, feeds: Feeds, held: _Held) -> None:
         load = held.load
-        outcome = self._deliver(load)
+        outcome = self.outlet.deliver(load.slices, held=True)
         if outcome is None:
             return
         now = self._clock()
         if outcome.error is None:
             self._held = None
-            self._well()
+            self.outlet.well()
             self._write([self._verdicts.conclude(p, outcome, now) for p in load.parts.values()])
             self._place(feeds, load)
             return
         hold = held.hold.after(outcome.answer, len(load.tables), now, self._rules)
         if hold is not None:
             held.hold = hold
-            self._complain(outcome.answer, outcome.error)
+            self.outlet.complain(outcome.answer, outcome.error)
             return
-        self._held = self.trouble = None
+        self._held = self.outlet.trouble = None
         self._take_apart(load, outcome.answer, held.hold.failed, now)
         self._place(feeds, load)
 
@@ -277,10 +275,8 @@ class Courier:
     def _place_lane(self, feeds: Feeds, lane: Lane, part: Part | None = None) -> None:
         if lane.full and lane.trouble is None and 2 * len(lane.waiting) < MOST_WAITING:
             lane.full = False
-        if lane.trouble is not None or lane.parked is not None:
-            self._waiting[lane.table] = lane
-        else:
-            self._waiting.pop(lane.table, None)
+        if self._recovery is not None:
+            self._recovery.note(lane)
         if part is not None and lane.cursor < part.to:
             feeds.drop(lane)  # what was read behind the cursor is read again
         if lane.flows(by_key=self._by_key):
@@ -310,107 +306,15 @@ class Courier:
         lane.since = stored.entry.time
         self._place_lane(feeds, lane)
 
-    # Lanes that wait.
-
-    def _try_waiting(self, feeds: Feeds, now: float) -> bool:
-        """Try the lane that is due longest; False where none is."""
-        best: tuple[float, Lane, Trouble] | None = None
-        for lane in self._waiting.values():
-            for trouble in (lane.trouble, lane.parked):
-                if (
-                    trouble is not None
-                    and trouble.due <= now
-                    and (not best or trouble.due < best[0])
-                ):
-                    best = trouble.due, lane, trouble
-        if best is None:
-            return False
-        _, lane, trouble = best
-        if isinstance(trouble.step, Ahead):
-            self._look_ahead(feeds, lane, trouble, trouble.step)
-        elif trouble is lane.trouble:
-            self._try_lane(feeds, lane, trouble.step)
-        else:
-            self._try_parked(feeds, lane, trouble.step)
-        self._place_lane(feeds, lane)
-        return True
-
-    def _try_lane(self, feeds: Feeds, lane: Lane, step: Try | Alone) -> None:
-        stop = step.stop if isinstance(step, Try) else step.offset + 1
-        load = Load(self._batching.max_events, self._batching.max_bytes)
-        more = feeds.alone(lane, stop=stop).extend(load)
-        part = load.part(lane)
-        if not more and not part.slices:
-            part.to = max(part.to, stop)
-        outcome = self._deliver(load) if part.slices else Outcome()
-        if outcome is None:
-            return
-        lane.since = part.time if part.slices else lane.since
-        now = self._clock()
-        if outcome.error is not None:
-            self._write([self._verdicts.failed(part, outcome.answer, now)])
-        else:
-            self._write([self._verdicts.conclude(part, outcome, now)])
-
-    def _try_parked(self, feeds: Feeds, lane: Lane, step: Try | Alone) -> None:
-        stop = step.stop if isinstance(step, Try) else step.offset + 1
-        start = 0 if isinstance(step, Try) else step.offset
-        only = [offset for offset in lane.waiting if start <= offset < stop]
-        only = only[: self._batching.max_events]
-        load = Load(self._batching.max_events, self._batching.max_bytes)
-        full = feeds.alone(lane, only=only).extend(load) if only else False
-        part = load.part(lane)
-        if not full:
-            self._forget_missing(lane, only, part)
-        if not part.slices:
-            lane.parked = lane.parked and lane.parked.passed(self._clock())
-            lane.more_waits(self._clock())
-            return
-        outcome = self._deliver(load)
-        if outcome is not None:
-            self._write([self._verdicts.waited(part, outcome, self._clock())])
-
-    def _look_ahead(self, feeds: Feeds, lane: Lane, trouble: Trouble, step: Ahead) -> None:
-        """Try another event of the table than the suspect."""
-        blocking = trouble is lane.trouble
-        tried = self._looked_at.get(lane.table, -1) if step.distance > 1 else -1
-        find = lookahead.in_order if blocking else lookahead.by_key
-        load = find(feeds.alone, lane, step, tried)
-        answer: Answer | None = None
-        if load is not None:
-            part = lookahead.only_part(load)
-            self._looked_at[lane.table] = part.first
-            outcome = self._deliver(load)
-            if outcome is None:
-                return
-            mark = outcome.error or outcome.tables.get(lane.table) or outcome.events.get(part.first)
-            answer = answer_of(mark)
-            if mark is None:
-                self._write([self._verdicts.ahead(part, self._clock())])
-        after = trouble.after_ahead(answer, self._clock(), self._rules)
-        if blocking:
-            lane.trouble = after
-        else:
-            lane.parked = after if lane.waiting else None
-
-    def _forget_missing(self, lane: Lane, wanted: Sequence[int], part: Part) -> None:
-        """Let go of what waited and is in the journal no more."""
-        found = {o for piece in part.slices for o in range(piece.offset, piece.end)}
-        for offset in wanted:
-            if offset not in found:
-                lane.waiting.pop(offset, None)
-
     def _skip(self, feeds: Feeds, table: str, asked: Future[int]) -> None:
         """Set the first waiting event of a lane aside, and begin anew."""
         lane = self.lanes.get(table)
-        held = (
-            self._held is not None and self.trouble is not None and table in self._held.load.parts
-        )
-        if lane is None or not (held or lane.trouble or lane.waiting):
+        held = self._held.load.tables if self._held is not None and self.outlet.trouble else ()
+        if lane is None or not (table in held or lane.trouble or lane.waiting):
             _answer(asked, 0)
             return
         trouble = lane.trouble or lane.parked
-        last = trouble.last if trouble is not None else self.trouble
+        last = trouble.last if trouble is not None else self.outlet.trouble
         load = Load(1, 1)
         first = next(iter(lane.waiting), None)
         feeds.alone(lane, only=None if first is None else [first]).extend(load)
@@ -426,30 +330,6 @@ class Courier:
         _answer(asked, 1)
 
     # What all of them do.
-
-    def _deliver(self, load: Load) -> Outcome | None:
-        """Try a batch once; None where something else was asked for meanwhile."""
-        now = self._clock()
-        try:
-            self._connection.connect(self._interrupted)
-        except Interrupted:
-            return None
-        except BaseException as error:  # noqa: BLE001 (whatever a sink raises, it is not open)
-            return Outcome(_not_open(error), error)
-        if self._held is None:
-            self._well()
-        try:
-            with self._connection.use(self._interrupted) as sink:
-                outcome = attempt(sink, load.slices)
-        except Interrupted:
-            return None
-        self.busy_seconds += self._clock() - now
-        self.attempts += 1
-        if outcome.error is not None or outcome.events or outcome.tables:
-            self.retries += 1
-        if isinstance(outcome.error, NotConnected):
-            self._connection.lose()
-        return outcome
 
     def _write(self, moves: Sequence[Move | None] = ()) -> bool:
         """Write down what became of events; what cannot be written is kept for later."""
@@ -482,17 +362,12 @@ class Courier:
                     "event_set_aside", table, table=table, id=letter.id, cause=cause
                 )
 
-    def _complain(self, answer: Answer, error: BaseException) -> None:
-        if self.trouble is None or answer.said is not self.trouble.said:
-            self.trouble = answer
-        self._complaint.begin(answer.error, error if answer.said is Said.FAULT else None)
-
     def _idle(self, feeds: Feeds, now: float) -> None:
         """Wait for more to read, or for what is due."""
         self._journalist.flush()
         self.fault = None
-        self._open_early(now)
-        dues = [t.due for lane in self._waiting.values() for t in (lane.trouble, lane.parked) if t]
+        self.outlet.open_early(now)
+        dues = self._recovery.due if self._recovery is not None else []
         until = min([now + _LOOK_SECONDS, *dues, *([] if feeds.due is None else [feeds.due])])
         position = feeds.position
         seconds = max(0.0, until - self._clock())
@@ -503,31 +378,6 @@ class Courier:
             if not self._journal.wait(position, seconds) and self._clock() < started + seconds / 2:
                 self._pause(seconds)  # the journal is closed: nobody waits in it
 
-    def _open_early(self, now: float) -> None:
-        """Connect though there is nothing to send, so that trouble shows before there is."""
-        if self._connection.open:
-            self._open_failed = 0
-            self._well()
-            return
-        if now < self._open_due:
-            return
-        try:
-            self._connection.connect(self._interrupted)
-        except Interrupted:
-            return
-        except BaseException as error:  # noqa: BLE001 (as above)
-            self._open_failed += 1
-            self._open_due = self._clock() + self._rules.pause(self._open_failed)
-            self._complain(_not_open(error), error)
-        else:
-            self._open_failed = 0
-            self._well()
-
-    def _well(self) -> None:
-        if self.trouble is not None:
-            self.trouble = None
-            self._complaint.end()
-
     def _interrupted(self) -> bool:
         return self.draining or self.leaving
 
@@ -537,33 +387,9 @@ class Courier:
             self._wake.clear()
 
 
-def _remember_waiting(feeds: Feeds, lane: Lane, offsets: Sequence[int]) -> None:
-    """Look at the keys and times of what waits."""
-    feed = feeds.alone(lane, only=offsets)
-    while True:
-        load = Load(len(offsets), 2**20)
-        more = feed.extend(load)
-        for piece in load.slices:
-            for index in range(len(piece)):
-                key = piece.lines.key(piece.start + index)
-                digest = None if key is None else hash(key)
-                time_ = piece.lines.time(piece.start + index)
-                lane.waiting[piece.offset + index] = Waits(digest, time_)
-        if not more:
-            return
-
-
 def _answer(asked: Future[int], events: int) -> None:
     with suppress(InvalidStateError):  # who asked has given up meanwhile
         asked.set_result(events)
-
-
-def _not_open(error: BaseException) -> Answer:
-    """Read what a sink's `open` raised: whatever it is, the destination is not reached."""
-    answer = answer_of(error)
-    if answer.said is Said.DISABLED:
-        return answer
-    return Answer(Said.AWAY, answer.error, answer.answer, answer.after)
 
 
 def _text(error: BaseException) -> str:

@@ -187,7 +187,7 @@ class Worker:
         if self.loop.fault is not None:
             states.append(("failed", self.loop.fault))
         for courier in couriers:
-            held, fault = courier.trouble, courier.fault
+            held, fault = courier.outlet.trouble, courier.fault
             if fault is not None:
                 states.append(("failed", fault))
             elif held is not None:
@@ -209,9 +209,9 @@ class Worker:
             error,
             waiting,
             oldest,
-            int(attempts) + sum(c.attempts for c in couriers),
-            int(retries) + sum(c.retries for c in couriers),
-            busy + sum(c.busy_seconds for c in couriers),
+            int(attempts) + sum(c.outlet.attempts for c in couriers),
+            int(retries) + sum(c.outlet.retries for c in couriers),
+            busy + sum(c.outlet.busy_seconds for c in couriers),
         )
 
     def _state(
@@ -277,7 +277,7 @@ class Worker:
         crew.couriers[0].close()
         crew.connection.close()
         for place, counted in enumerate(("attempts", "retries", "busy_seconds")):
-            self._counts[place] += sum(getattr(each, counted) for each in crew.couriers)
+            self._counts[place] += sum(getattr(each.outlet, counted) for each in crew.couriers)
         self._crew = None
         return True
 

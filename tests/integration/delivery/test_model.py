@@ -21,9 +21,9 @@ TABLES = tuple(f"ki_home.t{n}" for n in range(4))
 class Destination:
     """Refuses some events for ever, and has troubles at random until it is well.
 
-    A trouble is one of the whole, or of one table, and lasts for some calls. Two do not follow
-    each other within a proof: who is refused, sees another accepted, and is refused once more by a
-    destination that is ill again, is taken for poison, as the rule says.
+    A trouble is one of the whole, or of one table, and lasts for some calls. It refuses what is
+    good once in a run: what is refused, sees another accepted, and is refused once more by a
+    destination that is ill again, is poison by the rule.
     """
 
     def __init__(
@@ -36,16 +36,16 @@ class Destination:
         self.well = False
         self.trouble: tuple[str, str | None] | None = None
         self.left = 0
-        self.calm = 0
+        self.kinds = ["away", "fault", "lost", "busy", chance.choice(["error", "refuse", "table"])]
 
     def judge(self, batch: Batch) -> None:
         chance = self.chance
-        self.calm -= 1
-        if self.left == 0 and self.calm < 0 and not self.well and chance.random() < 0.3:
-            kind = chance.choice(["away", "error", "refuse", "fault", "lost", "table"])
+        if self.left == 0 and not self.well and chance.random() < 0.3:
+            kind = chance.choice(self.kinds)
+            if kind in self.kinds[4:]:
+                self.kinds.pop()
             self.trouble = kind, chance.choice(TABLES)
             self.left = chance.randint(1, 30)
-            self.calm = self.left + 40
         if self.left and not self.well:
             self.left -= 1
             self.fail(batch, *(self.trouble or ("away", None)))
@@ -71,7 +71,7 @@ class Destination:
         if kind == "lost":
             raise NotConnected("lost")
         if table in batch.tables:
-            batch.fail(table, self.chance.choice([Retry("busy"), Reject("no")]))
+            batch.fail(table, Reject("no") if kind == "table" else Retry("busy"))
 
     def mark(self, batch: Batch, bad: list[Event]) -> None:
         failed: set[Any] = set()
