@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 NATIVE := $(wildcard csrc/*.c csrc/*.h)
 ENGINE ?= docker
 
-.PHONY: help demo test chaos lint format bench compare image clean
+.PHONY: help demo test chaos fuzz lint format bench compare image clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -16,6 +16,7 @@ help:
 	@echo "make demo     watch rows travel from an emulated Kinetica to a file and this terminal"
 	@echo "make test     run the tests"
 	@echo "make chaos    random faults for ten minutes, printed so that they can be repeated"
+	@echo "make fuzz     hostile bytes for the C code under sanitizers (FUZZ_SECONDS=1200 for each target)"
 	@echo "make lint     ruff, mypy --strict, import-linter"
 	@echo "make format   let ruff mend what it can"
 	@echo "make bench    measure, beside the vendor's client"
@@ -50,6 +51,22 @@ format: $(READY)
 
 chaos: $(READY)
 	CHAOS_SECONDS=600 $(BIN)/python -m pytest tests/chaos -k random_plans --timeout=1200
+
+# What one run finds, in out/fuzz, the next one begins with; clang brings libFuzzer.
+FUZZ_SECONDS ?= 1200
+FUZZ_CC      ?= $(shell command -v clang || echo cc)
+
+fuzz: $(READY)
+	@$(MAKE) -s -C csrc PYTHON=$(abspath $(BIN)/python) CC=$(FUZZ_CC) fuzz
+	@for target in walk:records receive:messages transcode:records embed:json decode:records; do \
+		name=$${target%:*}; echo "fuzz_$$name, $(FUZZ_SECONDS) s"; mkdir -p out/fuzz/$$name; \
+		PYTHONPATH=tests/fuzz:.:$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
+		PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=$$([ $$name = decode ] && echo 0 || echo 1) \
+		out/csrc/fuzz_$$name -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=4096 \
+			-artifact_prefix=out/fuzz/$$name- out/fuzz/$$name tests/fuzz/corpus/$${target#*:} \
+			>out/fuzz/$$name.log 2>&1 || { tail -40 out/fuzz/$$name.log; exit 1; }; \
+		tail -1 out/fuzz/$$name.log; \
+	done
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

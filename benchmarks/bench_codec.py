@@ -1,4 +1,4 @@
-"""How many records a second does one thread validate, decode and write as JSON?
+"""How many records a second does one thread join, decode and write as event lines?
 
 C, the fallback and the vendor's own decoder do the same work on the same records, one after
 another in every round, so that a slow moment of the machine strikes all of them; the table
@@ -24,21 +24,34 @@ from typing import Any
 import fastavro
 from gpudb.protocol import RecordType
 
-from bridge.codec import Codec
+from benchmarks import orders
+from bridge.codec import Codec, Slot
 from bridge.codec.fallback import FallbackCodec
 from bridge.codec.native import NativeCodec
 from bridge.events import Column, Schema
+from bridge.types import declared_type
 
 RECORDS = 1000
 
-PLAIN = Schema(
-    "plain",
-    (
-        Column("id", "long", "long"),
-        Column("quantity", "int", "int"),
-        Column("customer", "string", "string"),
-        Column("city", "string", "char32", nullable=True),
+TEMPLATE = (
+    b'{"id":"9f86d081884c7d65-',
+    Slot.OFFSET,
+    b'","type":"insert","table":"ki_home.orders","cluster":"http://kinetica-a:9191","time":"',
+    Slot.TIME,
+    b'","offset":',
+    Slot.OFFSET,
+    b',"record":',
+    Slot.RECORD,
+    b"}",
+)
+
+ORDERS = Schema(
+    "orders",
+    tuple(
+        Column(name, base, declared_type(base, properties), "nullable" in properties)
+        for name, base, *properties in orders.COLUMNS
     ),
+    ("id",),
 )
 TYPED = Schema(
     "typed",
@@ -59,13 +72,8 @@ TYPED = Schema(
 )
 
 
-def plain_row(number: int) -> dict[str, Any]:
-    return {
-        "id": 10_000_000 + number,
-        "quantity": number % 50,
-        "customer": f"customer number {number}",
-        "city": None if number % 7 == 0 else "Zürich",
-    }
+def order_row(number: int) -> dict[str, Any]:
+    return orders.row(10_000_000 + number, 1_795_423_320_000_000 + number)
 
 
 def typed_row(number: int) -> dict[str, Any]:
@@ -103,6 +111,13 @@ def encoded(schema: Schema, row: Callable[[int], dict[str, Any]]) -> list[bytes]
     return frames
 
 
+def written_out(record: dict[str, Any]) -> dict[str, Any]:
+    """Bytes are no JSON; whoever writes it has to do something about them."""
+    return {
+        name: value.hex() if isinstance(value, bytes) else value for name, value in record.items()
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Contender:
     """One way to do one piece of work on all the records."""
@@ -123,17 +138,25 @@ def contenders(schema: Schema, frames: list[bytes]) -> dict[str, list[Contender]
             Contender("fastavro", make(fallback)),
         ]
 
-    def vendor_decode() -> object:
+    def vendor_decode() -> list[dict[str, Any]]:
         return [dict(vendor.decode_records(frame)[0].items()) for frame in frames]
 
+    def vendor_json() -> list[str]:
+        return [json.dumps(written_out(record)) for record in vendor_decode()]
+
+    def lines(codec: Codec) -> Callable[[], object]:
+        form = codec.form(values="declared", key=schema.primary_key)
+        times = ((RECORDS, 1_795_423_320_123_456),)
+        return lambda: form.lines(payload, RECORDS, template=TEMPLATE, first=10**6, times=times)
+
     return {
-        "validate": of(lambda codec: lambda: codec.validate(frames)),
-        "split": of(lambda codec: lambda: codec.split(payload, RECORDS)),
+        "join": of(lambda codec: lambda: codec.join(frames)),
+        "ends": of(lambda codec: lambda: codec.ends(payload, RECORDS)),
         "decode": [
             *of(lambda codec: lambda: codec.decode(payload, RECORDS)),
             Contender("vendor", vendor_decode),
         ],
-        "transcode": of(lambda codec: lambda: codec.transcode(payload, RECORDS, values="declared")),
+        "transcode": [*of(lines), Contender("vendor", vendor_json)],
     }
 
 
@@ -158,7 +181,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     print(f"{platform.machine()}, CPython {platform.python_version()}, medians of {rounds} rounds")
     print(f"{'records':<22}{'work':<11}{'by':<10}{'records/s':>12}{'MB/s':>8}{'time : C':>10}")
-    for schema, row in ((PLAIN, plain_row), (TYPED, typed_row)):
+    for schema, row in ((ORDERS, order_row), (TYPED, typed_row)):
         frames = encoded(schema, row)
         size = sum(map(len, frames))
         label = f"{schema.type_id}, {len(schema.columns)} columns"

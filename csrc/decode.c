@@ -15,7 +15,6 @@ static PyObject *text_value(struct reader *reader, struct span text) {
     return value;
 }
 
-/* A new reference; NULL at a fault (the reader has it) or with a Python exception. */
 static PyObject *value_of(struct reader *reader, const struct operation *operation) {
     switch (operation->base) {
     case BASE_INT:
@@ -43,6 +42,12 @@ static PyObject *value_of(struct reader *reader, const struct operation *operati
     }
     }
     Py_UNREACHABLE();
+}
+
+PyObject *decode_value(struct reader *reader, const struct operation *operation) {
+    if (!column_present(reader, operation))
+        return reader->fault == FAULT_NONE ? Py_NewRef(Py_None) : NULL;
+    return value_of(reader, operation);
 }
 
 PyObject *decode_record(const struct decoder *decoder, struct reader *reader,
@@ -75,14 +80,4 @@ PyObject *decode_record(const struct decoder *decoder, struct reader *reader,
 fail:
     Py_DECREF(record);
     return NULL;
-}
-
-PyObject *decode_slice(const struct decoder *decoder, struct reader *reader,
-                       struct verdict *verdict) {
-    const uint8_t *first = reader->cursor;
-
-    *verdict = walk_record(&decoder->plan, reader);
-    if (verdict->fault != FAULT_NONE)
-        return NULL;
-    return PyBytes_FromStringAndSize((const char *)first, (Py_ssize_t)(reader->cursor - first));
 }

@@ -21,8 +21,8 @@ struct decoder {
 PyObject *decode_record(const struct decoder *decoder, struct reader *reader,
                         struct verdict *verdict);
 
-/* Cut one record's bytes out; as above. */
-PyObject *decode_slice(const struct decoder *decoder, struct reader *reader,
-                       struct verdict *verdict);
+/* Make the value at the cursor, None for null: a new reference; NULL at a fault (the reader has
+ * it) or with a Python exception. */
+PyObject *decode_value(struct reader *reader, const struct operation *operation);
 
 #endif

@@ -1,4 +1,5 @@
 /* The extension module: it gathers the types and the exception Malformed. */
+#include "form_type.h"
 #include "plan_type.h"
 #include "receive_type.h"
 
@@ -13,7 +14,7 @@ static int module_exec(PyObject *module) {
         PyModule_AddObjectRef(module, "Malformed", state->malformed) < 0)
         return -1;
 
-    if (plan_type_add(module) < 0)
+    if (plan_type_add(module) < 0 || form_type_add(module) < 0)
         return -1;
     return receive_add(module);
 }
@@ -48,7 +49,7 @@ static PyModuleDef_Slot module_slots[] = {
 static struct PyModuleDef module_def = {
     PyModuleDef_HEAD_INIT,
     .m_name = "_native",
-    .m_doc = "Kinetica's records: validated, decoded, cut apart.",
+    .m_doc = "Kinetica's records: validated, joined, decoded, written as lines.",
     .m_size = sizeof(module_state),
     .m_methods = NULL,
     .m_slots = module_slots,

@@ -1,9 +1,7 @@
-/* The type Plan: validates, decodes, cuts apart. Nothing here parses. */
+/* The type Plan: joins, decodes, finds ends and the highest. Nothing here parses. */
 #include "plan_type.h"
 
-/* From here on a validation is long enough to let other threads run meanwhile (tens of
- * microseconds); below, handing the GIL over costs more than it gives. */
-#define RELEASE_AT_BYTES ((size_t)64 * 1024)
+#include "highest.h"
 
 static const char *const fault_names[] = {
     [FAULT_NONE] = "none",
@@ -28,9 +26,8 @@ PyObject *verdict_tuple(Py_ssize_t index, const struct verdict *verdict) {
                          (Py_ssize_t)verdict->column);
 }
 
-static void raise_malformed(PyObject *self, Py_ssize_t index, const struct verdict *verdict) {
-    module_state *state = PyType_GetModuleState(Py_TYPE(self));
-    PyObject *arguments = state ? verdict_tuple(index, verdict) : NULL;
+void raise_malformed(const module_state *state, Py_ssize_t index, const struct verdict *verdict) {
+    PyObject *arguments = verdict_tuple(index, verdict);
 
     if (arguments != NULL) {
         PyErr_SetObject(state->malformed, arguments);
@@ -123,7 +120,7 @@ static void Plan_dealloc(PyObject *self) {
     Py_DECREF(type);
 }
 
-/* Plan.validate(frames) */
+/* Plan.join(frames) */
 
 static PyObject *bad_frames(const struct frame *frames, size_t count, size_t bad) {
     PyObject *found = PyList_New((Py_ssize_t)bad);
@@ -140,11 +137,42 @@ static PyObject *bad_frames(const struct frame *frames, size_t count, size_t bad
     return found;
 }
 
-static PyObject *Plan_validate(PyObject *self, PyObject *given) {
+/* The bytes of a tuple of frames; false with an exception. */
+static bool frames_take(PyObject *held, struct frame *frames, size_t *total) {
+    *total = 0;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(held); i++) {
+        PyObject *frame = PyTuple_GET_ITEM(held, i);
+        if (!PyBytes_Check(frame)) {
+            PyErr_Format(PyExc_TypeError, "frame %zd is no bytes object: %s", i,
+                         Py_TYPE(frame)->tp_name);
+            return false;
+        }
+        frames[i].bytes.data = (const uint8_t *)PyBytes_AS_STRING(frame);
+        frames[i].bytes.size = (size_t)PyBytes_GET_SIZE(frame);
+        *total += frames[i].bytes.size;
+    }
+    return true;
+}
+
+/* Walk, and put the good ones one after another; returns how many are bad. */
+static size_t join_frames(const struct plan *plan, struct frame *frames, size_t count,
+                          uint8_t *payload, size_t *size) {
+    size_t bad = walk_frames(plan, frames, count);
+
+    *size = 0;
+    for (size_t i = 0; i < count; i++)
+        if (frames[i].verdict.fault == FAULT_NONE) { /* then it has a byte at least */
+            memcpy(payload + *size, frames[i].bytes.data, frames[i].bytes.size);
+            *size += frames[i].bytes.size;
+        }
+    return bad;
+}
+
+static PyObject *Plan_join(PyObject *self, PyObject *given) {
     const struct plan *plan = &((PlanObject *)self)->decoder.plan;
+    PyObject *payload = NULL;
     PyObject *found = NULL;
-    size_t total = 0;
-    size_t bad;
+    size_t total, size, bad;
 
     /* A tuple of our own keeps the frames alive while the GIL is away, whatever happens to the
      * caller's list; bytes objects do not change. */
@@ -157,106 +185,232 @@ static PyObject *Plan_validate(PyObject *self, PyObject *given) {
         PyErr_NoMemory();
         goto done;
     }
-    for (size_t i = 0; i < count; i++) {
-        PyObject *frame = PyTuple_GET_ITEM(held, (Py_ssize_t)i);
-        if (!PyBytes_Check(frame)) {
-            PyErr_Format(PyExc_TypeError, "frame %zu is no bytes object: %s", i,
-                         Py_TYPE(frame)->tp_name);
-            goto done;
-        }
-        frames[i].bytes.data = (const uint8_t *)PyBytes_AS_STRING(frame);
-        frames[i].bytes.size = (size_t)PyBytes_GET_SIZE(frame);
-        total += frames[i].bytes.size;
-    }
+    if (!frames_take(held, frames, &total))
+        goto done;
+    payload = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)total);
+    if (payload == NULL)
+        goto done;
 
+    uint8_t *at = (uint8_t *)PyBytes_AS_STRING(payload);
     if (total < RELEASE_AT_BYTES)
-        bad = walk_frames(plan, frames, count);
+        bad = join_frames(plan, frames, count, at, &size);
     else {
         Py_BEGIN_ALLOW_THREADS
-        bad = walk_frames(plan, frames, count);
+        bad = join_frames(plan, frames, count, at, &size);
         Py_END_ALLOW_THREADS
     }
-    found = bad_frames(frames, count, bad);
+    if (size == total || _PyBytes_Resize(&payload, (Py_ssize_t)size) == 0)
+        found = bad_frames(frames, count, bad);
 
 done:
     PyMem_Free(frames);
     Py_DECREF(held);
-    return found;
-}
-
-/* Plan.decode(payload, count), Plan.split(payload, count) */
-
-typedef PyObject *(*take_record)(const struct decoder *, struct reader *, struct verdict *);
-
-/* The size of the last record is where bytes left over begin, as in `validate`. */
-static void raise_left_over(PyObject *self, Py_ssize_t count, const uint8_t *last,
-                            const struct reader *reader) {
-    struct verdict verdict = {FAULT_LEFT_OVER, (size_t)(reader->cursor - last),
-                              ((PlanObject *)self)->decoder.plan.count};
-    raise_malformed(self, count ? count - 1 : 0, &verdict);
-}
-
-static PyObject *each_record(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
-                             take_record take) {
-    const struct decoder *decoder = &((PlanObject *)self)->decoder;
-
-    if (nargs != 2 || !PyBytes_Check(args[0])) {
-        PyErr_SetString(PyExc_TypeError, "a payload (bytes) and a count of records are needed");
+    if (found == NULL) {
+        Py_XDECREF(payload);
         return NULL;
     }
-    Py_ssize_t count = PyLong_AsSsize_t(args[1]);
-    if (count == -1 && PyErr_Occurred())
-        return NULL;
-    if (count < 0) {
+    return Py_BuildValue("(NnN)", payload, (Py_ssize_t)(count - bad), found);
+}
+
+/* Payloads */
+
+bool payload_take(const struct plan *plan, PyObject *payload, PyObject *count,
+                  struct payload *taken) {
+    if (!PyBytes_Check(payload)) {
+        PyErr_Format(PyExc_TypeError, "a payload is a bytes object, not %s",
+                     Py_TYPE(payload)->tp_name);
+        return false;
+    }
+    Py_ssize_t number = PyLong_AsSsize_t(count);
+    if (number == -1 && PyErr_Occurred())
+        return false;
+    if (number < 0) {
         PyErr_SetString(PyExc_ValueError, "a count of records is not negative");
-        return NULL;
+        return false;
     }
+    taken->size = (size_t)PyBytes_GET_SIZE(payload);
+    taken->reader = reader_over((const uint8_t *)PyBytes_AS_STRING(payload), taken->size);
+    taken->count = (size_t)number;
+    /* A count that the payload cannot hold fails later, before its memory is asked for. */
+    taken->possible = taken->size / plan->least;
+    if (taken->possible > taken->count)
+        taken->possible = taken->count;
+    return true;
+}
 
-    struct reader reader = reader_over((const uint8_t *)PyBytes_AS_STRING(args[0]),
-                                       (size_t)PyBytes_GET_SIZE(args[0]));
-    /* A count that the payload cannot hold fails below, before its memory is asked for. */
-    size_t possible = reader_left(&reader) / decoder->plan.least;
-    PyObject *records = PyList_New((size_t)count < possible ? count : (Py_ssize_t)possible);
+bool payload_used_up(const module_state *state, const struct plan *plan,
+                     const struct payload *payload, const uint8_t *last) {
+    if (reader_left(&payload->reader) == 0)
+        return true;
+    /* The size of the last record is where bytes left over begin, as in `join`. */
+    struct verdict verdict = {FAULT_LEFT_OVER, (size_t)(payload->reader.cursor - last),
+                              plan->count};
+    raise_malformed(state, payload->count ? (Py_ssize_t)payload->count - 1 : 0, &verdict);
+    return false;
+}
+
+static bool plan_arguments(PyObject *self, PyObject *const *args, Py_ssize_t given,
+                           Py_ssize_t wanted, struct payload *payload) {
+    if (given != wanted) {
+        PyErr_Format(PyExc_TypeError, "%zd arguments are needed", wanted);
+        return false;
+    }
+    return payload_take(&((PlanObject *)self)->decoder.plan, args[0], args[1], payload);
+}
+
+/* Plan.decode(payload, count) */
+
+static PyObject *Plan_decode(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
+    const struct decoder *decoder = &((PlanObject *)self)->decoder;
+    const module_state *state = PyType_GetModuleState(Py_TYPE(self));
+    struct payload payload;
+
+    if (!plan_arguments(self, args, nargs, 2, &payload))
+        return NULL;
+    PyObject *records = PyList_New((Py_ssize_t)payload.possible);
     if (records == NULL)
         return NULL;
 
-    const uint8_t *last = reader.cursor;
-    for (Py_ssize_t i = 0; i < count; i++) {
+    const uint8_t *last = payload.reader.cursor;
+    for (size_t i = 0; i < payload.count; i++) {
         struct verdict verdict = {.fault = FAULT_NONE};
-        last = reader.cursor;
-        PyObject *record = take(decoder, &reader, &verdict);
+        last = payload.reader.cursor;
+        PyObject *record = decode_record(decoder, &payload.reader, &verdict);
         if (record == NULL) {
             if (verdict.fault != FAULT_NONE)
-                raise_malformed(self, i, &verdict);
+                raise_malformed(state, (Py_ssize_t)i, &verdict);
             goto fail;
         }
-        PyList_SET_ITEM(records, i, record); /* within: each took at least `least` bytes */
+        /* Within: each took at least `least` bytes. */
+        PyList_SET_ITEM(records, (Py_ssize_t)i, record);
     }
-    if (reader_left(&reader) != 0) {
-        raise_left_over(self, count, last, &reader);
-        goto fail;
-    }
-    return records;
+    if (payload_used_up(state, &decoder->plan, &payload, last))
+        return records;
 
 fail:
     Py_DECREF(records);
     return NULL;
 }
 
-static PyObject *Plan_decode(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
-    return each_record(self, args, nargs, decode_record);
+/* Plan.ends(payload, count) */
+
+static size_t walk_payload(const struct plan *plan, struct payload *payload, uint64_t *ends,
+                           const uint8_t **last, struct verdict *verdict) {
+    struct reader *reader = &payload->reader;
+
+    *verdict = (struct verdict){.fault = FAULT_NONE};
+    for (size_t i = 0; i < payload->count; i++) {
+        *last = reader->cursor;
+        *verdict = walk_record(plan, reader);
+        if (verdict->fault != FAULT_NONE)
+            return i;
+        ends[i] = (uint64_t)(reader->cursor - reader->start);
+    }
+    return payload->count;
 }
 
-static PyObject *Plan_split(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
-    return each_record(self, args, nargs, decode_slice);
+static PyObject *Plan_ends(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
+    const struct plan *plan = &((PlanObject *)self)->decoder.plan;
+    const module_state *state = PyType_GetModuleState(Py_TYPE(self));
+    struct payload payload;
+    struct verdict verdict;
+    size_t walked;
+
+    if (!plan_arguments(self, args, nargs, 2, &payload))
+        return NULL;
+    PyObject *ends =
+        PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(payload.possible * sizeof(uint64_t)));
+    if (ends == NULL)
+        return NULL;
+    /* What a bytes object holds is aligned like its header's last member, a word. */
+    uint64_t *numbers = (uint64_t *)(void *)PyBytes_AS_STRING(ends);
+    const uint8_t *last = payload.reader.cursor;
+    if (payload.size < RELEASE_AT_BYTES)
+        walked = walk_payload(plan, &payload, numbers, &last, &verdict);
+    else {
+        Py_BEGIN_ALLOW_THREADS
+        walked = walk_payload(plan, &payload, numbers, &last, &verdict);
+        Py_END_ALLOW_THREADS
+    }
+    if (verdict.fault != FAULT_NONE)
+        raise_malformed(state, (Py_ssize_t)walked, &verdict);
+    else if (payload_used_up(state, plan, &payload, last))
+        return ends;
+    Py_DECREF(ends);
+    return NULL;
 }
+
+/* Plan.highest(payload, count, place, order) */
+
+static PyObject *highest_value(const struct plan *plan, const struct payload *payload,
+                               const struct highest *highest, size_t column,
+                               const struct out *indices) {
+    struct reader reader =
+        reader_over(highest->value, (size_t)(payload->reader.cursor - highest->value));
+    size_t count = indices->size / sizeof(uint64_t);
+    PyObject *value = decode_value(&reader, &plan->operations[column]);
+    PyObject *places = value ? PyList_New((Py_ssize_t)count) : NULL;
+
+    for (size_t i = 0; places != NULL && i < count; i++) {
+        uint64_t index;
+        memcpy(&index, indices->data + i * sizeof index, sizeof index);
+        PyObject *place = PyLong_FromUnsignedLongLong(index);
+        if (place == NULL)
+            Py_CLEAR(places);
+        else
+            PyList_SET_ITEM(places, (Py_ssize_t)i, place);
+    }
+    if (places == NULL) {
+        Py_XDECREF(value);
+        return NULL;
+    }
+    return Py_BuildValue("(NN)", value, places);
+}
+
+static PyObject *Plan_highest(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
+    const struct plan *plan = &((PlanObject *)self)->decoder.plan;
+    const module_state *state = PyType_GetModuleState(Py_TYPE(self));
+    struct out indices = {.grow = out_grow};
+    struct payload payload;
+    struct highest highest;
+    enum order order;
+    PyObject *result = NULL;
+
+    if (!plan_arguments(self, args, nargs, 4, &payload))
+        return NULL;
+    size_t column = PyLong_AsSize_t(args[2]);
+    const char *name = PyErr_Occurred() ? NULL : PyUnicode_AsUTF8(args[3]);
+    if (name == NULL)
+        return NULL;
+    if (column >= plan->count || !order_of(name, plan->operations[column].base, &order)) {
+        PyErr_Format(PyExc_ValueError, "no column %zu in order %s", column, name);
+        return NULL;
+    }
+    if (payload.size < RELEASE_AT_BYTES)
+        highest = find_highest(plan, &payload.reader, payload.count, column, order, &indices);
+    else {
+        Py_BEGIN_ALLOW_THREADS
+        highest = find_highest(plan, &payload.reader, payload.count, column, order, &indices);
+        Py_END_ALLOW_THREADS
+    }
+    if (indices.failed)
+        PyErr_NoMemory();
+    else if (highest.verdict.fault != FAULT_NONE)
+        raise_malformed(state, (Py_ssize_t)highest.records, &highest.verdict);
+    else if (payload_used_up(state, plan, &payload, highest.record))
+        result = highest.value ? highest_value(plan, &payload, &highest, column, &indices)
+                               : Py_NewRef(Py_None);
+    free(indices.data);
+    return result;
+}
+
+#define METHOD(function) (PyCFunction)(void (*)(void))function
 
 static PyMethodDef Plan_methods[] = {
-    {"validate", Plan_validate, METH_O, "Walk frames of one record each; list the bad ones."},
-    {"decode", (PyCFunction)(void (*)(void))Plan_decode, METH_FASTCALL,
-     "Make dicts of the records in a payload."},
-    {"split", (PyCFunction)(void (*)(void))Plan_split, METH_FASTCALL,
-     "Cut a payload into its records."},
+    {"join", Plan_join, METH_O, "Walk frames of one record each; join the good, list the bad."},
+    {"decode", METHOD(Plan_decode), METH_FASTCALL, "Make dicts of the records in a payload."},
+    {"ends", METHOD(Plan_ends), METH_FASTCALL, "Find where each record in a payload ends."},
+    {"highest", METHOD(Plan_highest), METH_FASTCALL, "Find a column's greatest value."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -11,6 +11,10 @@
 #include "decode.h"
 #include "walk.h"
 
+/* From here on work is long enough to let other threads run meanwhile; below, handing the GIL
+ * over costs more than it gives. */
+#define RELEASE_AT_BYTES ((size_t)4 * 1024)
+
 /* What the module keeps for its types; PyType_GetModuleState of any of them. */
 typedef struct {
     PyObject *malformed;     /* the exception Malformed */
@@ -30,6 +34,25 @@ const struct plan *plan_of(const module_state *state, PyObject *object);
 
 /* A fault's name, the value of a `bridge.codec.faults.Fault`. */
 const char *fault_name(enum fault fault);
+
+/* Raise Malformed for a record. */
+void raise_malformed(const module_state *state, Py_ssize_t index, const struct verdict *verdict);
+
+/* A payload of records as Python gave it: checked to be bytes, a count that is not negative. */
+struct payload {
+    struct reader reader;
+    size_t size;
+    size_t count;
+    size_t possible; /* the count, or how many the bytes can hold if those are fewer */
+};
+
+/* False with an exception. */
+bool payload_take(const struct plan *plan, PyObject *payload, PyObject *count,
+                  struct payload *taken);
+
+/* After `count` records, the last of which began at `last`: whether that was all; else raise. */
+bool payload_used_up(const module_state *state, const struct plan *plan,
+                     const struct payload *payload, const uint8_t *last);
 
 /* (index, offset, fault, column), as `_native.pyi` has it; NULL with an exception. */
 PyObject *verdict_tuple(Py_ssize_t index, const struct verdict *verdict);

@@ -5,8 +5,8 @@
 #define HIGH_BITS UINT64_C(0x8080808080808080)
 
 /* The second byte's bounds close what the lead byte leaves open: overlong forms (E0, F0),
- * surrogates (ED), and what lies above U+10FFFF (F4). Returns the length, 0 if ill-formed. */
-static size_t sequence(const uint8_t *at, size_t left) {
+ * surrogates (ED), and what lies above U+10FFFF (F4). */
+size_t utf8_sequence(const uint8_t *at, size_t left) {
     uint8_t lead = at[0];
     uint8_t low = 0x80;
     uint8_t high = 0xbf;
@@ -56,7 +56,7 @@ const uint8_t *utf8_first_bad(const uint8_t *data, size_t size) {
             at++;
             continue;
         }
-        size_t length = sequence(at, left);
+        size_t length = utf8_sequence(at, left);
         if (length == 0)
             return at;
         at += length;

@@ -28,12 +28,16 @@ static void walk_value(struct reader *reader, const struct operation *operation)
     }
 }
 
+void walk_column(struct reader *reader, const struct operation *operation) {
+    if (column_present(reader, operation))
+        walk_value(reader, operation);
+}
+
 struct verdict walk_record(const struct plan *plan, struct reader *reader) {
     const uint8_t *first = reader->cursor;
 
     for (size_t i = 0; i < plan->count; i++) {
-        if (column_present(reader, &plan->operations[i]))
-            walk_value(reader, &plan->operations[i]);
+        walk_column(reader, &plan->operations[i]);
         if (reader->fault != FAULT_NONE)
             return (struct verdict){reader->fault, (size_t)(reader->fault_at - first), i};
     }

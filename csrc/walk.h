@@ -19,6 +19,9 @@ struct frame {
     struct verdict verdict;
 };
 
+/* Walk one column's value, or null, from the cursor; the reader keeps a fault. */
+void walk_column(struct reader *reader, const struct operation *operation);
+
 /* Walk one record from the cursor; the verdict's fault is FAULT_NONE for a good one. */
 struct verdict walk_record(const struct plan *plan, struct reader *reader);
 

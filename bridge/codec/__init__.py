@@ -1,18 +1,18 @@
-"""Kinetica's records: validated, decoded, cut apart, written as JSON.
+"""Kinetica's records: validated, joined, decoded, written as lines of JSON.
 
 Here live the Python face of `csrc/` and the fastavro fallback, equal in every result; both
 compile a schema once and then know nothing but bytes. Not here: where bytes come from
-(`wire`, `monitor`), what stands around a record in an event (`formats`). May import `errors`
-and `events`; alone imports the compiled module.
+(`wire`, `monitor`), what stands around a record in an event (`formats`). May import `errors`,
+`events` and `types`; alone imports the compiled module.
 """
 
 from __future__ import annotations
 
 import os
 
-from bridge.codec.base import Codec
+from bridge.codec.base import Codec, Joined
 from bridge.codec.fallback import FallbackCodec
-from bridge.codec.json_records import Values
+from bridge.codec.form import Form, Slot, Template, Values, Written
 from bridge.errors import ConfigurationError
 from bridge.events import Schema
 
@@ -47,9 +47,20 @@ def compile_schema(schema: Schema) -> Codec:
     """Make the codec of a schema; keep it, as compiling costs more than a record does.
 
     Raises:
-        ValueError: no columns, two of one name, or a base type that Kinetica does not have.
+        ValueError: no columns, two of one name, a name that is no text, or a base type that
+            Kinetica does not have.
     """
     return _Implementation(schema)
 
 
-__all__ = ["IMPLEMENTATION", "Codec", "Values", "compile_schema"]
+__all__ = [
+    "IMPLEMENTATION",
+    "Codec",
+    "Form",
+    "Joined",
+    "Slot",
+    "Template",
+    "Values",
+    "Written",
+    "compile_schema",
+]

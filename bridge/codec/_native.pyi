@@ -1,4 +1,4 @@
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, final
 
 # Bytes that are no record. `args` is (index, offset, fault, column): which record, the byte
@@ -7,7 +7,8 @@ from typing import Any, final
 class Malformed(Exception):
     args: tuple[int, int, str, int]
 
-# A table's record layout, compiled. Immutable, for any number of threads.
+# A table's record layout, compiled. Immutable, for any number of threads. What works on more
+# than a few KiB lets go of the GIL, but for `decode`.
 @final
 class Plan:
     # From (name, base, nullable, low, high) of each column in wire order: `low` and `high`
@@ -15,16 +16,49 @@ class Plan:
     # column, two of one name, or a base that is no Avro type of Kinetica.
     def __new__(cls, operations: Iterable[tuple[str, str, bool, int, int]]) -> Plan: ...
 
-    # Walk frames of one record each to their last byte; what `Malformed` would say of each bad
-    # one. Lets go of the GIL from 64 KiB on.
-    def validate(self, frames: Iterable[bytes], /) -> list[tuple[int, int, str, int]]: ...
+    # Walk frames of one record each to their last byte: the good ones one after another, how
+    # many they are, and what `Malformed` would say of each bad one.
+    def join(
+        self, frames: Iterable[bytes], /
+    ) -> tuple[bytes, int, list[tuple[int, int, str, int]]]: ...
 
     # A dict of each of the `count` records in a payload. Malformed: the first bad record, or
     # bytes left over, which count as the last one's. ValueError: a negative count.
     def decode(self, payload: bytes, count: int, /) -> list[dict[str, Any]]: ...
 
-    # The bytes of each of the `count` records in a payload. Raises as `decode`.
-    def split(self, payload: bytes, count: int, /) -> list[bytes]: ...
+    # Where each of the `count` records in a payload ends, 64 bits each. Raises as `decode`.
+    def ends(self, payload: bytes, count: int, /) -> bytes: ...
+
+    # The greatest value in the column at `place`, by an order of `bridge.types.Order` (number,
+    # float, bytes, moment, ulong), and the indices of those that have it; None: all are null.
+    # Raises as `decode`; ValueError: no such column, or none with that order.
+    def highest(
+        self, payload: bytes, count: int, place: int, order: str, /
+    ) -> tuple[Any, list[int]] | None: ...
+
+# A way to write a plan's records as lines. Immutable, for any number of threads.
+@final
+class Form:
+    # Members of the record's object and of the key's (None: no key): the column's place, a
+    # value of `bridge.types.JsonForm`, the name as JSON with its colon.
+    def __new__(
+        cls,
+        plan: Plan,
+        record: tuple[tuple[int, str, bytes], ...],
+        key: tuple[tuple[int, str, bytes], ...] | None,
+    ) -> Form: ...
+
+    # Lines, their ends, keys, their ends (64 bits each), as `bridge.codec.form.Form.lines` has
+    # it; a slot is the value of a `Slot`. Raises as `Plan.decode`.
+    def lines(
+        self,
+        payload: bytes,
+        count: int,
+        template: Sequence[bytes | int],
+        first: int,
+        times: Sequence[tuple[int, int]],
+        /,
+    ) -> tuple[bytes, bytes, bytes | None, bytes | None]: ...
 
 # Drains SUB sockets into blocks, in one thread. `drain` lets go of the GIL.
 @final

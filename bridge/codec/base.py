@@ -1,14 +1,30 @@
-"""The contract of a codec, and what both implementations share: the way to JSON."""
+"""The contract of a codec, which both implementations keep with equal results."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from bridge.codec.json_records import JsonForm, Values
+from bridge.codec.form import Form, Slot, Values
 from bridge.errors import DecodeError
-from bridge.events import Schema
+from bridge.events import Column, Schema
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Frames put together.
+
+    Attributes:
+        payload: the good ones, one after another.
+        count: how many they are.
+        bad: one error for each bad one, in order; an error's index is the frame's place.
+    """
+
+    payload: bytes
+    count: int
+    bad: list[DecodeError]
 
 
 class Codec(ABC):
@@ -19,18 +35,14 @@ class Codec(ABC):
 
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
-        self._forms: dict[tuple[Values, tuple[str, ...] | None], JsonForm] = {}
+        self._forms: dict[tuple[Values, tuple[str, ...] | None, tuple[str, ...] | None], Form] = {}
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of type {self.schema.type_id}>"
 
     @abstractmethod
-    def validate(self, frames: Sequence[bytes]) -> list[DecodeError]:
-        """Walk frames of one record each, every one to its last byte; no values are built.
-
-        Returns:
-            One error for each bad frame, in order; an empty list when all are good.
-        """
+    def join(self, frames: Sequence[bytes]) -> Joined:
+        """Walk frames of one record each, every one to its last byte, and join the good ones."""
 
     @abstractmethod
     def decode(self, payload: bytes, count: int) -> list[dict[str, Any]]:
@@ -43,12 +55,74 @@ class Codec(ABC):
         """
 
     @abstractmethod
-    def split(self, payload: bytes, count: int) -> list[bytes]:
-        """Cut `payload` into the bytes of each of its `count` records.
+    def ends(self, payload: bytes, count: int) -> memoryview:
+        """Find where each of the `count` records in `payload` ends; unsigned 64-bit.
 
         Raises:
             DecodeError: as `decode`.
         """
+
+    @abstractmethod
+    def highest(self, payload: bytes, count: int, column: str) -> tuple[Any, list[int]] | None:
+        """Find the greatest value of a column, by the order of its type, and who has it.
+
+        Returns:
+            The wire value of the first record that has it, and the places of all that have an
+            equal one, from 0; None where all are null.
+
+        Raises:
+            DecodeError: as `decode`.
+            ValueError: no such column.
+        """
+
+    @abstractmethod
+    def _make_form(
+        self, values: Values, columns: Sequence[str] | None, key: Sequence[str] | None
+    ) -> Form: ...
+
+    def form(
+        self,
+        *,
+        values: Values = "declared",
+        columns: Sequence[str] | None = None,
+        key: Sequence[str] | None = None,
+    ) -> Form:
+        """Compile a way to write records as lines; the same arguments give the same form.
+
+        Args:
+            values: `declared` writes what the declared type means, `kinetica` the forms that
+                Kinetica sends.
+            columns: only these, in this order; None for all of them in wire order.
+            key: the columns of the message key, in this order; None or none for no key.
+
+        Raises:
+            ValueError: the schema has no such column, or `values` is neither of the two.
+        """
+        wish = (
+            values,
+            None if columns is None else tuple(columns),
+            tuple(key) if key else None,
+        )
+        form = self._forms.get(wish)
+        if form is None:
+            form = self._forms[wish] = self._make_form(*wish)
+        return form
+
+    def place(self, name: str) -> tuple[int, Column]:
+        """Return the column of a name and its place in the record.
+
+        Raises:
+            ValueError: there is none.
+        """
+        for place, column in enumerate(self.schema.columns):
+            if column.name == name:
+                return place, column
+        names = ", ".join(column.name for column in self.schema.columns)
+        raise ValueError(f"no column {name} among {names}")
+
+    def validate(self, frames: Sequence[bytes]) -> list[DecodeError]:
+        """Return one error for each bad frame; `join` says the same and more."""
+        return self.join(frames).bad
 
     def transcode(
         self,
@@ -58,25 +132,11 @@ class Codec(ABC):
         values: Values,
         columns: Sequence[str] | None = None,
     ) -> list[bytes]:
-        """Write each of the `count` records in `payload` as one compact UTF-8 JSON object.
-
-        Args:
-            payload: the records.
-            count: how many.
-            values: `declared` writes what the declared type means, `kinetica` the forms that
-                Kinetica sends.
-            columns: only these, in this order (a message key, say); None for all of them in
-                wire order.
-
-        Returns:
-            JSON objects without a newline, one a record.
-
-        Raises:
-            DecodeError: as `decode`.
-            ValueError: the schema has no such column, or `values` is neither of the two.
-        """
-        names = None if columns is None else tuple(columns)
-        form = self._forms.get((values, names))
-        if form is None:
-            form = self._forms[values, names] = JsonForm(self.schema.columns, values, names)
-        return form.write(self.decode(payload, count))
+        """Write each record as one JSON object; `form(…).lines(…)` does it in bulk."""
+        form = self.form(values=values, columns=columns)
+        if count < 0:
+            raise ValueError("a count of records is not negative")
+        times = ((count, 0),) if count else ()
+        written = form.lines(payload, count, template=(Slot.RECORD,), first=0, times=times)
+        starts = [0, *written.ends]
+        return [written.lines[starts[i] : starts[i + 1] - 1] for i in range(count)]

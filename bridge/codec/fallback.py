@@ -12,9 +12,12 @@ from typing import Any
 
 import fastavro
 
-from bridge.codec.base import Codec
+from bridge.codec.base import Codec, Joined
+from bridge.codec.fallback_form import FallbackForm
 from bridge.codec.faults import Fault, decode_error
+from bridge.codec.form import Form, Values, unsigned
 from bridge.codec.plan import Operation, operations
+from bridge.codec.ranking import highest
 from bridge.codec.walk import FaultFound, Walker
 from bridge.errors import DecodeError
 from bridge.events import Schema
@@ -30,15 +33,17 @@ class FallbackCodec(Codec):
         self._names = [operation.name for operation in layout]
         self._avro = fastavro.parse_schema(_array_schema(layout))
 
-    def validate(self, frames: Sequence[bytes]) -> list[DecodeError]:
-        """See `Codec.validate`."""
-        errors = []
+    def join(self, frames: Sequence[bytes]) -> Joined:
+        """See `Codec.join`."""
+        good, bad = [], []
         for index, frame in enumerate(frames):
             try:
                 self._walker.frame(frame)
             except FaultFound as found:
-                errors.append(self._error(index, found))
-        return errors
+                bad.append(self._error(index, found))
+            else:
+                good.append(frame)
+        return Joined(b"".join(good), len(good), bad)
 
     def decode(self, payload: bytes, count: int) -> list[dict[str, Any]]:
         """See `Codec.decode`."""
@@ -49,10 +54,19 @@ class FallbackCodec(Codec):
         records: Any = fastavro.schemaless_reader(BytesIO(array), self._avro, None)
         return [dict(zip(self._names, record.values(), strict=True)) for record in records]
 
-    def split(self, payload: bytes, count: int) -> list[bytes]:
-        """See `Codec.split`."""
-        bounds = self._boundaries(payload, count)
-        return [payload[bounds[i] : bounds[i + 1]] for i in range(count)]
+    def ends(self, payload: bytes, count: int) -> memoryview:
+        """See `Codec.ends`."""
+        return unsigned(self._boundaries(payload, count)[1:])
+
+    def highest(self, payload: bytes, count: int, column: str) -> tuple[Any, list[int]] | None:
+        """See `Codec.highest`."""
+        _, kind = self.place(column)
+        return highest(kind, self.decode(payload, count))
+
+    def _make_form(
+        self, values: Values, columns: Sequence[str] | None, key: Sequence[str] | None
+    ) -> Form:
+        return FallbackForm(self.decode, self.schema, values, columns, key)
 
     def _boundaries(self, payload: bytes, count: int) -> list[int]:
         """Walk all records; where each begins, and where the last one ends."""

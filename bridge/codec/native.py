@@ -2,44 +2,96 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from bridge.codec import _native
-from bridge.codec.base import Codec
+from bridge.codec.base import Codec, Joined
 from bridge.codec.faults import decode_error
+from bridge.codec.form import Form, Template, Values, Written, unsigned
 from bridge.codec.plan import operations
-from bridge.errors import DecodeError
-from bridge.events import Schema
+from bridge.codec.ranking import highest
+from bridge.events import Schema, Times
+from bridge.types import Order, type_of
+
+_ORDERS = frozenset({Order.NUMBER, Order.FLOAT, Order.BYTES, Order.MOMENT, Order.ULONG})
+
+
+@contextmanager
+def _errors_of(schema: Schema) -> Iterator[None]:
+    try:
+        yield
+    except _native.Malformed as malformed:
+        raise decode_error(schema.columns, *malformed.args) from None
 
 
 class NativeCodec(Codec):
-    """Reads records in C; lets other threads run while it validates much."""
+    """Reads records in C; lets other threads run while it works on much.
+
+    Attributes:
+        plan: the compiled layout, for what else in the compiled module takes one.
+    """
 
     def __init__(self, schema: Schema) -> None:
         super().__init__(schema)
-        self._plan = _native.Plan(operations(schema))
+        self.plan = _native.Plan(operations(schema))
 
-    @property
-    def plan(self) -> _native.Plan:
-        """The compiled layout, for what else is compiled."""
-        return self._plan
-
-    def validate(self, frames: Sequence[bytes]) -> list[DecodeError]:
-        """See `Codec.validate`."""
+    def join(self, frames: Sequence[bytes]) -> Joined:
+        """See `Codec.join`."""
+        payload, count, bad = self.plan.join(frames)
         columns = self.schema.columns
-        return [decode_error(columns, *bad) for bad in self._plan.validate(frames)]
+        return Joined(payload, count, [decode_error(columns, *each) for each in bad])
 
     def decode(self, payload: bytes, count: int) -> list[dict[str, Any]]:
         """See `Codec.decode`."""
-        try:
-            return self._plan.decode(payload, count)
-        except _native.Malformed as malformed:
-            raise decode_error(self.schema.columns, *malformed.args) from None
+        with _errors_of(self.schema):
+            return self.plan.decode(payload, count)
 
-    def split(self, payload: bytes, count: int) -> list[bytes]:
-        """See `Codec.split`."""
-        try:
-            return self._plan.split(payload, count)
-        except _native.Malformed as malformed:
-            raise decode_error(self.schema.columns, *malformed.args) from None
+    def ends(self, payload: bytes, count: int) -> memoryview:
+        """See `Codec.ends`."""
+        with _errors_of(self.schema):
+            return unsigned(self.plan.ends(payload, count))
+
+    def highest(self, payload: bytes, count: int, column: str) -> tuple[Any, list[int]] | None:
+        """See `Codec.highest`."""
+        place, kind = self.place(column)
+        order = type_of(kind).order
+        if order not in _ORDERS:
+            return highest(kind, self.decode(payload, count))
+        with _errors_of(self.schema):
+            return self.plan.highest(payload, count, place, order)
+
+    def _make_form(
+        self, values: Values, columns: Sequence[str] | None, key: Sequence[str] | None
+    ) -> Form:
+        return NativeForm(self.plan, self.schema, values, columns, key)
+
+
+class NativeForm(Form):
+    """Writes lines in C, without a Python object for a value.
+
+    Args:
+        plan: of the codec that it belongs to.
+    """
+
+    def __init__(
+        self,
+        plan: _native.Plan,
+        schema: Schema,
+        values: Values,
+        columns: Sequence[str] | None,
+        key: Sequence[str] | None,
+    ) -> None:
+        super().__init__(schema, values, columns, key)
+        self._form = _native.Form(plan, self.record, self.key)
+
+    def lines(
+        self, payload: bytes, count: int, *, template: Template, first: int, times: Times
+    ) -> Written:
+        """See `Form.lines`."""
+        with _errors_of(self.schema):
+            lines, ends, keys, key_ends = self._form.lines(payload, count, template, first, times)
+        return Written(
+            lines, unsigned(ends), keys, None if key_ends is None else unsigned(key_ends)
+        )

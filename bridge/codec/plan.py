@@ -6,24 +6,10 @@ The declared type bounds what the base type would let through: `int8` and `int16
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
 from bridge.events import Column, Schema
-
-_INT = (-(2**31), 2**31 - 1)
-_LONG = (-(2**63), 2**63 - 1)
-_SMALL_INTS = {"int8": (-(2**7), 2**7 - 1), "int16": (-(2**15), 2**15 - 1)}
-_UNBOUNDED = (0, 2**63 - 1)
-_BASES = {
-    "int": _INT,
-    "long": _LONG,
-    "float": _UNBOUNDED,
-    "double": _UNBOUNDED,
-    "string": _UNBOUNDED,
-    "bytes": _UNBOUNDED,
-}
-_CHAR = re.compile(r"char([0-9]+)")
+from bridge.types import check_name, type_of
 
 
 class Operation(NamedTuple):
@@ -48,7 +34,7 @@ def operations(schema: Schema) -> tuple[Operation, ...]:
     """Compile a schema's columns, in wire order.
 
     Raises:
-        ValueError: no columns, two of one name, or an unknown base type.
+        ValueError: no columns, two of one name, a name that is no text, or an unknown base type.
     """
     names = [column.name for column in schema.columns]
     if not names:
@@ -59,11 +45,6 @@ def operations(schema: Schema) -> tuple[Operation, ...]:
 
 
 def _operation(column: Column) -> Operation:
-    if column.base not in _BASES:
-        raise ValueError(f"column {column.name}: unknown base type {column.base!r}")
-    low, high = _BASES[column.base]
-    if column.base == "int":
-        low, high = _SMALL_INTS.get(column.type, _INT)
-    elif column.base == "string" and (char := _CHAR.fullmatch(column.type)):
-        high = int(char.group(1))
-    return Operation(column.name, column.base, column.nullable, low, high)
+    check_name(column.name)
+    kind = type_of(column)
+    return Operation(column.name, column.base, column.nullable, kind.low, kind.high)

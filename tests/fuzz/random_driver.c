@@ -1,19 +1,24 @@
 /* Drives a libFuzzer target without libFuzzer: the corpus, then mutations of it.
  *
- *     random_driver SEED RUNS FILE...
+ *     random_driver [-seed=N] [-runs=N] [-max_total_time=SECONDS] FOLDER...
  *
- * The same arguments give the same inputs. When the target dies, the input that killed it is
- * printed in hex, ready to become a corpus file.
+ * These mean what they mean to libFuzzer; its other options are ignored. The same seed gives the
+ * same inputs. When the target dies, the input that killed it is printed in hex, ready to become
+ * a corpus file.
  */
+#define _POSIX_C_SOURCE 200809L
+#include <dirent.h>
+#include <limits.h>
 #include <sanitizer/common_interface_defs.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define LONGEST 4096
-#define MOST_FILES 256
+#define MOST_FILES 1024
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -25,6 +30,7 @@ struct input {
 static struct input corpus[MOST_FILES];
 static struct input current;
 static uint64_t state;
+static size_t files;
 
 static void print_input(void) {
     fprintf(stderr, "input:");
@@ -86,40 +92,67 @@ static void mutate(struct input *input) {
     }
 }
 
-static void load(const char *path, struct input *input) {
+static void load(const char *path) {
+    struct input *input = &corpus[files];
     FILE *file = fopen(path, "rb");
 
-    if (file == NULL) {
-        perror(path);
-        exit(2);
-    }
+    if (file == NULL || files == MOST_FILES)
+        return;
     input->size = fread(input->bytes, 1, LONGEST, file);
     fclose(file);
+    files++;
+}
+
+static void load_folder(const char *path) {
+    struct dirent **names;
+    int count = scandir(path, &names, NULL, alphasort);
+
+    for (int i = 0; i < count; i++) {
+        char whole[4096];
+        if (names[i]->d_name[0] != '.' && files < MOST_FILES &&
+            snprintf(whole, sizeof whole, "%s/%s", path, names[i]->d_name) < (int)sizeof whole)
+            load(whole);
+        free(names[i]);
+    }
+    if (count >= 0)
+        free(names);
+}
+
+static unsigned long option(const char *argument, const char *name, unsigned long otherwise) {
+    size_t size = strlen(name);
+    return strncmp(argument, name, size) == 0 ? strtoul(argument + size, NULL, 10) : otherwise;
 }
 
 int main(int argc, char **argv) {
-    size_t files = argc > 3 ? (size_t)argc - 3 : 0;
+    unsigned long seed = (unsigned long)time(NULL), runs = ULONG_MAX, seconds = ULONG_MAX;
 
-    if (files == 0 || files > MOST_FILES) {
-        fprintf(stderr, "usage: %s SEED RUNS FILE...\n", argv[0]);
+    for (int i = 1; i < argc; i++) {
+        seed = option(argv[i], "-seed=", seed);
+        runs = option(argv[i], "-runs=", runs);
+        seconds = option(argv[i], "-max_total_time=", seconds);
+        if (argv[i][0] != '-')
+            load_folder(argv[i]);
+    }
+    if (files == 0) {
+        fprintf(stderr, "no corpus: %s [-seed=N] [-runs=N] [-max_total_time=N] FOLDER...\n", argv[0]);
         return 2;
     }
-    state = strtoull(argv[1], NULL, 10) * 2 + 1; /* never 0, where xorshift stands still */
-    unsigned long runs = strtoul(argv[2], NULL, 10);
+    state = seed * 2 + 1; /* never 0, where xorshift stands still */
     __sanitizer_set_death_callback(print_input);
     signal(SIGABRT, on_abort);
 
     for (size_t i = 0; i < files; i++) {
-        load(argv[3 + i], &corpus[i]);
         current = corpus[i];
         LLVMFuzzerTestOneInput(current.bytes, current.size);
     }
-    for (unsigned long run = 0; run < runs; run++) {
+    time_t begun = time(NULL);
+    unsigned long run = 0;
+    for (; run < runs && (run % 256 != 0 || (unsigned long)(time(NULL) - begun) < seconds); run++) {
         current = corpus[below(files)];
         for (size_t i = 1 + below(6); i > 0; i--)
             mutate(&current);
         LLVMFuzzerTestOneInput(current.bytes, current.size);
     }
-    printf("%lu runs\n", runs);
+    printf("seed %lu: %lu runs\n", seed, run);
     return 0;
 }

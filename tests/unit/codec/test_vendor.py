@@ -71,6 +71,6 @@ def test_the_vendors_records_are_read_equal(make_codec: Any, rows: list[tuple[An
     vendors = [dict(VENDOR.decode_records(frame)[0].items()) for frame in frames]
     codec = make_codec(SCHEMA)
 
-    assert codec.validate(frames) == []
+    assert codec.join(frames).bad == []
     assert codec.decode(b"".join(frames), len(frames)) == vendors
     assert [list(vendor.values()) for vendor in vendors] == [list(row) for row in rows]

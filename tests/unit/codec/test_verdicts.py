@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from bridge.codec import Codec, Joined, Slot
 from bridge.errors import DecodeError
 from bridge.events import Column, Schema
 
@@ -69,21 +71,34 @@ GOOD = [
 ]
 
 
+def takes(codec: Codec) -> list[Callable[[bytes, int], object]]:
+    """All that reads a payload."""
+    form = codec.form(key=["x"])
+    return [
+        codec.decode,
+        codec.ends,
+        lambda payload, count: codec.highest(payload, count, "x"),
+        lambda payload, count: form.lines(
+            payload, count, template=[Slot.RECORD], first=0, times=((count, 0),)
+        ),
+    ]
+
+
 @pytest.mark.parametrize(("schema", "frame", "offset", "reason"), BAD)
 def test_damage_is_found_where_it_is(
     make_codec: Any, schema: Schema, frame: bytes, offset: int, reason: str
 ) -> None:
-    """`validate`, `decode` and `split` name the same byte for the same reason."""
+    """`join`, `decode`, `ends`, `highest` and `lines` name the same byte for the same reason."""
     codec = make_codec(schema)
 
-    [error] = codec.validate([frame])
+    [error] = codec.join([frame]).bad
     raised = []
-    for take in (codec.decode, codec.split):
+    for take in takes(codec):
         with pytest.raises(DecodeError) as caught:
             take(frame, 1)
         raised.append(caught.value)
 
-    assert [(e.index, e.offset, e.reason) for e in (error, *raised)] == [(0, offset, reason)] * 3
+    assert [(e.index, e.offset, e.reason) for e in (error, *raised)] == [(0, offset, reason)] * 5
 
 
 @pytest.mark.parametrize(("schema", "frame", "value"), GOOD)
@@ -93,18 +108,20 @@ def test_the_outermost_values_are_good(
     """What lies just within a limit decodes."""
     codec = make_codec(schema)
 
-    assert codec.validate([frame]) == []
+    assert codec.join([frame]) == Joined(frame, 1, [])
     assert codec.decode(frame, 1) == [{"x": value}]
-    assert codec.split(frame, 1) == [frame]
+    assert list(codec.ends(frame, 1)) == [len(frame)]
 
 
 def test_only_the_bad_frames_of_many_are_named(make_codec: Any) -> None:
-    """One bad frame says nothing of its neighbours."""
+    """One bad frame says nothing of its neighbours, which are joined without it."""
     frames = [b"\x02", b"", b"\x04", b"\x02\x02"]
 
-    errors = make_codec(one("int")).validate(frames)
+    joined = make_codec(one("int")).join(frames)
 
-    assert [(error.index, error.offset) for error in errors] == [(1, 0), (3, 1)]
+    assert [(error.index, error.offset) for error in joined.bad] == [(1, 0), (3, 1)]
+    assert (joined.payload, joined.count) == (b"\x02\x04", 2)
+    assert make_codec(one("int")).join([]) == Joined(b"", 0, [])
 
 
 def test_a_payload_is_counted_to_its_last_byte(make_codec: Any) -> None:
@@ -112,10 +129,11 @@ def test_a_payload_is_counted_to_its_last_byte(make_codec: Any) -> None:
     codec = make_codec(one("string"))
     payload = b"\x02a\x00\x04bc"
 
-    assert codec.split(payload, 3) == [b"\x02a", b"\x00", b"\x04bc"]
-    assert codec.decode(b"", 0) == codec.split(b"", 0) == []
+    assert list(codec.ends(payload, 3)) == [2, 3, 6]
+    assert codec.ends(payload, 3).format == "Q"
+    assert codec.decode(b"", 0) == list(codec.ends(b"", 0)) == []
     for count, index, offset in [(4, 3, 0), (2, 1, 1), (1, 0, 2), (0, 0, 0), (10**15, 3, 0)]:
-        for take in (codec.decode, codec.split):
+        for take in takes(codec):
             with pytest.raises(DecodeError) as caught:
                 take(payload, count)
             assert (caught.value.index, caught.value.offset) == (index, offset)
@@ -123,18 +141,24 @@ def test_a_payload_is_counted_to_its_last_byte(make_codec: Any) -> None:
 
 def test_a_negative_count_is_refused(make_codec: Any) -> None:
     """It is a caller's mistake, not damage."""
-    with pytest.raises(ValueError, match="not negative"):
-        make_codec(one("int")).decode(b"", -1)
+    for take in takes(make_codec(one("int"))):
+        with pytest.raises(ValueError, match="not negative"):
+            take(b"", -1)
 
 
 @pytest.mark.parametrize(
     "columns",
-    [(), (Column("x", "int", "int"),) * 2, (Column("x", "boolean", "boolean"),)],
-    ids=["no columns", "one name twice", "no such base"],
+    [
+        (),
+        (Column("x", "int", "int"),) * 2,
+        (Column("x", "boolean", "boolean"),),
+        (Column("x\ud800", "int", "int"),),
+    ],
+    ids=["no columns", "one name twice", "no such base", "a name that is no text"],
 )
 def test_a_layout_that_cannot_be_is_refused(make_codec: Any, columns: tuple[Column, ...]) -> None:
     """A schema is checked when it is compiled, not when rows arrive."""
-    with pytest.raises(ValueError, match=r"type 7 has|column x"):
+    with pytest.raises(ValueError, match=r"type 7 has|column '?x"):
         make_codec(Schema("7", columns))
 
 
@@ -154,6 +178,7 @@ def test_frames_must_be_bytes(native_codec: Any) -> None:
     codec = native_codec(one("int"))
 
     with pytest.raises(TypeError, match="frame 1 is no bytes object: bytearray"):
-        codec.validate([b"\x02", bytearray(b"\x02")])
-    with pytest.raises(TypeError, match="payload"):
-        codec.decode(bytearray(b"\x02"), 1)
+        codec.join([b"\x02", bytearray(b"\x02")])
+    for take in takes(codec):
+        with pytest.raises(TypeError, match="payload"):
+            take(bytearray(b"\x02"), 1)  # type: ignore[arg-type]

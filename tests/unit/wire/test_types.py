@@ -52,6 +52,8 @@ def test_declared_types_come_from_the_properties_whatever_their_order() -> None:
         schema_text(("a", "boolean")),
         schema_text(("a", ["null", "int"])),
         schema_text(("a", ["int"])),
+        schema_text(("a\ud800", "int")),
+        schema_text((1, "int")),  # type: ignore[arg-type]
     ],
 )
 def test_what_is_no_layout_is_refused(text: str) -> None:
@@ -73,3 +75,9 @@ def test_what_is_no_layout_is_refused(text: str) -> None:
 def test_urls_are_completed(given: str, completed: str) -> None:
     """Scheme http and port 9191 are what Kinetica's own clients assume."""
     assert normal_url(given) == completed
+
+
+def test_a_column_that_no_event_can_name_is_refused_by_its_name() -> None:
+    """A lone surrogate has no UTF-8: every row would fail, so the layout does."""
+    with pytest.raises(ValueError, match=r"column 'a\\ud800': a name with a lone surrogate"):
+        parse_schema("7", schema_text(("a\ud800", "int")), {})

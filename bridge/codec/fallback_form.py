@@ -1,0 +1,96 @@
+"""Records as lines, in Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
+from typing import Any
+
+import orjson
+
+from bridge.codec.form import (
+    Form,
+    Slot,
+    Template,
+    Values,
+    Written,
+    WrittenColumn,
+    check_frame,
+    unsigned,
+)
+from bridge.codec.json_values import WRITERS
+from bridge.events import Schema, Times, rfc3339
+
+Decode = Callable[[bytes, int], list[dict[str, Any]]]
+
+
+class FallbackForm(Form):
+    """Writes what a decoder made of the records.
+
+    Args:
+        decode: of the codec that it belongs to.
+    """
+
+    def __init__(
+        self,
+        decode: Decode,
+        schema: Schema,
+        values: Values,
+        columns: Sequence[str] | None,
+        key: Sequence[str] | None,
+    ) -> None:
+        super().__init__(schema, values, columns, key)
+        self._decode = decode
+
+    def lines(
+        self, payload: bytes, count: int, *, template: Template, first: int, times: Times
+    ) -> Written:
+        """See `Form.lines`."""
+        check_frame(template, count, first, times, keyed=self.key is not None)
+        rows = [list(record.values()) for record in self._decode(payload, count)]
+        keys = None if self.key is None else [_object(self.key, row) for row in rows]
+        wanted = Slot.RECORD in template
+        moments = _each_time(template, times)
+        lines = []
+        for place, (row, fill) in enumerate(zip(rows, moments, strict=True)):
+            offset = first + place
+            fill[Slot.OFFSET] = b"%d" % offset
+            fill[Slot.OFFSET20] = b"%020d" % offset
+            if wanted:
+                fill[Slot.RECORD] = _object(self.record, row)
+            if keys is not None:
+                fill[Slot.KEY] = keys[place]
+                if Slot.KEY_TEXT in template:
+                    fill[Slot.KEY_TEXT] = orjson.dumps(keys[place].decode())
+            lines.append(
+                b"".join(fill[piece] if isinstance(piece, Slot) else piece for piece in template)
+                + b"\n"
+            )
+        return Written(
+            b"".join(lines),
+            unsigned(accumulate(map(len, lines))),
+            None if keys is None else b"".join(keys),
+            None if keys is None else unsigned(accumulate(map(len, keys))),
+        )
+
+
+def _object(members: Sequence[WrittenColumn], row: Sequence[Any]) -> bytes:
+    written = []
+    for member in members:
+        value = row[member.place]
+        written.append(member.name + (b"null" if value is None else WRITERS[member.form](value)))
+    return b"{%b}" % b",".join(written)
+
+
+def _each_time(template: Template, times: Times) -> Iterator[dict[Slot, bytes]]:
+    """Give each record the slots that its time fills, one dict for all of a run."""
+    for records, time in times:
+        fill = {
+            Slot.TIME_MS: b"%d" % (time // 1000),
+            Slot.TIME_US: b"%d" % time,
+            Slot.TIME_NS: b"%d" % (time * 1000),
+        }
+        if Slot.TIME in template:
+            fill[Slot.TIME] = rfc3339(time).encode()
+        for _ in range(records):
+            yield fill

@@ -1,0 +1,57 @@
+/* Records as JSON objects: which columns, in which form, under which names. */
+#ifndef KINETICA_BRIDGE_FORM_H
+#define KINETICA_BRIDGE_FORM_H
+
+#include "out.h"
+#include "plan.h"
+#include "reader.h"
+
+/* As `bridge.types.JsonForm` has them. */
+enum form {
+    FORM_NUMBER,
+    FORM_BOOLEAN,
+    FORM_TIMESTAMP,
+    FORM_FLOAT,
+    FORM_DOUBLE,
+    FORM_TEXT,
+    FORM_DATETIME,
+    FORM_ULONG,
+    FORM_JSON,
+    FORM_VECTOR,
+    FORM_BASE64,
+};
+
+/* One member of an object. `head` is what stands before the value: the brace or comma, the name,
+ * the colon. */
+struct member {
+    size_t place; /* the column's, in the record */
+    enum form form;
+    uint8_t *head;
+    size_t head_size;
+};
+
+struct object {
+    size_t count;
+    struct member *members;
+    bool in_wire_order; /* each member's place is beyond the one before */
+};
+
+bool object_open(struct object *object, size_t count);
+
+enum object_error { OBJECT_GOOD, OBJECT_NO_MEMORY, OBJECT_NO_COLUMN, OBJECT_NO_FORM };
+
+/* Set member `index`, in ascending order and each one once. `name` is JSON with its colon. */
+enum object_error object_set(struct object *object, const struct plan *plan, size_t index,
+                             size_t place, const char *form, const void *name, size_t name_size);
+
+/* Let go of the memory; as `plan_close`. */
+void object_close(struct object *object);
+
+/* Write a member with the value at the cursor; the reader keeps a fault. */
+void member_write(struct out *out, struct reader *reader, const struct operation *operation,
+                  const struct member *member);
+
+/* What stands behind the last member. */
+void object_end(struct out *out, const struct object *object);
+
+#endif
