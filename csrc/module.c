@@ -14,9 +14,7 @@ static int module_exec(PyObject *module) {
         PyModule_AddObjectRef(module, "Malformed", state->malformed) < 0)
         return -1;
 
-    if (plan_type_add(module) < 0)
-        return -1;
-    if (form_type_add(module) < 0)
+    if (plan_type_add(module) < 0 || form_type_add(module) < 0)
         return -1;
     return receive_add(module);
 }

@@ -15,7 +15,6 @@ from bridge.codec import compile_schema
 from bridge.errors import BridgeError, DecodeError
 from bridge.events import ReadCause
 from bridge.loop import Loop
-from bridge.monitor import stand_in
 from bridge.monitor.arrivals import Arrival, Damaged
 from bridge.monitor.audit import Auditor
 from bridge.monitor.catch_up import Progress, Range, highest_rows, read_missed
@@ -99,7 +98,7 @@ class Closer:
             log.error("catch_up_column_unusable", table=table.name, column=tide.column)
             return
         frames = highest_rows(cluster, table.name, table.options.filter, tide.column)
-        joined = stand_in.join(codec := compile_schema(schema), frames)
+        joined = (codec := compile_schema(schema)).join(frames)
         tide.start(time.time(), codec, joined.payload, joined.count)
 
     # The rest runs in a reader.
@@ -197,7 +196,7 @@ def _received(
 ) -> list[Arrival[Route] | Damaged[Route]]:
     """Return rows that were read as one block, and after it what does not fit the layout."""
     now = time.time_ns() // 1000
-    joined = stand_in.join(route.codec, frames)
+    joined = route.codec.join(frames)
     received: list[Arrival[Route] | Damaged[Route]] = []
     if joined.count:
         received.append(Arrival(route, joined.payload, joined.count, now, cause))

@@ -16,7 +16,6 @@ import structlog
 
 from bridge.errors import excerpt
 from bridge.events import Alter, Block, Count, Drop, Entry, Gap, Undecodable, rfc3339
-from bridge.monitor import stand_in
 from bridge.monitor.callbacks import Callback, CallbackType, EventCallback
 from bridge.monitor.records import chunks, compile_schema
 from bridge.monitor.second_try import SecondTry
@@ -111,7 +110,7 @@ class Dispatcher:
         for payload, count in chunks(codec, block.payload, block.count, _DECODED_AHEAD):
             told: list[tuple[CallbackType, list[Any]]] = []
             if self._heard(raw):
-                told.append((raw, _frames(stand_in.ends(codec, payload, count), payload)))
+                told.append((raw, _frames(codec.ends(payload, count), payload)))
             if self._heard(decoded):
                 told.append((decoded, codec.decode(payload, count)))
             if len(told) == 1:

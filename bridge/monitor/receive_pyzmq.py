@@ -10,7 +10,6 @@ from typing import Generic
 import zmq
 
 from bridge.errors import DecodeError
-from bridge.monitor import stand_in
 from bridge.monitor.arrivals import (
     ITEM_COST,
     PART_COST,
@@ -85,7 +84,7 @@ class PyzmqReceiver(Receiver[R]):
         route = self._routes.get(topic)
         self._topic = topic if route is not None else None
         if route is not None:
-            for error in stand_in.join(route.codec, frames).bad:
+            for error in route.codec.join(frames).bad:
                 own = DecodeError(0, error.offset, error.reason)
                 self._errors[len(frames) - error.index] = own
             return

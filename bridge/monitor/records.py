@@ -10,7 +10,6 @@ from typing import Any
 from bridge.codec import Codec
 from bridge.codec import compile_schema as _compile
 from bridge.events import Block, Times
-from bridge.monitor import stand_in
 from bridge.monitor.identity import RowReader
 
 # Records decoded at a time: as dicts they are many times their bytes.
@@ -31,7 +30,7 @@ def chunks(
     if count <= size:
         yield payload, count
         return
-    ends = stand_in.ends(codec, payload, count)
+    ends = codec.ends(payload, count)
     begin = 0
     for first in range(0, count, size):
         after = min(first + size, count)
@@ -58,7 +57,7 @@ def pick(codec: Codec, payload: bytes, count: int, indices: Sequence[int]) -> by
     """
     if count == 1:
         return payload if indices else b""
-    ends = stand_in.ends(codec, payload, count)
+    ends = codec.ends(payload, count)
     return b"".join(payload[ends[i - 1] if i else 0 : ends[i]] for i in indices)
 
 
@@ -66,7 +65,7 @@ def halves(block: Block) -> tuple[Block, Block]:
     """Part a block of more than one record in two."""
     middle = block.count // 2
     first, second = _part(block.times, middle)
-    end = stand_in.ends(compile_schema(block.schema), block.payload, block.count)[middle - 1]
+    end = compile_schema(block.schema).ends(block.payload, block.count)[middle - 1]
     return (
         replace(block, payload=block.payload[:end], count=middle, times=first),
         replace(block, payload=block.payload[end:], count=block.count - middle, times=second),

@@ -15,7 +15,6 @@ from typing import Any
 
 from bridge.codec import Codec
 from bridge.events import Column, Schema
-from bridge.monitor import stand_in
 from bridge.monitor.identity import RowReader, comparable
 from bridge.monitor.records import pick
 
@@ -118,7 +117,7 @@ class _Highest:
             self._take_layout(codec.schema)
         if self._column is None or self._reader is None:
             return
-        found = stand_in.highest(codec, payload, count, self._name)
+        found = codec.highest(payload, count, self._name)
         if found is None:
             return
         value, indices = found

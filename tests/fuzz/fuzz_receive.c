@@ -4,16 +4,12 @@
  * new pass with other limits, a topic that is forgotten or added. Parts stand in memory of exactly
  * their size, so that ASan sees a read of one byte more.
  */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "fuzz.h"
 
 #include "receive.h"
 
 #define TABLES 2
 #define MOST 65536
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct {
     const char *name;
@@ -28,13 +24,6 @@ static uint8_t came[TABLES][MOST];
 static size_t came_size[TABLES];
 static size_t frames;
 static const struct topic *current;
-
-static void require(bool holds, const char *what) {
-    if (holds)
-        return;
-    fprintf(stderr, "broken: %s\n", what);
-    abort();
-}
 
 static void check_arrival(const struct arrival *arrival, size_t at[TABLES]) {
     size_t table = arrival->topic->table;

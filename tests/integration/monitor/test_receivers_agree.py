@@ -115,7 +115,9 @@ def told(found: list[Drained[Route]]) -> str:
 
 
 @settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=300,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(messages, st.lists(limits, min_size=1, max_size=4))
 def test_c_and_pyzmq_report_the_same(
@@ -131,7 +133,9 @@ def test_c_and_pyzmq_report_the_same(
 
 
 @settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(messages)
 def test_nothing_is_lost_or_moved_within_its_table(
