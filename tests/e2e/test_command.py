@@ -181,7 +181,9 @@ def test_tail_and_journal_read_beside_the_running_service(
         assert [json.loads(line)["record"]["id"] >= 100 for line in out.splitlines()] == [True] * 2
 
         listing = run_command("journal", "ls", *of).stdout
-        assert re.search(r"sink audit: dead letters 0\ntable +cursor .*\nki_home.orders +\d+ ", listing)
+        assert re.search(
+            r"sink audit: dead letters 0\ntable +cursor .*\nki_home.orders +\d+ ", listing
+        )
         lanes = run_command("journal", "ls", "--json", *of).stdout.splitlines()
         assert json.loads(lanes[-1])["sink"] == "audit"
         assert run_command("deadletters", "ls", "--json", *of).stdout == ""

@@ -144,7 +144,10 @@ def test_secrets_are_taken_out_of_any_text(read: Read) -> None:
             "kinetica: {urls: a, username: me, password: 'top/se\"cret'}\n"
             "tables: [{name: s.t}]\n"
             "sinks:\n"
-            "  hook: {type: webhook, url: 'https://host/x?sig=abcdef', headers: {X-Api-Key: hunter22}}\n"
+            "  hook:\n"
+            "    type: webhook\n"
+            "    url: https://host/x?sig=abcdef\n"
+            "    headers: {X-Api-Key: hunter22}\n"
         )
     )
 
