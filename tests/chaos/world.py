@@ -25,7 +25,7 @@ from services.rig import TABLE, Database
 from services.webhook import WebhookReceiver
 
 from bridge.errors import BridgeError
-from bridge.monitor.subscriber import HEARTBEAT_HORIZON
+from bridge.monitor.channel import HEARTBEAT_HORIZON
 from bridge.wire.client import Access, Http
 from kinetica_emulator import Emulator
 from kinetica_emulator.ring import Ring
