@@ -198,7 +198,9 @@ class SegmentLog:
             if lane.waiting:
                 return lane.waiting[0]
             for place in self._places:
-                if place.end is None or (place.end > lane.cursor and table in (place.tables or ())):
+                if place.end is not None and place.end <= lane.cursor:
+                    continue
+                if place.tables is None or table in place.tables:
                     return max(lane.cursor, place.first)
             return lane.cursor
 

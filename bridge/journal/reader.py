@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from bridge.errors import JournalDiskError, JournalError, JournalUnavailable
-from bridge.journal.database import is_damage
+from bridge.journal.database import is_damage, require_readable
 from bridge.journal.layout import (
     Place,
     Spans,
@@ -259,17 +259,40 @@ class JournalReader:
         """Read a page of one segment, None where the file is gone and the list is stale."""
         path = place_path(self._path, place)
         try:
-            page = self._page(place, position, limit, wanted, sealed, extent)
+            page = self._sound_page(place, position, limit, wanted, sealed, extent)
         except (sqlite3.Error, OSError) as error:
             self.close()
             if self._gone(place):
                 return None
-            if isinstance(error, sqlite3.Error) and is_damage(error):
-                return self._whole(position, limit, str(error))
             if not self._troubles.lasts(path.name):
                 raise translated(error, self._path, path) from error
             return self._page_of_bad_disk(extent, place, position, limit, wanted, error)
         self._troubles.over(path.name)
+        return page
+
+    def _sound_page(
+        self,
+        place: Place,
+        position: int,
+        limit: int,
+        wanted: tuple[int, int, Collection[str] | None],
+        sealed: bool,
+        extent: Extent,
+    ) -> Page:
+        """Read a page, and again where it has damage: the disk may only have failed just then."""
+        for last in (False, True):
+            try:
+                page = self._page(place, position, limit, wanted, sealed, extent)
+            except sqlite3.Error as error:
+                if not is_damage(error) or self._gone(place):
+                    raise
+                page = self._whole(position, limit, str(error))
+            if not page.damaged or last:
+                break
+            self.close()
+            require_readable(place_path(self._path, place))
+        if page.damaged:
+            require_readable(place_path(self._path, place))
         return page
 
     def _page(

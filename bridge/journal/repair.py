@@ -17,7 +17,7 @@ from pathlib import Path
 import structlog
 
 from bridge.errors import JournalDiskError
-from bridge.journal.database import connect_writer, is_damage
+from bridge.journal.database import connect_writer, is_damage, require_readable
 from bridge.journal.layout import (
     FORMAT,
     SPAN,
@@ -144,17 +144,20 @@ def _examine(journal: Path, place: Place, troubles: Troubles) -> _Found:
     path = place_path(journal, place)
     require_writable(journal, path)
     found = _Found(place)
-    try:
-        segment = SegmentReader(journal, place, sealed=False)
+    for _ in range(2):  # where the disk failed for a moment only, the second look is right
         try:
-            found.header = segment.header()
-            found.edges = segment.edges()
-        finally:
-            segment.close()
-    except (sqlite3.Error, ValueError, OSError) as error:
-        found.problem = _problem(error, journal, path, troubles)
-    else:
-        troubles.over(path.name)
+            segment = SegmentReader(journal, place, sealed=False)
+            try:
+                found.header = segment.header()
+                found.edges = segment.edges()
+            finally:
+                segment.close()
+        except (sqlite3.Error, ValueError, OSError) as error:
+            found.problem = _problem(error, journal, path, troubles)
+        else:
+            found.problem = None
+            troubles.over(path.name)
+            break
     if found.header is not None:
         if found.header.format > FORMAT:
             raise newer_format(journal, found.header.format)
@@ -167,7 +170,12 @@ def _problem(
 ) -> str:
     """Return what is wrong with a file, unless it is only out of reach and not for long."""
     if isinstance(error, ValueError) or (isinstance(error, sqlite3.Error) and is_damage(error)):
-        return str(error)
+        try:
+            require_readable(path)
+        except OSError as failure:
+            error = failure
+        else:
+            return str(error)
     failed = translated(error, journal, path)
     if isinstance(failed, JournalDiskError) and troubles.lasts(path.name):
         return str(error)
@@ -215,9 +223,18 @@ def _sums(journal: Path, place: Place, before: int) -> dict[str, int]:
         finally:
             segment.close()
     except (sqlite3.Error, OSError) as error:
+        path = place_path(journal, place)
         if isinstance(error, sqlite3.Error) and is_damage(error):
+            _require_readable(journal, path)
             return {}
-        raise translated(error, journal, place_path(journal, place)) from error
+        raise translated(error, journal, path) from error
+
+
+def _require_readable(journal: Path, path: Path) -> None:
+    try:
+        require_readable(path)
+    except OSError as error:
+        raise translated(error, journal, path) from error
 
 
 def _sealed(journal: Path, found: _Found, after: _Found | None) -> SealedSegment:
@@ -230,11 +247,11 @@ def _sealed(journal: Path, found: _Found, after: _Found | None) -> SealedSegment
     if after is not None and after.first == end and after.totals is not None:
         ends: Mapping[str, int] = after.totals
     else:
-        ends = totals if found.problem else _sum(totals, _sums(journal, place, end))
+        ends = {} if found.problem else _sum(totals, _sums(journal, place, end))
     kept = found.header.kept if found.header is not None else None
     if place.thin and kept is None:
         # It cannot tell what it holds: it may be anything.
-        kept = dict.fromkeys(ends, end)
+        kept = dict.fromkeys(ends or totals, end)
     return SealedSegment(
         place._replace(tables=None if found.problem else tables_of(totals, ends, kept)),
         database_bytes(path),
@@ -273,6 +290,9 @@ def _open_newest(
             journal, found.first, created=found.header.created, totals=found.totals or {}
         )
         found.problem = writer.problem()
+        if found.problem is not None:
+            require_readable(path)
+            found.problem = writer.problem()
     except (sqlite3.Error, OSError) as error:
         if writer is not None:
             writer.seal()

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 from bridge.events import Block, Undecodable
-from bridge.journal.database import connect_reader, is_damage
+from bridge.journal.database import connect_reader, is_damage, require_readable
 from bridge.journal.layout import Place, place_path
 from bridge.journal.probe import first_readable
 from bridge.journal.queries import QUERIES
@@ -100,6 +100,7 @@ class SegmentReader:
         self.place = place
         self.path = place_path(journal, place)
         self._is_bad = is_bad
+        self._looked_through = False  # whether the disk was seen to read the whole file
         self._connection = connect_reader(self.path, sealed=sealed)
         self._inode = self._inode_now()
         self._origins: dict[int, Origin] = {}
@@ -112,6 +113,19 @@ class SegmentReader:
     def close(self) -> None:
         """Let go of the file; may be called twice."""
         self._connection.close()
+
+    def _believe(self, error: sqlite3.Error) -> None:
+        """Raise what is no damage, also where SQLite says that it is.
+
+        Raises:
+            sqlite3.Error: it is not.
+            OSError: the disk cannot read the file.
+        """
+        if not self._is_bad(error):
+            raise error
+        if self._is_bad is is_damage and not self._looked_through:
+            require_readable(self.path)
+            self._looked_through = True
 
     def is_stale(self, *, sealed: bool) -> bool:
         """Whether it would not see what is in the file that has its name now."""
@@ -149,8 +163,7 @@ class SegmentReader:
         try:
             rows = self._all(query)
         except sqlite3.Error as error:
-            if not self._is_bad(error):
-                raise
+            self._believe(error)
             return None
         return _verified(rows) if all(checksum(*row[:2]) == row[2] for row in rows) else None
 
@@ -159,8 +172,7 @@ class SegmentReader:
         try:
             return _verified(self._all("get_marks"))
         except sqlite3.Error as error:
-            if not self._is_bad(error):
-                raise
+            self._believe(error)
             return {}
 
     def edges(self) -> tuple[Edge | None, Edge | None]:
@@ -192,8 +204,8 @@ class SegmentReader:
                 rows = self._connection.execute(QUERIES["sum_events"], {"before": before})
                 return self._by_table(rows.fetchall())
         except (sqlite3.Error, TypeError) as error:
-            if isinstance(error, sqlite3.Error) and not self._is_bad(error):
-                raise
+            if isinstance(error, sqlite3.Error):
+                self._believe(error)
         return self._readable_sums(before)
 
     def sizes(self) -> dict[str, int]:
@@ -207,8 +219,8 @@ class SegmentReader:
                 self._load_origins()
                 return self._by_table(self._all("sum_bytes"))
         except (sqlite3.Error, TypeError) as error:
-            if isinstance(error, sqlite3.Error) and not self._is_bad(error):
-                raise
+            if isinstance(error, sqlite3.Error):
+                self._believe(error)
         return {}
 
     def _readable_sums(self, before: int) -> dict[str, int]:
@@ -261,8 +273,7 @@ class SegmentReader:
             while at is not None and not scan.full:
                 at = self._walk(scan, at, limit, sealed, tables, max_bytes, max_entries)
         except sqlite3.Error as error:
-            if not self._is_bad(error):
-                raise
+            self._believe(error)
             scan.trouble = str(error)
         if not scan.full and scan.position < limit and (sealed or scan.trouble):
             _skip_to(scan, limit)
@@ -295,8 +306,7 @@ class SegmentReader:
                     if scan.full:
                         return None
         except sqlite3.Error as error:
-            if not self._is_bad(error):
-                raise
+            self._believe(error)
             scan.trouble = str(error)
             return first_readable(self._seek, at, limit, self._is_bad)
         if left > 0:
@@ -365,8 +375,7 @@ class SegmentReader:
         try:
             return self._floor(start)
         except sqlite3.Error as error:
-            if not self._is_bad(error):
-                raise
+            self._believe(error)
             scan.trouble = str(error)
             return start
 
