@@ -19,9 +19,9 @@ import structlog
 from bridge.errors import JournalError
 from bridge.journal.commit_times import CommitClock
 from bridge.journal.database import PAGE_SIZE, is_damage, is_passing
+from bridge.journal.extent import Extent
 from bridge.journal.lane import Boundary, LaneState
 from bridge.journal.layout import SPAN, Place, Spans, database_bytes, remove_database
-from bridge.journal.reader import Extent
 from bridge.journal.records import CommitTimes
 from bridge.journal.repair import Recovered
 from bridge.journal.rows import Draft

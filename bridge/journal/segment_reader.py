@@ -22,16 +22,14 @@ from bridge.journal.database import connect_reader, is_damage, require_readable
 from bridge.journal.layout import Place, place_path
 from bridge.journal.probe import first_readable
 from bridge.journal.queries import QUERIES
-from bridge.journal.records import Damage, Page, Stored, StoredEntry
+from bridge.journal.records import Page, Stored, StoredEntry
 from bridge.journal.rows import (
     Origin,
     checksum,
-    columns_checksum,
     parse_schema_text,
     stored_entry,
 )
-
-_MISSING = "entries are missing"
+from bridge.journal.scan import Scan, columns_intact
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +58,6 @@ class Edge(NamedTuple):
     offset: int
     end: int
     time: int
-
-
-@dataclass(slots=True)
-class _Scan:
-    """How far a page has come."""
-
-    entries: list[Stored]
-    damaged: list[Damage]
-    start: int
-    position: int
-    thin: bool
-    bytes: int = 0
-    trouble: str | None = None
-    full: bool = False
 
 
 class SegmentReader:
@@ -188,7 +172,7 @@ class SegmentReader:
         row = self._connection.execute(QUERIES[query]).fetchone()
         if row is None:
             return None
-        if not _columns_intact(row):
+        if not columns_intact(row):
             raise ValueError("an entry at the edge of the segment is damaged")
         return Edge(row[0], row[0] + row[1], row[3])
 
@@ -265,7 +249,7 @@ class SegmentReader:
         Raises:
             sqlite3.Error: for passing reasons only; damage is part of the page.
         """
-        scan = _Scan([], [], start, start, self.place.thin)
+        scan = Scan([], [], start, start, self.place.thin)
         try:
             if not self._origins:
                 self._load_origins()
@@ -276,12 +260,12 @@ class SegmentReader:
             self._believe(error)
             scan.trouble = str(error)
         if not scan.full and scan.position < limit and (sealed or scan.trouble):
-            _skip_to(scan, limit)
+            scan.skip_to(limit)
         return Page(scan.entries, scan.position, scan.damaged)
 
     def _walk(
         self,
-        scan: _Scan,
+        scan: Scan,
         at: int,
         limit: int,
         sealed: bool,
@@ -300,7 +284,7 @@ class SegmentReader:
                     # A damaged key can lead back, or far beyond the end.
                     if at <= row[0] < limit or not sealed:
                         at = max(at, row[0] + 1)
-                    if sealed and row[0] >= limit and _columns_intact(row):
+                    if sealed and row[0] >= limit and columns_intact(row):
                         return None  # a transaction that was reported as failed
                     self._take(scan, row, tables, max_bytes, max_entries)
                     if scan.full:
@@ -317,14 +301,14 @@ class SegmentReader:
 
     def _take(
         self,
-        scan: _Scan,
+        scan: Scan,
         row: tuple[Any, ...],
         tables: Collection[str] | None,
         max_bytes: int,
         max_entries: int,
     ) -> None:
         offset, count, kind, time, origin_id, check, detail, payload = row
-        origin = self._origin(origin_id) if _columns_intact(row) else None
+        origin = self._origin(origin_id) if columns_intact(row) else None
         if origin is None:
             scan.trouble = "an entry is damaged"
             return
@@ -344,7 +328,7 @@ class SegmentReader:
                 scan.trouble = f"an entry is not understood: {error}"
                 return
         if offset > scan.position:
-            _skip_to(scan, offset)
+            scan.skip_to(offset)
         scan.position = offset + count
         if entry is None:
             return
@@ -371,7 +355,7 @@ class SegmentReader:
         row = self._connection.execute(QUERIES["floor_entry"], (offset,)).fetchone()
         return offset if row is None else int(row[0])
 
-    def _floor_or(self, start: int, scan: _Scan) -> int:
+    def _floor_or(self, start: int, scan: Scan) -> int:
         try:
             return self._floor(start)
         except sqlite3.Error as error:
@@ -404,24 +388,5 @@ class SegmentReader:
         return self._connection.execute(QUERIES[query]).fetchall()
 
 
-def _columns_intact(row: tuple[Any, ...]) -> bool:
-    offset, count, kind, time, origin_id, check, detail = row[:7]
-    return (
-        isinstance(check, int)
-        and isinstance(count, int)
-        and count > 0
-        and columns_checksum(offset, count, kind, time, origin_id, detail) == check >> 32
-    )
-
-
 def _verified(rows: list[tuple[Any, ...]]) -> dict[str, Any]:
     return {name: value for name, value, crc in rows if checksum(name, value) == crc}
-
-
-def _skip_to(scan: _Scan, offset: int) -> None:
-    if scan.thin and scan.trouble is None:
-        scan.position = offset
-        return
-    scan.damaged.append(Damage(scan.position, offset - 1, scan.trouble or _MISSING))
-    scan.position = offset
-    scan.trouble = None

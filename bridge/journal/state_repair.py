@@ -15,6 +15,7 @@ import structlog
 
 from bridge.errors import JournalDiskError
 from bridge.journal.database import connect_reader, is_damage, require_readable
+from bridge.journal.extent import thinned_of
 from bridge.journal.layout import (
     FORMAT,
     Place,
@@ -28,7 +29,6 @@ from bridge.journal.layout import (
 )
 from bridge.journal.lock import JournalLock, noted_head
 from bridge.journal.queries import QUERIES
-from bridge.journal.reader import thinned_of
 from bridge.journal.segment_reader import SegmentReader
 from bridge.journal.state import State
 from bridge.journal.state_file import create_state
