@@ -14,7 +14,7 @@ from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
 from bridge.errors import JournalDiskError, JournalError, JournalFull
-from bridge.journal.database import code, is_damage, is_full, is_legible
+from bridge.journal.database import code, is_damage, is_full
 from bridge.journal.layout import FORBIDDEN, unwritable
 
 # Seconds.
@@ -51,10 +51,11 @@ def translated(error: sqlite3.Error | OSError, journal: Path, path: Path) -> Jou
         journal: the journal's folder.
         path: the file that was read or written.
     """
-    if isinstance(error, sqlite3.Error) and is_damage(error) and is_legible(path):
-        return JournalError(
-            f"journal {journal}: {path.name} is damaged: {error}",
-            hint="restart the bridge: it repairs the journal",
+    if isinstance(error, sqlite3.Error) and is_damage(error):
+        # SQLite says so of a page that cannot be read, too.
+        return JournalDiskError(
+            f"journal {journal}: {path.name}: {error}",
+            hint="if it stays so, restart the bridge: it repairs the journal",
         )
     if _is_no_room(error, path):
         return JournalFull(
