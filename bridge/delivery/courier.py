@@ -208,16 +208,20 @@ class Courier:
         )
         lanes: dict[str, Lane] = {}
         starts: list[tuple[int, Lane]] = []
-        for table in sorted(self._tables & places.keys()):
-            place = places[table]
-            start = max(place.start, place.cursor)
-            lane = lanes[table] = Lane(table, place.cursor, start)
-            if place.waiting:
-                remember_waiting(feeds, lane, place.waiting)
-                lane.more_waits(self._clock())
-                recovery.note(lane)
-            if lane.flows(by_key=self._by_key):
-                starts.append((start, lane))
+        try:
+            for table in sorted(self._tables & places.keys()):
+                place = places[table]
+                start = max(place.start, place.cursor)
+                lane = lanes[table] = Lane(table, place.cursor, start)
+                if place.waiting:
+                    remember_waiting(feeds, lane, place.waiting)
+                    lane.more_waits(self._clock())
+                    recovery.note(lane)
+                if lane.flows(by_key=self._by_key):
+                    starts.append((start, lane))
+        except BaseException:
+            feeds.close()
+            raise
         feeds.begin(starts)
         self.lanes, self._feeds, self._recovery = lanes, feeds, recovery
         return feeds
@@ -333,8 +337,7 @@ class Courier:
 
     def _write(self, moves: Sequence[Move | None] = ()) -> bool:
         """Write down what became of events; what cannot be written is kept for later."""
-        known = [move for move in moves if move is not None]
-        if known:
+        if known := [move for move in moves if move is not None]:
             self._unwritten.append(known)
         try:
             while self._unwritten:

@@ -104,7 +104,8 @@ class Feeds:
                 full = feed.extend(load)
             except EncodingFailed:
                 feed.give_back(load)
-                self._filling = None
+                if self._fills(feed):
+                    self._filling = None
                 raise
             if not load.slices and not any(p.to > p.lane.cursor for p in load.parts.values()):
                 continue

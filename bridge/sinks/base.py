@@ -129,7 +129,9 @@ class Batch(Sequence[Event]):
         """Mark an event, a slice, or a whole table (by its name) as not delivered.
 
         `Retry` makes it go out again: the table waits, and later events of it with it. `Reject`
-        says that the destination refused it.
+        says that the destination refused it. A sink that keeps an order marks whatever comes
+        later in it (of the table; of the key, with `ordered_by_key`) as `Retry` with the first:
+        what is not marked counts as delivered.
         """
         if isinstance(what, str):
             self.failed_tables[what] = error
@@ -173,7 +175,8 @@ class Sink(ABC):
             the keys of rows, and may find None there.
         ordered_by_key: whether order is per key, so that where one key's event waits the
             table's other keys go on.
-        max_in_flight: calls to `deliver` at once; a sink may set it in its constructor.
+        max_in_flight: calls to `deliver` at once; a sink may set it in its constructor. Its
+            tables are divided among as many lines.
         one_table: whether a batch may hold events of one table alone; a sink may set it in its
             constructor.
     """

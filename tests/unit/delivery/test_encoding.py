@@ -1,0 +1,85 @@
+"""Entries are encoded in pieces, once for all sinks, and kept no longer than there is room."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import pytest
+from services.delivery import CLUSTER, SCHEMA, TABLE, TIME, block
+
+from bridge.delivery.encoding import Encoder, TableForm
+from bridge.errors import DecodeError
+from bridge.events import Block, Drop
+from bridge.journal import Stored
+
+ID = "9f86d081884c7d65"
+
+
+def test_narrow_rows_are_encoded_in_pieces_that_make_up_the_whole() -> None:
+    """However many a megabyte has of them; each piece with its own times."""
+    count = 100_000
+    one = block([1]).payload
+    times = ((60_000, TIME), (40_000, TIME + 1))
+    stored = Stored(7, count, Block(TABLE, CLUSTER, "insert", SCHEMA, one * count, count, times))
+    encoder = Encoder(ID, {})
+
+    pieces = encoder.pieces(stored)
+    assert [pieces[0].begin, pieces[-1].end] == [0, count]
+    assert all(a.end == b.begin and a.to_byte == b.from_byte for a, b in itertools.pairwise(pieces))
+    for piece in (pieces[0], pieces[-1]):
+        lines = encoder.lines(stored, piece)
+        assert lines.nbytes < 3 * 2**20
+        assert (lines.first, len(lines)) == (7 + piece.begin, piece.end - piece.begin)
+        last = lines.event(len(lines) - 1)
+        assert json.loads(last.value)["offset"] == last.offset == 7 + piece.end - 1
+    assert lines.event(0).time == TIME + 1
+
+
+def test_keys_are_there_for_who_wants_them_and_for_all_from_then_on() -> None:
+    """Also where the same rows were encoded for another sink before, without."""
+    stored = Stored(0, 2, block([1, 2]))
+    encoder = Encoder(ID, {})
+    (piece,) = encoder.pieces(stored)
+
+    keyless = encoder.lines(stored, piece)
+    keyed = encoder.lines(stored, piece, keyed=True)
+
+    assert [keyless.event(i).key for i in range(2)] == [None, None]
+    assert [keyed.event(i).key for i in range(2)] == [b'{"k":1}', b'{"k":2}']
+    assert keyless.buffer == keyed.buffer
+    assert encoder.lines(stored, piece) is keyed
+
+
+def test_another_form_of_a_table_holds_from_the_next_piece_on() -> None:
+    """What was kept in the old one is forgotten."""
+    stored = Stored(0, 1, block([1]))
+    encoder = Encoder(ID, {})
+    (piece,) = encoder.pieces(stored)
+    encoder.lines(stored, piece, keyed=True)
+
+    encoder.forms = {TABLE: TableForm(key=("n", "k"))}
+
+    assert encoder.lines(stored, piece, keyed=True).event(0).key == b'{"n":1,"k":1}'
+
+
+def test_what_is_kept_is_bounded_in_bytes_as_they_are() -> None:
+    """Nothing at all, if that is asked."""
+    encoder = Encoder(ID, {}, keep_bytes=0)
+    stored = Stored(0, 1, Drop(TABLE, CLUSTER, TIME))
+    (piece,) = encoder.pieces(stored)
+
+    first, second = encoder.lines(stored, piece), encoder.lines(stored, piece)
+
+    assert first == second
+    assert first is not second
+
+
+def test_bytes_that_are_no_records_say_so_each_time() -> None:
+    """And nothing of them is kept."""
+    stored = Stored(0, 1, Block(TABLE, CLUSTER, "insert", SCHEMA, b"\x80", 1, ((1, TIME),)))
+    encoder = Encoder(ID, {})
+    (piece,) = encoder.pieces(stored)
+    for _ in range(2):
+        with pytest.raises(DecodeError):
+            encoder.lines(stored, piece)
