@@ -11,9 +11,8 @@ import json
 import secrets
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import structlog
@@ -22,6 +21,8 @@ from bridge.codec import Codec, compile_schema
 from bridge.events import Alter, Column, Drop, Entry, Gap, GapReason, Schema
 from bridge.monitor.arrivals import Loss
 from bridge.monitor.catch_up import Progress
+from bridge.monitor.counts import Counts
+from bridge.monitor.schema_text import schema_from_json, schema_to_json
 from bridge.monitor.states import Signal, State, step
 from bridge.monitor.tide import Level, Tide
 
@@ -87,23 +88,6 @@ class Span:
     gap: str
     since: int
     reason: GapReason
-
-
-@dataclass(slots=True)
-class Counts:
-    """What a table's monitor has counted since it started."""
-
-    received: Counter[str] = field(default_factory=Counter)
-    discarded: Counter[str] = field(default_factory=Counter)  # records, as there was no room
-    bytes: int = 0
-    decode_errors: int = 0
-    gaps: Counter[str] = field(default_factory=Counter)
-    gaps_open: int = 0
-    deleted_rows: int = 0
-    unaccounted: int = 0
-    audits: int = 0
-    last_event: float = 0.0
-    last_probe: float = 0.0
 
 
 class TableMonitor:
@@ -343,7 +327,7 @@ class TableMonitor:
             log.warning("table_altered", table=self.name)
             self._post(Alter(self.name, cluster, now, old, schema))
         if old != schema:
-            self._post(Mark(f"schema/{self.name}", _to_json(schema)))
+            self._post(Mark(f"schema/{self.name}", schema_to_json(schema)))
 
     def settle_audit(self, level: Level) -> None:
         """Note that all rows up to a level are accounted for."""
@@ -385,7 +369,7 @@ class TableMonitor:
 
     def restore(self, marks: Mapping[str, str]) -> None:
         """Take up what an earlier run left: its schema, and the time since it was last well."""
-        self.schema = _from_json(marks.get(f"schema/{self.name}", "null"))
+        self.schema = schema_from_json(marks.get(f"schema/{self.name}", "null"))
         self.born_at = float(marks.get(f"born_at/{self.name}", 0))
         self.snapshot_due &= marks.get(f"snapshot/{self.name}") != "done"
         if self.tide is not None:
@@ -397,26 +381,6 @@ class TableMonitor:
         self.good_at = float(marks.get(f"good_at/{self.name}", 0))
         if self.good_at:
             self.open_span("start", self.good_at)
-
-
-def _to_json(schema: Schema | None) -> str:
-    return json.dumps(
-        schema
-        and {
-            "type_id": schema.type_id,
-            "columns": [[c.name, c.base, c.type, c.nullable] for c in schema.columns],
-            "primary_key": schema.primary_key,
-        }
-    )
-
-
-def _from_json(text: str) -> Schema | None:
-    saved = json.loads(text)
-    return saved and Schema(
-        saved["type_id"],
-        tuple(Column(*column) for column in saved["columns"]),
-        tuple(saved["primary_key"]),
-    )
 
 
 def make_route(table: TableMonitor, event: str, cluster: str, schema: Schema) -> Route:
