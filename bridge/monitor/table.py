@@ -11,9 +11,8 @@ import json
 import secrets
 import threading
 import time
-from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import structlog
@@ -22,13 +21,12 @@ from bridge.codec import Codec, compile_schema
 from bridge.events import Alter, Column, Drop, Entry, Gap, GapReason, Schema
 from bridge.monitor.arrivals import Loss
 from bridge.monitor.catch_up import Progress
+from bridge.monitor.counts import Counts
+from bridge.monitor.schema_text import schema_from_json, schema_to_json
 from bridge.monitor.states import Signal, State, step
 from bridge.monitor.tide import Level, Tide
 
 log = structlog.get_logger()
-
-# Gaps that nothing can close are shown as long as the process runs, the latest of them.
-_MOST_UNCLOSABLE = 1000
 
 DecodeFailure = Literal["dead_letter", "skip", "abort"]
 
@@ -92,23 +90,6 @@ class Span:
     reason: GapReason
 
 
-@dataclass(slots=True)
-class Counts:
-    """What a table's monitor has counted since it started."""
-
-    received: Counter[str] = field(default_factory=Counter)
-    discarded: Counter[str] = field(default_factory=Counter)  # records, as there was no room
-    bytes: int = 0
-    decode_errors: int = 0
-    gaps: Counter[str] = field(default_factory=Counter)
-    gaps_open: int = 0
-    deleted_rows: int = 0
-    unaccounted: int = 0
-    audits: int = 0
-    last_event: float = 0.0
-    last_probe: float = 0.0
-
-
 class TableMonitor:
     """The monitor of one table. All methods may be called from any thread.
 
@@ -131,13 +112,10 @@ class TableMonitor:
         self.schema: Schema | None = None
         self.span: Span | None = None
         self._overrun = False
-        self._stalled = False
-        self._discarded = False  # in the span that is open
         self.good_at = 0.0  # when a probe last proved that nothing is missed
         column = options.catch_up_column
         self.tide: Tide | None = Tide(column) if column is not None else None
         self.unclosed: list[Gap] = []
-        self.unclosable: deque[Gap] = deque(maxlen=_MOST_UNCLOSABLE)
         self.snapshot_due = options.snapshot == "initial"
         self.born_at = 0.0  # since when it is this table and no namesake that was dropped
         self.progress: Progress | None = None
@@ -226,34 +204,13 @@ class TableMonitor:
         """
         self.counts.discarded[loss.route.event] += loss.records
         with self._lock:
-            first = not self._discarded
-            self._overrun = self._discarded = True
-            if first and self._stalled and self.span is not None:
-                # What waited until now is not lost yet.
-                self.span = replace(self.span, since=max(self.span.since, loss.time))
+            self._overrun = True
         self.open_span(reason, loss.time / 1e6)
 
     def end_overrun(self) -> None:
         """Note that there is room again; the next probe ends the span."""
         with self._lock:
             self._overrun = False
-
-    def stall(self, since: float) -> None:
-        """Note that what arrived since a moment waits in memory, as the journal is full."""
-        with self._lock:
-            self._stalled = True
-        self.open_span("journal_full", since)
-
-    def resume(self) -> None:
-        """Note that the journal took what waited; where nothing was discarded there is no gap."""
-        with self._lock:
-            self._stalled = False
-            span = self.span
-            if span is None or span.reason != "journal_full" or self._discarded:
-                return
-            self.span = None
-            self.counts.gaps_open -= 1
-        log.info("gap_withdrawn", table=self.name, gap=span.gap)
 
     # Spans in which something may have been missed.
 
@@ -283,10 +240,9 @@ class TableMonitor:
         None if there is none, or if it cannot end yet, as there is no room.
         """
         with self._lock:
-            if self._overrun or self._stalled:
+            if self._overrun:
                 return None
             span, self.span = self.span, None
-            self._discarded = False
         if span is None:
             return None
         return self._post_gap(span, time.time_ns() // 1000, cluster)
@@ -304,8 +260,6 @@ class TableMonitor:
         # A layout that is not known yet may turn out to have a key.
         if self._closable and (self.schema is None or self.reading_order is not None):
             self._set_unclosed([*self.unclosed, gap])
-        else:
-            self.unclosable.append(gap)
         seconds = round((until - span.since) / 1e6, 3)
         log.warning("gap_ended", table=self.name, cause=span.reason, gap=span.gap, seconds=seconds)
         return gap
@@ -373,7 +327,7 @@ class TableMonitor:
             log.warning("table_altered", table=self.name)
             self._post(Alter(self.name, cluster, now, old, schema))
         if old != schema:
-            self._post(Mark(f"schema/{self.name}", _to_json(schema)))
+            self._post(Mark(f"schema/{self.name}", schema_to_json(schema)))
 
     def settle_audit(self, level: Level) -> None:
         """Note that all rows up to a level are accounted for."""
@@ -415,7 +369,7 @@ class TableMonitor:
 
     def restore(self, marks: Mapping[str, str]) -> None:
         """Take up what an earlier run left: its schema, and the time since it was last well."""
-        self.schema = _from_json(marks.get(f"schema/{self.name}", "null"))
+        self.schema = schema_from_json(marks.get(f"schema/{self.name}", "null"))
         self.born_at = float(marks.get(f"born_at/{self.name}", 0))
         self.snapshot_due &= marks.get(f"snapshot/{self.name}") != "done"
         if self.tide is not None:
@@ -427,26 +381,6 @@ class TableMonitor:
         self.good_at = float(marks.get(f"good_at/{self.name}", 0))
         if self.good_at:
             self.open_span("start", self.good_at)
-
-
-def _to_json(schema: Schema | None) -> str:
-    return json.dumps(
-        schema
-        and {
-            "type_id": schema.type_id,
-            "columns": [[c.name, c.base, c.type, c.nullable] for c in schema.columns],
-            "primary_key": schema.primary_key,
-        }
-    )
-
-
-def _from_json(text: str) -> Schema | None:
-    saved = json.loads(text)
-    return saved and Schema(
-        saved["type_id"],
-        tuple(Column(*column) for column in saved["columns"]),
-        tuple(saved["primary_key"]),
-    )
 
 
 def make_route(table: TableMonitor, event: str, cluster: str, schema: Schema) -> Route:
