@@ -20,7 +20,6 @@ _descriptors: dict[tuple[int, int], int] = {}  # of files that were looked at, b
 
 # SQLite's result codes (the low byte) that say nothing about what the file holds: all others,
 # and what Python itself cannot make sense of, mean that it does not hold what was written.
-_LEGIBLE_BYTES = 2**20
 _NOT_DAMAGE = frozenset(
     {
         sqlite3.SQLITE_BUSY,
@@ -118,20 +117,6 @@ def is_damage(error: sqlite3.Error) -> bool:
     # Where a read comes to the end of the file too early, the file was cut short.
     cut = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_SHORT_READ
     return cut or code(error) not in _NOT_DAMAGE
-
-
-def is_legible(path: Path) -> bool:
-    """Return whether a database can be read to its end; SQLite calls an I/O error damage."""
-    for name in (path, path.with_name(f"{path.name}-wal")):
-        try:
-            with name.open("rb", buffering=0) as file:
-                while file.read(_LEGIBLE_BYTES):
-                    pass
-        except FileNotFoundError:
-            continue
-        except OSError:
-            return False
-    return True
 
 
 def is_passing(error: sqlite3.Error) -> bool:

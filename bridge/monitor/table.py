@@ -11,6 +11,7 @@ import json
 import secrets
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -27,6 +28,9 @@ from bridge.monitor.states import Signal, State, step
 from bridge.monitor.tide import Level, Tide
 
 log = structlog.get_logger()
+
+# Gaps that nothing can close are shown as long as the process runs, the latest of them.
+_MOST_UNCLOSABLE = 1000
 
 DecodeFailure = Literal["dead_letter", "skip", "abort"]
 
@@ -112,10 +116,13 @@ class TableMonitor:
         self.schema: Schema | None = None
         self.span: Span | None = None
         self._overrun = False
+        self._stalled = False
+        self._discarded = False  # in the span that is open
         self.good_at = 0.0  # when a probe last proved that nothing is missed
         column = options.catch_up_column
         self.tide: Tide | None = Tide(column) if column is not None else None
         self.unclosed: list[Gap] = []
+        self.unclosable: deque[Gap] = deque(maxlen=_MOST_UNCLOSABLE)
         self.snapshot_due = options.snapshot == "initial"
         self.born_at = 0.0  # since when it is this table and no namesake that was dropped
         self.progress: Progress | None = None
@@ -204,13 +211,34 @@ class TableMonitor:
         """
         self.counts.discarded[loss.route.event] += loss.records
         with self._lock:
-            self._overrun = True
+            first = not self._discarded
+            self._overrun = self._discarded = True
+            if first and self._stalled and self.span is not None:
+                # What waited until now is not lost yet.
+                self.span = replace(self.span, since=max(self.span.since, loss.time))
         self.open_span(reason, loss.time / 1e6)
 
     def end_overrun(self) -> None:
         """Note that there is room again; the next probe ends the span."""
         with self._lock:
             self._overrun = False
+
+    def stall(self, since: float) -> None:
+        """Note that what arrived since a moment waits in memory, as the journal is full."""
+        with self._lock:
+            self._stalled = True
+        self.open_span("journal_full", since)
+
+    def resume(self) -> None:
+        """Note that the journal took what waited; where nothing was discarded there is no gap."""
+        with self._lock:
+            self._stalled = False
+            span = self.span
+            if span is None or span.reason != "journal_full" or self._discarded:
+                return
+            self.span = None
+            self.counts.gaps_open -= 1
+        log.info("gap_withdrawn", table=self.name, gap=span.gap)
 
     # Spans in which something may have been missed.
 
@@ -240,9 +268,10 @@ class TableMonitor:
         None if there is none, or if it cannot end yet, as there is no room.
         """
         with self._lock:
-            if self._overrun:
+            if self._overrun or self._stalled:
                 return None
             span, self.span = self.span, None
+            self._discarded = False
         if span is None:
             return None
         return self._post_gap(span, time.time_ns() // 1000, cluster)
@@ -260,6 +289,8 @@ class TableMonitor:
         # A layout that is not known yet may turn out to have a key.
         if self._closable and (self.schema is None or self.reading_order is not None):
             self._set_unclosed([*self.unclosed, gap])
+        else:
+            self.unclosable.append(gap)
         seconds = round((until - span.since) / 1e6, 3)
         log.warning("gap_ended", table=self.name, cause=span.reason, gap=span.gap, seconds=seconds)
         return gap

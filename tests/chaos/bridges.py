@@ -52,8 +52,9 @@ def configuration(
 class InProcess:
     """The service in this process."""
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
+    def __init__(self, config: Mapping[str, Any], queue_bytes: int) -> None:
         self._config = config
+        self._queue_bytes = queue_bytes
         self._supervisor: Supervisor | None = None
 
     @property
@@ -67,7 +68,8 @@ class InProcess:
 
     def start(self) -> None:
         if self._supervisor is None:
-            self._supervisor = Supervisor(parse(yaml.safe_dump(dict(self._config))))
+            config = parse(yaml.safe_dump(dict(self._config)))
+            self._supervisor = Supervisor(config, queue_bytes=self._queue_bytes)
             self._supervisor.start()
 
     def stop(self) -> None:

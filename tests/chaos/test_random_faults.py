@@ -17,7 +17,7 @@ from chaos.variants import VARIANTS
 from chaos.world import World
 from services.process import wait_until
 
-from bridge.monitor import catch_up, intake
+from bridge.monitor import catch_up
 
 # Few, so that a read has many pages.
 PAGE_ROWS = 50
@@ -76,13 +76,10 @@ def test_every_row_is_delivered_or_lies_in_a_declared_gap(
 
 
 @pytest.mark.parametrize("variant", ["key", "column"])
-def test_what_finds_no_room_is_a_gap_like_any_other(
-    tmp_path: Path, variant: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_finds_no_room_is_a_gap_like_any_other(tmp_path: Path, variant: str) -> None:
     """As above, with an intake that a burst overruns."""
-    monkeypatch.setattr(intake, "MAX_QUEUED_BYTES", TIGHT_BYTES)
-    monkeypatch.setattr(intake, "_READS_LEAVE_FREE", TIGHT_BYTES // 4)
-    run_plan(tmp_path, SEED * 100 + 50, VARIANTS[variant], members=1)
+    tight = {**VARIANTS[variant], "queue_bytes": TIGHT_BYTES}
+    run_plan(tmp_path, SEED * 100 + 50, tight, members=1)
 
 
 @pytest.mark.skipif(not SECONDS, reason="set CHAOS_SECONDS to run random plans for so long")

@@ -26,6 +26,7 @@ from services.webhook import WebhookReceiver
 
 from bridge.errors import BridgeError
 from bridge.monitor.channel import HEARTBEAT_HORIZON
+from bridge.monitor.intake import MAX_QUEUED_BYTES
 from bridge.wire.client import Access, Http
 from kinetica_emulator import Emulator
 from kinetica_emulator.ring import Ring
@@ -54,6 +55,7 @@ class World:
         key: whether the table has a primary key.
         members: clusters in the ring.
         own_process: whether the service runs in a process of its own.
+        queue_bytes: what may wait in memory for the journal, if it runs in this one.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class World:
         key: bool,
         members: int = 1,
         own_process: bool = False,
+        queue_bytes: int = MAX_QUEUED_BYTES,
     ) -> None:
         self.folder = folder
         self.closable = key or "catch_up" in table
@@ -72,6 +75,7 @@ class World:
         self._key = key
         self._table = table
         self._own_process = own_process
+        self._queue_bytes = queue_bytes
         self._ring = Ring(members, delay=0.15 if members > 1 else 0.0)
         self._stack = contextlib.ExitStack()
         self._lock = threading.RLock()  # rows are inserted in one layout at a time
@@ -96,7 +100,9 @@ class World:
             self._stack.callback(self.hook_away)
             config = configuration(self.folder, self._ring.urls, self._hook.url, self._table)
             self.bridge: Bridge = (
-                OwnProcess(self.folder, config) if self._own_process else InProcess(config)
+                OwnProcess(self.folder, config)
+                if self._own_process
+                else InProcess(config, self._queue_bytes)
             )
             self._stack.callback(self.bridge.stop)
             self.bridge.start()
