@@ -18,7 +18,7 @@ help:
 	@echo "make chaos    random faults for ten minutes, printed so that they can be repeated"
 	@echo "make lint     ruff, mypy --strict, import-linter"
 	@echo "make format   let ruff mend what it can"
-	@echo "make bench    measure, beside the vendor's client"
+	@echo "make bench    measure, beside the vendor's client (ARGS='--scale 0.1' for a first look)"
 	@echo "make compare  the vendor's client, ours and the service in the same troubles (ten minutes)"
 	@echo "make image    build the container image (ENGINE=podman for another engine than docker)"
 	@echo "make clean    remove everything that was built, .venv too"
@@ -52,7 +52,7 @@ chaos: $(READY)
 	CHAOS_SECONDS=600 $(BIN)/python -m pytest tests/chaos -k random_plans --timeout=1200
 
 bench: $(READY)
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(ARGS)
 
 compare: $(READY)
 	@$(BIN)/python -m benchmarks.compare

@@ -78,7 +78,7 @@ class Destination(ABC):
         Returns:
             When the last one came, nanoseconds of the monotonic clock.
         """
-        seen, came = self.position(), time.monotonic_ns()
+        seen, came = -1, time.monotonic_ns()
         while True:
             position, now = self.position(), time.monotonic_ns()
             if position > seen:

@@ -23,7 +23,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parent.parent
-TITLES = ("", "today", "to reach", "measured", "ratio", "A/A")
+TITLES = ("row", "today", "to reach", "measured", "ratio", "A/A")
 _PACKAGES = ("pyzmq", "gpudb", "confluent-kafka", "fastavro", "orjson")
 
 
@@ -92,18 +92,13 @@ def options(description: str, arguments: Sequence[str] | None = None) -> Options
 
 
 def show(chosen: Options, rows: Callable[[Options], Sequence[Row]], title: str) -> None:
-    """Answer one question: machine and commit on top, then its rows."""
+    """Print machine and commit, answer, and print the rows; write them where they are wanted."""
     heading = f"{machine(*_PACKAGES, tree=chosen.tree)}\n{_terms(chosen)}"
-    print(heading, flush=True)
-    print(f"\n== {title}", flush=True)
-    answer(chosen, heading, rows(chosen))
-
-
-def answer(chosen: Options, heading: str, rows: Sequence[Row]) -> None:
-    """Print the rows, and write them where they are wanted."""
-    print("\n" + table(TITLES, [row.cells for row in rows]), flush=True)
+    print(f"{heading}\n\n== {title}", flush=True)
+    found = rows(chosen)
+    print("\n" + table(TITLES, [row.cells for row in found]), flush=True)
     if chosen.markdown is not None:
-        lines = [TITLES, ["---"] * len(TITLES), *(row.cells for row in rows)]
+        lines = [TITLES, ["---"] * len(TITLES), *(row.cells for row in found)]
         text = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
         chosen.markdown.write_text(f"{heading}\n\n{text}\n")
 

@@ -18,6 +18,11 @@ COLUMNS = [
     ["price", "double"],
     ["status", "string", "char16"],
 ]
+# The same as the bridge names it: name, wire type, declared type, whether it may be null.
+LAYOUT = [
+    [name, base, next((each for each in more if each != "nullable"), base), "nullable" in more]
+    for name, base, *more in COLUMNS
+]
 AVRO = {
     "type": "record",
     "name": "type_name",

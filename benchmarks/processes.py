@@ -78,6 +78,11 @@ class Program:
         self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
 
+    def end_input(self) -> None:
+        """Close its stdin."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
     def read(self) -> dict[str, Any]:
         """Return its next answer, an object of JSON."""
         assert self._process.stdout is not None
@@ -103,8 +108,8 @@ class Ended(Exception):
 class PublisherProcess(Program):
     """`publisher.py`, and how to tell it what to do."""
 
-    def __init__(self, queue: int = 0) -> None:
-        super().__init__("publisher.py", queue)
+    def __init__(self) -> None:
+        super().__init__("publisher.py")
 
     def __enter__(self) -> Self:
         super().__enter__()

@@ -4,15 +4,13 @@ Runs in a process of its own, told what to do by lines of JSON on stdin, each an
 on stdout. Clients make their table monitors over HTTP as ever; notifications leave by a socket
 of this program's own, fed by `frames.c`.
 
-    publisher.py QUEUE
     {"do": "tables", "names": [T, …]}               make tables of `orders`
     {"do": "publish", "table": T, "records": N, …}  as `frames.publish`
     {"do": "publish", "topic": T, "records": N, …}  the same, to whoever subscribes to that
 
-QUEUE is the most messages that wait for a slow subscriber; then publishing waits. 0 is no limit:
-whatever is lost was lost by the receiver. A real cluster drops what its queue has no room for.
-Publishing begins once somebody subscribes, and answers with when it began and when all was
-handed to ZeroMQ, nanoseconds of the monotonic clock.
+Its queue has no limit, so that whatever is lost was lost by the receiver; a real cluster drops
+what its queue has no room for. Publishing begins once somebody subscribes, and answers with when
+it began and when all was handed to ZeroMQ, nanoseconds of the monotonic clock.
 """
 
 from __future__ import annotations
@@ -35,13 +33,13 @@ PATIENCE_MS = 30_000
 class Publisher:
     """The socket, and the emulator whose monitors' topics it publishes to."""
 
-    def __init__(self, emulator: Emulator, queue: int) -> None:
+    def __init__(self, emulator: Emulator) -> None:
+        frames.encode(0, 0)  # compiles what the first publication would wait for
         self._emulator = emulator
         self._db = gpudb.GPUdb(host=emulator.url)
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._socket = context.socket(zmq.XPUB)
-        self._socket.setsockopt(zmq.SNDHWM, queue)
-        self._socket.setsockopt(zmq.XPUB_NODROP, 1)
+        self._socket.setsockopt(zmq.SNDHWM, 0)
         self.port: int = self._socket.bind_to_random_port("tcp://127.0.0.1")
         self._subscribed: set[bytes] = set()
 
@@ -75,7 +73,7 @@ class Publisher:
 
 def main() -> None:
     with Emulator() as emulator:
-        publisher = Publisher(emulator, int(sys.argv[1]))
+        publisher = Publisher(emulator)
         print(json.dumps({"url": emulator.url, "monitor_port": publisher.port}), flush=True)
         for line in sys.stdin:
             command = json.loads(line)

@@ -81,9 +81,9 @@ class Run:
 class Stage:
     """A publisher, a folder, and one contender at a time."""
 
-    def __init__(self, options: Options, *, queue: int = 0) -> None:
+    def __init__(self, options: Options) -> None:
         self.options = options
-        self.publisher = PublisherProcess(queue)
+        self.publisher = PublisherProcess()
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -128,15 +128,23 @@ class Stage:
         *,
         records: int,
         per_message: int,
+        per_second: float = 0,
     ) -> Run:
-        """Start a process that listens to a new table, publish, and wait for all to arrive."""
+        """Start a process that listens to a new table, publish, and wait for all to arrive.
+
+        Args:
+            destination: where they arrive; removed at the end.
+            start: gives the process its folder and table.
+            records: how many.
+            per_message: how many in a notification.
+            per_second: notifications a second, 0 for as fast as can be.
+        """
+        how = {"records": records, "per_message": per_message, "per_second": per_second}
         table = self.table()
         with tempfile.TemporaryDirectory(dir=self.folder) as own, closing(destination):
             with start(Path(own), table) as process:
                 meter = UsageMeter(process.pid)
-                self.publisher.begin(
-                    "publish", table=table, records=records, per_message=per_message
-                )
+                self.publisher.begin("publish", table=table, **how)
                 came = destination.wait(records - 1)
                 usage = meter.usage()
                 published = self.publisher.read()
