@@ -15,7 +15,7 @@ import uuid
 from benchmarks import harness, orders, stage
 from benchmarks.destinations import Arrivals
 from benchmarks.harness import Options, Row
-from benchmarks.processes import Ended, Program, Usage
+from benchmarks.processes import Ended, Program, Usage, UsageMeter
 from benchmarks.stage import Run, Stage
 
 _RECORDS = {1000: 5_000_000, 1: 2_000_000}
@@ -61,16 +61,18 @@ def _receive(on: Stage, how: str, records: int, per_message: int) -> Run:
     place = (on.publisher.monitor_port, topic, records, json.dumps(orders.LAYOUT))
     with Program("receive_program.py", how, *place, tree=tree) as program:
         program.read()
+        meter = UsageMeter(program.pid)
         published = on.publisher.tell(
             "publish", topic=topic, records=records, per_message=per_message
         )
         told = program.read()
+        peak = meter.usage().peak_bytes
     return Run(
         records,
         (told["came"] - published["begun"]) / 1e9,
         (published["handed_over"] - published["begun"]) / 1e9,
         Arrivals(records, 0, True, 0, 0, float("nan")),
-        Usage(told["cpu_seconds"], float("nan")),
+        Usage(told["cpu_seconds"], peak),
     )
 
 
