@@ -56,7 +56,7 @@ def with_bridge(socket: zmq.Socket[bytes], topic: bytes, layout: str) -> Loop:
             found = drain(socket, limits, time.time_ns() // 1000)
             if found.losses or found.error or found.unknown:
                 raise RuntimeError(f"{found.losses} {found.error} {found.unknown}")
-            records -= sum(arrival.count for arrival in found.arrivals)
+            records -= sum(arrival.records for arrival in found.arrivals)
             if records > 0 and not found.more:
                 socket.poll()
 
