@@ -19,7 +19,7 @@ help:
 	@echo "make fuzz     hostile bytes for the C code under sanitizers (FUZZ_SECONDS=1200 for each target)"
 	@echo "make lint     ruff, mypy --strict, import-linter"
 	@echo "make format   let ruff mend what it can"
-	@echo "make bench    measure, beside the vendor's client"
+	@echo "make bench    measure, beside the vendor's client (ARGS='--scale 0.1' for a first look)"
 	@echo "make compare  the vendor's client, ours and the service in the same troubles (ten minutes)"
 	@echo "make image    build the container image (ENGINE=podman for another engine than docker)"
 	@echo "make clean    remove everything that was built, .venv too"
@@ -69,7 +69,7 @@ fuzz: $(READY)
 	done
 
 bench: $(READY)
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(ARGS)
 
 compare: $(READY)
 	@$(BIN)/python -m benchmarks.compare

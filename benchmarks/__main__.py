@@ -1,44 +1,51 @@
-"""All benchmarks, one after the other: `make bench`, or `python -m benchmarks`."""
+"""All that is to be shown, in one table: `make bench`, or `python -m benchmarks`."""
 
 from __future__ import annotations
 
-import argparse
-import importlib
 import time
-from collections.abc import Sequence
+import traceback
 
-# What to run, and how so that all of it takes less than ten minutes.
-BENCHES = (
-    ("benchmarks.bench_codec", ()),
-    ("benchmarks.bench_journal", ("--runs", "3", "--seconds", "2")),
-    ("benchmarks.bench_end_to_end", ()),
-    ("benchmarks.bench_latency", ()),
-    ("benchmarks.bench_tables", ("--runs", "1")),
+from benchmarks import (
+    bench_backlog,
+    bench_burst,
+    bench_file,
+    bench_idle,
+    bench_kafka,
+    bench_library,
+    bench_receive,
+    bench_transcode,
+    bench_trickle,
+    harness,
+)
+from benchmarks.harness import Options, Row
+
+_BENCHES = (
+    bench_file,
+    bench_kafka,
+    bench_trickle,
+    bench_receive,
+    bench_transcode,
+    bench_library,
+    bench_burst,
+    bench_backlog,
+    bench_idle,
 )
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="All benchmarks.")
-    parser.add_argument("--records", type=int, default=300_000, help="end to end: records a run")
-    parser.add_argument("--runs", type=int, default=3, help="end to end: runs of each contender")
-    options = parser.parse_args(arguments)
-    chosen = {
-        "benchmarks.bench_end_to_end": (
-            "--records",
-            str(options.records),
-            "--runs",
-            str(options.runs),
-        ),
-        "benchmarks.bench_latency": ("--runs", str(options.runs)),
-    }
-    began = time.monotonic()
-    for name, shipped in BENCHES:
-        bench = importlib.import_module(name)
-        question = (bench.__doc__ or name).splitlines()[0]
-        print(f"\n== {question}\n", flush=True)
-        bench.main(list(chosen.get(name, shipped)))
-    print(f"\n{(time.monotonic() - began) / 60:.1f} minutes in all")
+def rows(options: Options) -> list[Row]:
+    found: list[Row] = []
+    for bench in _BENCHES:
+        print(f"\n== {(bench.__doc__ or '').splitlines()[0]}", flush=True)
+        begun = time.monotonic()
+        try:
+            found += bench.rows(options)
+        except Exception as error:  # noqa: BLE001 (what the others measured is shown all the same)
+            traceback.print_exc()
+            name = bench.__name__.removeprefix("benchmarks.")
+            found.append(Row(name, "", "", f"failed: {type(error).__name__}"))
+        print(f"({(time.monotonic() - begun) / 60:.1f} minutes)", flush=True)
+    return found
 
 
 if __name__ == "__main__":
-    main()
+    harness.show(harness.options(__doc__ or ""), rows, "all")

@@ -1,27 +1,33 @@
-"""Where records arrive: how many are there already, and, in the end, which.
+"""Where records arrive: when the last one is there, and afterwards, what is.
 
-Counting must cost little, as it runs beside what is measured; what arrived is looked at
-afterwards: all of it, in order, once.
+Waiting costs little, as it happens beside what is measured. What arrived is looked at
+afterwards: every id in order, and one record in many whole.
 """
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
+from benchmarks import orders
 from tests.services.kafka import KafkaBroker
 
 # Nothing new for so long means that the rest is lost.
 PATIENCE_SECONDS = 15.0
 _READ_BYTES = 2**22
+_TAIL_BYTES = 2**14
+# The record's `id` is a number, the event's a text.
+_ID = re.compile(rb'\{"id":(\d+),"sent":')
+_LOOK_AT_ONE_IN = 997
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,7 @@ class Arrivals:
         records: different ones.
         doubled: how many came more than once.
         in_order: whether ids never went back.
+        wrong: how many of those looked at have other values than were sent.
         gaps: how often the bridge said that something may be missing.
         value_bytes: bytes of an average line or message.
     """
@@ -39,6 +46,7 @@ class Arrivals:
     records: int
     doubled: int
     in_order: bool
+    wrong: int
     gaps: int
     value_bytes: float
 
@@ -49,112 +57,140 @@ class Destination(ABC):
     interval: float  # seconds between two looks
 
     @abstractmethod
-    def count(self) -> int:
-        """Return how many lines or messages are there."""
+    def position(self) -> int:
+        """Return something that grows with all that comes."""
 
     @abstractmethod
-    def values(self) -> Iterable[bytes]:
-        """Return them all."""
+    def last(self) -> int:
+        """Return the highest id near the end, -1 for none."""
+
+    @abstractmethod
+    def pieces(self) -> Iterator[bytes]:
+        """Return all that came, in pieces of whole lines."""
 
     @abstractmethod
     def close(self) -> None:
         """Remove what there is."""
 
-    def wait(self, records: int) -> int:
-        """Wait until so many are there, or until no more come.
+    def wait(self, last: int) -> int:
+        """Wait until the record of that id is there, or until no more come.
 
         Returns:
             When the last one came, nanoseconds of the monotonic clock.
         """
-        seen, came = 0, time.monotonic_ns()
-        while seen < records:
-            count, now = self.count(), time.monotonic_ns()
-            if count > seen:
-                seen, came = count, now
+        seen, came = -1, time.monotonic_ns()
+        while True:
+            position, now = self.position(), time.monotonic_ns()
+            if position > seen:
+                seen, came = position, now
+                if self.last() >= last:
+                    return came
             elif now - came > PATIENCE_SECONDS * 1e9:
-                break
-            else:
-                time.sleep(self.interval)
-        return came
+                return came
+            time.sleep(self.interval)
 
-    def arrivals(self) -> Arrivals:
-        """Look at all that arrived."""
-        seen: set[int] = set()
-        before, count, size, in_order, gaps = -1, 0, 0, True, 0
-        for value in self.values():
-            event = orjson.loads(value)
-            if event.get("type") == "gap":
-                gaps += 1
+    def arrivals(self, first: int = 0) -> Arrivals:
+        """Look at all that arrived, ids beginning with `first`."""
+        seen, count, doubled, in_order, wrong, gaps, size = bytearray(), 0, 0, True, 0, 0, 0
+        expected = first
+        for piece in self.pieces():
+            ids = list(map(int, _ID.findall(piece)))
+            gaps += piece.count(b'"type":"gap"')
+            size += len(piece)
+            wrong += _wrong(piece, count)
+            count += len(ids)
+            in_order = in_order and ids == sorted(ids) and (not ids or ids[0] >= expected)
+            if not ids:
                 continue
-            number = _record_of(event)["id"]
-            in_order = in_order and number >= before
-            before = number
-            seen.add(number)
-            count += 1
-            size += len(value)
-        return Arrivals(len(seen), count - len(seen), in_order, gaps, size / max(count, 1))
+            expected = ids[-1] + 1
+            highest = max(ids) - first
+            if highest >= len(seen):
+                seen.extend(bytes(highest + 1 - len(seen)))
+            for number in ids:
+                seen[number - first] += seen[number - first] < 2
+        records = len(seen) - seen.count(0)
+        doubled = count - records
+        return Arrivals(records, doubled, in_order, wrong, gaps, size / max(count, 1))
+
+
+def _wrong(piece: bytes, number: int) -> int:
+    """Count the records with wrong values among those looked at."""
+    lines = piece.splitlines()[-number % _LOOK_AT_ONE_IN :: _LOOK_AT_ONE_IN]
+    return sum(not orders.is_right(record_of(line)) for line in lines if _ID.search(line))
+
+
+def record_of(line: bytes) -> dict[str, Any]:
+    """Return the record of a line: inside the bridge's events, the vendor's line itself."""
+    event = orjson.loads(line)
+    record: dict[str, Any] = event.get("record", event)
+    return record
 
 
 class FileDestination(Destination):
     """A file of lines."""
 
-    interval = 0.005
+    interval = 0.002
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, made: bool = True) -> None:
         self.path = path
-        path.touch()
-        self._file = path.open("rb", buffering=0)
-        self._lines = 0
+        if made:
+            path.touch()
 
-    def count(self) -> int:
-        while chunk := self._file.read(_READ_BYTES):
-            self._lines += chunk.count(b"\n")
-        return self._lines
+    def position(self) -> int:
+        return self.path.stat().st_size if self.path.exists() else 0
 
-    def new_lines(self) -> Iterator[bytes]:
-        """Yield the lines that came since the last call, without a torn last one."""
-        while chunk := self._file.read(_READ_BYTES):
-            whole, newline, torn = chunk.rpartition(b"\n")
-            self._file.seek(-len(torn), 1)
-            if not newline:
-                return
-            yield from whole.split(b"\n")
-
-    def values(self) -> Iterable[bytes]:
+    def last(self) -> int:
         with self.path.open("rb") as lines:
-            yield from lines
+            lines.seek(max(self.position() - _TAIL_BYTES, 0))
+            ids = _ID.findall(lines.read().rpartition(b"\n")[0])
+        return max(map(int, ids), default=-1)
+
+    def pieces(self) -> Iterator[bytes]:
+        with self.path.open("rb") as lines:
+            while chunk := lines.read(_READ_BYTES):
+                yield chunk + lines.readline()
 
     def close(self) -> None:
-        self._file.close()
-        self.path.unlink()
+        self.path.unlink(missing_ok=True)
 
 
 class KafkaDestination(Destination):
-    """A topic of its own with one partition, whose end is how many messages there are."""
+    """A topic of its own with one partition; its end is how many messages there are."""
 
-    interval = 0.02
+    interval = 0.01
 
     def __init__(self, broker: KafkaBroker) -> None:
-        self._broker = broker
+        self._servers = broker.bootstrap_servers
         self.topic = f"bench-{uuid.uuid4()}"
         broker.create_topic(self.topic)
-        self._consumer = Consumer(
-            {"bootstrap.servers": broker.bootstrap_servers, "group.id": self.topic}
-        )
         self._partition = TopicPartition(self.topic, 0)
+        self._consumer = Consumer({"bootstrap.servers": self._servers, "group.id": self.topic})
 
-    def count(self) -> int:
+    def position(self) -> int:
         return int(self._consumer.get_watermark_offsets(self._partition, timeout=30)[1])
 
-    def values(self) -> Iterable[bytes]:
-        for message in self._broker.read(self.topic):
-            yield message.value() or b""
+    def last(self) -> int:
+        # Each message is a record, but for few that are gaps; reading them would cost the broker.
+        return self.position() - 1
+
+    def pieces(self) -> Iterator[bytes]:
+        consumer = Consumer({"bootstrap.servers": self._servers, "group.id": f"{self.topic}-all"})
+        consumer.assign([TopicPartition(self.topic, 0, OFFSET_BEGINNING)])
+        left = self.position()
+        while left:
+            messages = consumer.consume(min(left, 1000), timeout=PATIENCE_SECONDS)
+            if not messages:
+                break
+            left -= len(messages)
+            yield b"\n".join(_value(message) for message in messages)
+        consumer.close()
 
     def close(self) -> None:
         self._consumer.close()
 
 
-def _record_of(event: dict[str, Any]) -> dict[str, Any]:
-    """Return the record of a line: inside the bridge's events, the vendor's line itself."""
-    record: dict[str, Any] = event.get("record", event)
-    return record
+def _value(message: Any) -> bytes:
+    if message.error():
+        raise RuntimeError(str(message.error()))
+    value: bytes = message.value() or b""
+    return value

@@ -1,4 +1,8 @@
-"""The processes of the end-to-end benchmarks: the publisher, the bridge, the vendor's client."""
+"""The processes of the benchmarks, and what they use: publisher, bridge, and other programs.
+
+What is measured of the bridge is that of the tree that is asked for (`--tree`), with the
+interpreter of its own `.venv`; publisher and rivals are this tree's.
+"""
 
 from __future__ import annotations
 
@@ -13,21 +17,40 @@ from types import TracebackType
 from typing import Any, Self
 
 from benchmarks.harness import ROOT
-from benchmarks.vendor_client import HUNG
-from tests.services.process import BridgeProcess
+from tests.services.process import BridgeProcess, wait_until
 
 _TICKS = os.sysconf("SC_CLK_TCK")
-_TRIES = 5
 
 
-class PublisherProcess:
-    """`benchmarks/publisher.py`, and how to tell it what to do."""
+def python_of(tree: Path) -> str:
+    """Return the interpreter that runs a tree's code."""
+    own = tree / ".venv/bin/python"
+    return str(own) if own.exists() else sys.executable
+
+
+class Program:
+    """A program of `benchmarks/` that answers lines of text, and ends with its stdin.
+
+    Args:
+        file: its file in `benchmarks/`.
+        arguments: of its command line.
+        tree: whose packages it imports, and whose interpreter runs it. What runs with another
+            tree imports nothing of `benchmarks`.
+    """
+
+    def __init__(self, file: str, *arguments: object, tree: Path = ROOT) -> None:
+        self._command = [python_of(tree), str(ROOT / "benchmarks" / file), *map(str, arguments)]
+        self._environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONSAFEPATH": "1"}
 
     def __enter__(self) -> Self:
-        self._process = _python("benchmarks.publisher", stdin=subprocess.PIPE)
-        place = self._read()
-        self.url: str = place["url"]
-        self.monitor_port: int = place["monitor_port"]
+        self._process = subprocess.Popen(
+            self._command,
+            env=self._environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
         return self
 
     def __exit__(
@@ -36,35 +59,155 @@ class PublisherProcess:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        _end(self._process)
-
-    def tell(self, do: str, **what: object) -> dict[str, Any]:
-        """Have it do something and return its answer once it is done."""
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"do": do, **what}) + "\n")
-        self._process.stdin.flush()
-        return self._read()
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
 
-    def _read(self) -> dict[str, Any]:
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def write(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+
+    def end_input(self) -> None:
+        """Close its stdin."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
+    def read(self) -> dict[str, Any]:
+        """Return its next answer, an object of JSON."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"the publisher ended with {self._process.wait()}")
+            raise Ended(self._command, self._process.wait())
         answer: dict[str, Any] = json.loads(line)
         return answer
 
 
-class MeasuredBridge(BridgeProcess):
-    """The service with one table and one sink, its settings as shipped."""
+class Ended(Exception):
+    """A program ended before it answered.
+
+    Attributes:
+        code: its exit code.
+    """
+
+    def __init__(self, command: list[str], code: int) -> None:
+        super().__init__(f"{' '.join(command)} ended with {code}")
+        self.code = code
+
+
+class PublisherProcess(Program):
+    """`publisher.py`, and how to tell it what to do."""
+
+    def __init__(self) -> None:
+        super().__init__("publisher.py")
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        place = self.read()
+        self.url: str = place["url"]
+        self.monitor_port: int = place["monitor_port"]
+        return self
+
+    def tell(self, do: str, **what: object) -> dict[str, Any]:
+        """Have it do something and return its answer once it is done."""
+        self.begin(do, **what)
+        return self.read()
+
+    def begin(self, do: str, **what: object) -> None:
+        """Have it do something; `read` returns its answer."""
+        self.write(json.dumps({"do": do, **what}))
+
+
+class ClientProcess(Program):
+    """`callback_client.py`, listening when it is entered."""
+
+    TRIES = 5
+    HUNG = 75  # as callback_client.py says
 
     def __init__(
-        self, folder: Path, publisher: PublisherProcess, table: str, sink: Mapping[str, Any]
+        self, whose: str, publisher: PublisherProcess, table: str, *what: object, tree: Path = ROOT
     ) -> None:
-        kinetica = {"urls": [publisher.url], "monitor_port": publisher.monitor_port}
-        sinks = {"measured": dict(sink)}
-        super().__init__(
-            folder, {"kinetica": kinetica, "tables": [{"name": table}], "sinks": sinks}
-        )
+        place = (publisher.url, publisher.monitor_port, table)
+        super().__init__("callback_client.py", whose, *place, *what, tree=tree)
+
+    def __enter__(self) -> Self:
+        for attempt in range(1, self.TRIES + 1):
+            super().__enter__()
+            try:
+                self.read()
+            except Ended as ended:
+                super().__exit__(None, None, None)
+                if ended.code != self.HUNG or attempt == self.TRIES:
+                    raise
+            else:
+                break
+        return self
+
+    def account(self) -> str:
+        """Say what it knows of records that did not arrive: nothing, it cannot tell."""
+        return "it does not know"
+
+
+class MeasuredBridge(BridgeProcess):
+    """The service of a tree, its settings as shipped.
+
+    Args:
+        folder: holds its configuration, journal and log.
+        publisher: where it listens.
+        tables: their names.
+        sinks: their settings.
+        tree: whose code is run.
+        journal: settings of the journal besides its path.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        publisher: PublisherProcess,
+        tables: list[str],
+        sinks: Mapping[str, Mapping[str, Any]],
+        tree: Path,
+        journal: Mapping[str, Any] | None = None,
+    ) -> None:
+        config = {
+            "kinetica": {"urls": [publisher.url], "monitor_port": publisher.monitor_port},
+            "journal": {"path": str(folder / "journal"), **(journal or {})},
+            "tables": [{"name": table} for table in tables],
+            "sinks": {name: dict(settings) for name, settings in sinks.items()},
+        }
+        super().__init__(folder, config)
+        self._tree = tree
+
+    def start(self) -> Self:
+        with self.log_file.open("ab") as log:
+            self._process = subprocess.Popen(
+                [python_of(self._tree), "-m", "bridge", "run", "-c", str(self.config_file)],
+                cwd=self._tree,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        return self
+
+    def __enter__(self) -> Self:
+        self.start()
+        try:
+            wait_until(self._is_live, "every table is live", timeout=180)
+        except BaseException:
+            if self._process is not None and self._process.poll() is None:
+                self.kill()
+            raise
+        return self
 
     def account(self) -> str:
         """Say what it knows of records that did not arrive."""
@@ -73,62 +216,23 @@ class MeasuredBridge(BridgeProcess):
         log = "".join(f"\n    {line}" for line in self.log_file.read_text().splitlines()[-5:])
         return f"it received {received:,.0f}, delivered {delivered:,.0f}; its log ends:{log}"
 
-    def __enter__(self) -> Self:
-        super().__enter__()
-        try:
-            return self.wait_live()
-        except Exception as error:
-            self.kill()
-            raise RuntimeError(
-                f"the bridge did not come up: {self.log_file.read_text()[-4000:]}"
-            ) from error
-        except BaseException:
-            self.kill()
-            raise
+    def _is_live(self) -> bool:
+        if self._process is not None and self._process.poll() == 2:
+            raise Refused(self.log_file.read_text().strip())
+        self.check_alive()
+        tables = self.readyz().get("tables", {})
+        return len(tables) == len(self.config["tables"]) and all(
+            table["state"] in ("live", "idle") for table in tables.values()
+        )
 
 
-class VendorProcess:
-    """`benchmarks/vendor_client.py`, listening when it is entered."""
-
-    def __init__(self, publisher: PublisherProcess, table: str, *destination: str) -> None:
-        self._arguments = [publisher.url, str(publisher.monitor_port), table, *destination]
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    def account(self) -> str:
-        """Say what it knows of records that did not arrive: nothing, it cannot tell."""
-        return "it does not know"
-
-    def __enter__(self) -> Self:
-        for _ in range(_TRIES):
-            self._process = _python(
-                "benchmarks.vendor_client", *self._arguments, stdin=subprocess.PIPE
-            )
-            assert self._process.stdout is not None
-            if self._process.stdout.readline() == "listening\n":
-                return self
-            _end(self._process)
-            if self._process.returncode != HUNG:
-                break
-        raise RuntimeError(f"the vendor's client ended with {self._process.returncode}")
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        _end(self._process)
-
-
-Measured = MeasuredBridge | VendorProcess
+class Refused(Exception):
+    """The tree's service does not know a setting; the message says which."""
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a process used since some moment; NaN where the system does not tell.
+    """What a process used since some moment.
 
     Attributes:
         cpu_seconds: user and system time.
@@ -140,47 +244,33 @@ class Usage:
 
 
 class UsageMeter:
-    """Measures a running process from now on. Source: proc(5)."""
+    """Measures a running process from now on; Linux alone. Source: proc(5)."""
 
     def __init__(self, pid: int) -> None:
         self._folder = Path(f"/proc/{pid}")
-        self._known = self._folder.is_dir()
-        if self._known:
-            (self._folder / "clear_refs").write_text("5")  # the peak begins anew
-            self._before = self._cpu_seconds()
+        self.begin()
+
+    def begin(self) -> None:
+        """Measure from now on."""
+        (self._folder / "clear_refs").write_text("5")  # the peak begins anew
+        self._before = self._cpu_seconds()
 
     def usage(self) -> Usage:
-        if not self._known:
-            return Usage(float("nan"), float("nan"))
-        status = (self._folder / "status").read_text()
-        peak = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
-        return Usage(self._cpu_seconds() - self._before, int(peak.split()[1]) * 1024)
+        return Usage(self._cpu_seconds() - self._before, self._memory("VmHWM"))
+
+    def resident(self) -> float:
+        """Return the bytes that are resident now."""
+        return self._memory("VmRSS")
+
+    def threads(self) -> int:
+        return len(list((self._folder / "task").iterdir()))
+
+    def _memory(self, what: str) -> float:
+        lines = (self._folder / "status").read_text().splitlines()
+        found = next(line for line in lines if line.startswith(f"{what}:"))
+        return int(found.split()[1]) * 1024
 
     def _cpu_seconds(self) -> float:
         # After the name, which may hold spaces: user and system ticks are fields 14 and 15.
         fields = (self._folder / "stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / _TICKS
-
-
-def _python(module: str, *arguments: str, stdin: int) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", module, *arguments],
-        cwd=ROOT,
-        stdin=stdin,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    """End a process that ends with its stdin."""
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.close()
-    try:
-        process.wait(10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    process.stdout.close()

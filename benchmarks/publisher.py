@@ -2,15 +2,15 @@
 
 Runs in a process of its own, told what to do by lines of JSON on stdin, each answered by one
 on stdout. Clients make their table monitors over HTTP as ever; notifications leave by a socket
-of this program's own, whose queue is unlimited: what is lost is lost by the receiver.
+of this program's own, fed by `frames.c`.
 
-    {"do": "table", "name": T}                      make a table of `orders`
-    {"do": "prepare", "records": N}                 encode N records, to be kept
-    {"do": "burst", "table": T, "per_message": P}   publish them, P a message, at full speed
-    {"do": "steady", "table": T, "records": N, "per_second": R}   one a message, stamped as sent
+    {"do": "tables", "names": [T, …]}               make tables of `orders`
+    {"do": "publish", "table": T, "records": N, …}  as `frames.publish`
+    {"do": "publish", "topic": T, "records": N, …}  the same, to whoever subscribes to that
 
-Bursts and steady streams begin once the table's insert monitor has a subscriber, and answer
-with when they began and when all was handed to ZeroMQ, nanoseconds of the monotonic clock.
+Its queue has no limit, so that whatever is lost was lost by the receiver; a real cluster drops
+what its queue has no room for. Publishing begins once somebody subscribes, and answers with when
+it began and when all was handed to ZeroMQ, nanoseconds of the monotonic clock.
 """
 
 from __future__ import annotations
@@ -18,21 +18,23 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import gpudb
 import zmq
 
-from benchmarks import orders
+from benchmarks import frames, orders
 from kinetica_emulator import Emulator
 
 PATIENCE_MS = 30_000
 
 
 class Publisher:
-    """The socket, and the records prepared for it."""
+    """The socket, and the emulator whose monitors' topics it publishes to."""
 
     def __init__(self, emulator: Emulator) -> None:
+        frames.encode(0, 0)  # compiles what the first publication would wait for
         self._emulator = emulator
         self._db = gpudb.GPUdb(host=emulator.url)
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -40,51 +42,33 @@ class Publisher:
         self._socket.setsockopt(zmq.SNDHWM, 0)
         self.port: int = self._socket.bind_to_random_port("tcp://127.0.0.1")
         self._subscribed: set[bytes] = set()
-        self._records: list[bytes] = []
 
-    def table(self, name: str) -> dict[str, Any]:
-        gpudb.GPUdbTable(orders.COLUMNS, name=name, db=self._db)
+    def tables(self, names: Sequence[str]) -> dict[str, Any]:
+        for name in names:
+            gpudb.GPUdbTable(orders.COLUMNS, name=name, db=self._db)
         return {}
 
-    def prepare(self, records: int) -> dict[str, Any]:
-        if len(self._records) != records:
-            now = time.time_ns() // 1000
-            self._records = [orders.encode(number, now) for number in range(records)]
-        return {"bytes": sum(map(len, self._records))}
-
-    def burst(self, table: str, per_message: int) -> dict[str, Any]:
-        topic = self._await_subscriber(table)
-        send, records, more = self._socket.send, self._records, zmq.SNDMORE
+    def publish(self, table: str = "", topic: str = "", **how: Any) -> dict[str, Any]:
+        wanted = topic.encode() or self._topic(table)
+        self._await_subscriber(wanted)
         begun = time.monotonic_ns()
-        for start in range(0, len(records), per_message):
-            *frames, last = records[start : start + per_message]
-            send(topic, more)
-            for frame in frames:
-                send(frame, more)
-            send(last)
+        frames.publish(self._socket, wanted, **how)
         return {"begun": begun, "handed_over": time.monotonic_ns()}
 
-    def steady(self, table: str, records: int, per_second: float) -> dict[str, Any]:
-        topic = self._await_subscriber(table)
-        begun = time.monotonic_ns()
-        for number in range(records):
-            wait = begun / 1e9 + number / per_second - time.monotonic()
-            if wait > 0:
-                time.sleep(wait)
-            self._socket.send(topic, zmq.SNDMORE)
-            self._socket.send(orders.encode(number, time.time_ns() // 1000))
-        return {"begun": begun, "handed_over": time.monotonic_ns()}
-
-    def _await_subscriber(self, table: str) -> bytes:
+    def _topic(self, table: str) -> bytes:
         with self._emulator.database.lock:
             (monitor,) = self._emulator.database.monitors.active(table, "insert")
-        while monitor.topic not in self._subscribed:
-            if not self._socket.poll(PATIENCE_MS):
-                raise TimeoutError(f"nobody subscribes to {monitor.topic_id}")
+        return monitor.topic
+
+    def _await_subscriber(self, topic: bytes) -> None:
+        while self._socket.poll(0 if topic in self._subscribed else PATIENCE_MS):
             message = self._socket.recv()
             if message[0] == 1:
                 self._subscribed.add(message[1:])
-        return monitor.topic
+            elif message[0] == 0:
+                self._subscribed.discard(message[1:])
+        if topic not in self._subscribed:
+            raise TimeoutError(f"nobody subscribes to {topic.decode()}")
 
 
 def main() -> None:
