@@ -7,14 +7,16 @@ lock, leaves no file behind and needs no right to write in the folder.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 
-from bridge.journal.layout import has_wal
+from bridge.journal.layout import has_wal, wal_path
 
 PAGE_SIZE = 4096
 _READER_PATIENCE = 5.0
 _WRITER_PATIENCE = 1.0
+_descriptors: dict[tuple[int, int], int] = {}  # of files that were looked at, by device and inode
 
 # SQLite's result codes (the low byte) that say nothing about what the file holds: all others,
 # and what Python itself cannot make sense of, mean that it does not hold what was written.
@@ -139,3 +141,28 @@ def roll_back(connection: sqlite3.Connection) -> None:
             connection.execute("ROLLBACK")
         except sqlite3.Error:
             connection.close()
+
+
+def require_readable(path: Path) -> None:
+    """Read a database and its log as plain files, so that the disk speaks for itself.
+
+    SQLite calls a page that cannot be read (EIO) damaged, so its verdict is believed only where
+    this returns.
+
+    Raises:
+        OSError: the disk failed.
+    """
+    for file in (path, wal_path(path)):
+        try:
+            status = file.stat()
+        except FileNotFoundError:
+            continue
+        identity = status.st_dev, status.st_ino
+        # Left open: closing it would drop the locks that SQLite holds on the file here. There
+        # are as many as there are damaged files.
+        if identity not in _descriptors:
+            _descriptors[identity] = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = _descriptors[identity]
+        at = 0
+        while data := os.pread(descriptor, 2**20, at):
+            at += len(data)

@@ -259,26 +259,21 @@ class Journal:
         drafts = drafts_of(entries)
         size = draft_bytes(drafts)
         opened = self._require_open()
-        freed = False
         while True:
             with opened.log.append_lock:
                 self._require_open()
                 if not drafts and not marks:
                     return opened.log.head
+                disk_full = None
                 if opened.log.bytes() + size <= self._max_size:
                     try:
                         return opened.log.append(drafts, marks, size)
-                    except JournalFull:
-                        # The disk is smaller than max_size: it has to make do with what there is.
-                        if freed:
-                            raise
-                        freed = True
-            if freed:
+                    except JournalFull as error:
+                        disk_full = error
+            if disk_full is not None:
+                # The disk is smaller than max_size: it has to make do with what there is.
                 if not opened.upkeep.free():
-                    raise JournalFull(
-                        f"journal {self._path}: the disk is full",
-                        hint="free space, or lower journal.max_size",
-                    )
+                    raise disk_full
                 continue
             if size > self._max_size // 2:
                 raise JournalFull(

@@ -19,9 +19,9 @@ import structlog
 from bridge.errors import JournalError
 from bridge.journal.commit_times import CommitClock
 from bridge.journal.database import PAGE_SIZE, is_damage, is_passing
+from bridge.journal.extent import Extent
 from bridge.journal.lane import Boundary, LaneState
 from bridge.journal.layout import SPAN, Place, Spans, database_bytes, remove_database
-from bridge.journal.reader import Extent
 from bridge.journal.records import CommitTimes
 from bridge.journal.repair import Recovered
 from bridge.journal.rows import Draft
@@ -198,7 +198,9 @@ class SegmentLog:
             if lane.waiting:
                 return lane.waiting[0]
             for place in self._places:
-                if place.end is None or (place.end > lane.cursor and table in (place.tables or ())):
+                if place.end is not None and place.end <= lane.cursor:
+                    continue
+                if place.tables is None or table in place.tables:
                     return max(lane.cursor, place.first)
             return lane.cursor
 

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bridge.journal.database import is_damage
+from bridge.journal.extent import Extent
 from bridge.journal.lane import LaneState
 from bridge.journal.layout import Place, database_bytes, place_path
-from bridge.journal.reader import Extent, JournalReader
+from bridge.journal.reader import JournalReader
 from bridge.journal.records import Lane, Overview, SegmentSummary, SinkSummary
 from bridge.journal.segment_reader import SegmentReader
 from bridge.journal.state_reader import StateReader

@@ -70,10 +70,9 @@ def _wanted_from(segment: SealedSegment, table: str, lane: LaneState) -> int | N
         return None
     if segment.kept is not None:
         wanted = lane.cursor < segment.kept.get(table, segment.first)
-    elif segment.place.tables is None:
-        wanted = True  # it cannot tell what it holds
     else:
-        wanted = lane.passed < segment.ends.get(table, 0)
+        # One that is damaged may not tell what it holds.
+        wanted = not segment.ends or lane.passed < segment.ends.get(table, 0)
     return max(lane.cursor, segment.first) if wanted else None
 
 

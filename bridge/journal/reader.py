@@ -14,14 +14,14 @@ from bisect import bisect_right
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Self
 
 from bridge.errors import JournalDiskError, JournalError, JournalUnavailable
-from bridge.journal.database import is_damage
+from bridge.journal.database import is_damage, require_readable
+from bridge.journal.extent import Extent, holds_none, missing, thinned_of
 from bridge.journal.layout import (
     Place,
     Spans,
-    add_span,
     exists,
     list_files,
     place_path,
@@ -34,17 +34,6 @@ from bridge.journal.records import Damage, DeadLetter, Page, Stored
 from bridge.journal.segment_reader import SegmentReader
 from bridge.journal.state_reader import StateReader
 from bridge.journal.troubles import Troubles, translated
-
-
-class Extent(NamedTuple):
-    """Where a journal's segments lie, oldest first, and the head; of one moment.
-
-    `places` is replaced, never changed: the same object means the same files.
-    """
-
-    places: Sequence[Place]
-    thinned: Spans
-    head: int
 
 
 class JournalReader:
@@ -140,14 +129,14 @@ class JournalReader:
             place = places[index] if index >= 0 else None
             if place is None or (place.end is not None and position >= place.end):
                 following = places[index + 1].first if place is not newest else extent.head
-                damaged += _missing(position, following, extent.thinned)
+                damaged += missing(position, following, extent.thinned)
                 position = following
                 if place is newest:
                     break
                 continue
             sealed = place is not newest
             limit = place.end if place.end is not None else extent.head
-            if sealed and _holds_none(place, tables):
+            if sealed and holds_none(place, tables):
                 position = limit
                 continue
             page = self._read_segment(
@@ -259,17 +248,40 @@ class JournalReader:
         """Read a page of one segment, None where the file is gone and the list is stale."""
         path = place_path(self._path, place)
         try:
-            page = self._page(place, position, limit, wanted, sealed, extent)
+            page = self._sound_page(place, position, limit, wanted, sealed, extent)
         except (sqlite3.Error, OSError) as error:
             self.close()
             if self._gone(place):
                 return None
-            if isinstance(error, sqlite3.Error) and is_damage(error):
-                return self._whole(position, limit, str(error))
             if not self._troubles.lasts(path.name):
                 raise translated(error, self._path, path) from error
             return self._page_of_bad_disk(extent, place, position, limit, wanted, error)
         self._troubles.over(path.name)
+        return page
+
+    def _sound_page(
+        self,
+        place: Place,
+        position: int,
+        limit: int,
+        wanted: tuple[int, int, Collection[str] | None],
+        sealed: bool,
+        extent: Extent,
+    ) -> Page:
+        """Read a page, and again where it has damage: the disk may only have failed just then."""
+        for last in (False, True):
+            try:
+                page = self._page(place, position, limit, wanted, sealed, extent)
+            except sqlite3.Error as error:
+                if not is_damage(error) or self._gone(place):
+                    raise
+                page = self._whole(position, limit, str(error))
+            if not page.damaged or last:
+                break
+            self.close()
+            require_readable(place_path(self._path, place))
+        if page.damaged:
+            require_readable(place_path(self._path, place))
         return page
 
     def _page(
@@ -385,32 +397,6 @@ class JournalReader:
             raise
         except JournalError:
             return thinned_of(files)
-
-
-def thinned_of(files: Sequence[tuple[int, int | None]]) -> Spans:
-    """Return the spans of all thinned segments, where no `state.db` says which are ready."""
-    spans: Spans = ()
-    for first, end in files:
-        if end is not None:
-            spans = add_span(spans, first, end)
-    return spans
-
-
-def _holds_none(place: Place, tables: Collection[str] | None) -> bool:
-    return tables is not None and place.tables is not None and place.tables.isdisjoint(tables)
-
-
-def _missing(first: int, end: int, thinned: Spans) -> list[Damage]:
-    """Return what of a span without segments was not pruned."""
-    missing: list[Damage] = []
-    for low, high in (*thinned, (end, end)):
-        if high > first:
-            if first < min(low, end):
-                missing.append(Damage(first, min(low, end) - 1, "the segment is missing"))
-            first = max(first, high)
-        if first >= end:
-            break
-    return missing
 
 
 def _always(error: sqlite3.Error) -> bool:

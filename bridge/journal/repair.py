@@ -17,7 +17,7 @@ from pathlib import Path
 import structlog
 
 from bridge.errors import JournalDiskError
-from bridge.journal.database import connect_writer, is_damage
+from bridge.journal.database import connect_writer, is_damage, require_readable
 from bridge.journal.layout import (
     FORMAT,
     SPAN,
@@ -41,6 +41,7 @@ from bridge.journal.segment import SegmentWriter, create_segment
 from bridge.journal.segment_reader import Edge, Header, SegmentReader
 from bridge.journal.state import State
 from bridge.journal.state_repair import open_state
+from bridge.journal.totals import largest, sum_of_tables, sums
 from bridge.journal.troubles import Troubles, translated
 
 _log = structlog.get_logger(__name__)
@@ -144,17 +145,20 @@ def _examine(journal: Path, place: Place, troubles: Troubles) -> _Found:
     path = place_path(journal, place)
     require_writable(journal, path)
     found = _Found(place)
-    try:
-        segment = SegmentReader(journal, place, sealed=False)
+    for _ in range(2):  # where the disk failed for a moment only, the second look is right
         try:
-            found.header = segment.header()
-            found.edges = segment.edges()
-        finally:
-            segment.close()
-    except (sqlite3.Error, ValueError, OSError) as error:
-        found.problem = _problem(error, journal, path, troubles)
-    else:
-        troubles.over(path.name)
+            segment = SegmentReader(journal, place, sealed=False)
+            try:
+                found.header = segment.header()
+                found.edges = segment.edges()
+            finally:
+                segment.close()
+        except (sqlite3.Error, ValueError, OSError) as error:
+            found.problem = _problem(error, journal, path, troubles)
+        else:
+            found.problem = None
+            troubles.over(path.name)
+            break
     if found.header is not None:
         if found.header.format > FORMAT:
             raise newer_format(journal, found.header.format)
@@ -167,7 +171,12 @@ def _problem(
 ) -> str:
     """Return what is wrong with a file, unless it is only out of reach and not for long."""
     if isinstance(error, ValueError) or (isinstance(error, sqlite3.Error) and is_damage(error)):
-        return str(error)
+        try:
+            require_readable(path)
+        except OSError as failure:
+            error = failure
+        else:
+            return str(error)
     failed = translated(error, journal, path)
     if isinstance(failed, JournalDiskError) and troubles.lasts(path.name):
         return str(error)
@@ -193,31 +202,15 @@ def _fill_totals(journal: Path, found: list[_Found]) -> None:
     """Work out totals that a damaged header does not tell, from the segments around it."""
     for before, segment in _pairs(found):
         if segment.totals is None and before.totals is not None:
-            segment.totals = _sum(before.totals, _sums(journal, before.place, segment.first))
+            segment.totals = sum_of_tables(
+                before.totals, sums(journal, before.place, segment.first)
+            )
     for segment, after in reversed(list(_pairs(found))):
         if segment.totals is None and after.totals is not None:
-            own = _sums(journal, segment.place, after.first)
+            own = sums(journal, segment.place, after.first)
             segment.totals = {
                 table: max(0, events - own.get(table, 0)) for table, events in after.totals.items()
             }
-
-
-def _sums(journal: Path, place: Place, before: int) -> dict[str, int]:
-    """Return the events of each table in a segment, as far as it is sound.
-
-    Raises:
-        JournalDiskError: it cannot be read just now.
-    """
-    try:
-        segment = SegmentReader(journal, place, sealed=False)
-        try:
-            return segment.sums(before)
-        finally:
-            segment.close()
-    except (sqlite3.Error, OSError) as error:
-        if isinstance(error, sqlite3.Error) and is_damage(error):
-            return {}
-        raise translated(error, journal, place_path(journal, place)) from error
 
 
 def _sealed(journal: Path, found: _Found, after: _Found | None) -> SealedSegment:
@@ -230,11 +223,11 @@ def _sealed(journal: Path, found: _Found, after: _Found | None) -> SealedSegment
     if after is not None and after.first == end and after.totals is not None:
         ends: Mapping[str, int] = after.totals
     else:
-        ends = totals if found.problem else _sum(totals, _sums(journal, place, end))
+        ends = {} if found.problem else sum_of_tables(totals, sums(journal, place, end))
     kept = found.header.kept if found.header is not None else None
     if place.thin and kept is None:
         # It cannot tell what it holds: it may be anything.
-        kept = dict.fromkeys(ends, end)
+        kept = dict.fromkeys(ends or totals, end)
     return SealedSegment(
         place._replace(tables=None if found.problem else tables_of(totals, ends, kept)),
         database_bytes(path),
@@ -273,6 +266,9 @@ def _open_newest(
             journal, found.first, created=found.header.created, totals=found.totals or {}
         )
         found.problem = writer.problem()
+        if found.problem is not None:
+            require_readable(path)
+            found.problem = writer.problem()
     except (sqlite3.Error, OSError) as error:
         if writer is not None:
             writer.seal()
@@ -285,7 +281,7 @@ def _open_newest(
         found.problem = "the totals of the segment are damaged"
     if found.problem is None and known > head:
         found.problem = f"offsets {head} to {known - 1} were written and are missing"
-    if found.problem is None and sum(_sums(journal, found.place, head).values()) != (
+    if found.problem is None and sum(sums(journal, found.place, head).values()) != (
         head - found.first
     ):
         found.problem = "entries are missing"
@@ -305,7 +301,7 @@ def _start_behind(
     first, totals, marks, lost = 0, dict[str, int](), dict[str, str](), None
     if damaged is not None:
         known = max(known, damaged.first, _end(damaged))
-        totals = _sum(damaged.totals or {}, _sums(journal, damaged.place, known))
+        totals = sum_of_tables(damaged.totals or {}, sums(journal, damaged.place, known))
         marks = _marks(journal, state, damaged.first)
     if damaged is not None and damaged.problem is None and known == damaged.place.end:
         first = known  # a thinned segment is the newest: nothing is lost behind it
@@ -324,7 +320,7 @@ def _start_behind(
             consequence="what can be read stays readable; new events get offsets behind it",
             next_offset=first,
         )
-    totals = _largest(totals, state.settled_totals())
+    totals = largest(totals, state.settled_totals())
     try:
         create_segment(journal, first, state.journal_id, now, totals, marks)
         return SegmentWriter(journal, first, created=now, totals=totals), lost
@@ -369,23 +365,15 @@ def _recovered(
         _, last = with_newest.edges()
         marks = with_newest.marks()
         head = writer.first if last is None else last.end
-        totals = _sum(writer.totals, with_newest.sums(head))
+        totals = sum_of_tables(writer.totals, with_newest.sums(head))
     except sqlite3.Error as error:
         raise translated(error, journal, writer.path) from error
     finally:
         with_newest.close()
-    totals = _largest(totals, state.settled_totals())
+    totals = largest(totals, state.settled_totals())
     old = newest is not None and newest.header is not None and newest.header.format < FORMAT
     return Recovered(state, writer, sealed, head, totals, marks, damaged, outdated=old)
 
 
 def _pairs(found: list[_Found]) -> Iterator[tuple[_Found, _Found]]:
     return pairwise(found)
-
-
-def _sum(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
-    return {table: one.get(table, 0) + other.get(table, 0) for table in {**one, **other}}
-
-
-def _largest(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
-    return {table: max(one.get(table, 0), other.get(table, 0)) for table in {**one, **other}}

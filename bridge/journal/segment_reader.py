@@ -18,20 +18,18 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 from bridge.events import Block, Undecodable
-from bridge.journal.database import connect_reader, is_damage
+from bridge.journal.database import connect_reader, is_damage, require_readable
 from bridge.journal.layout import Place, place_path
 from bridge.journal.probe import first_readable
 from bridge.journal.queries import QUERIES
-from bridge.journal.records import Damage, Page, Stored, StoredEntry
+from bridge.journal.records import Page, Stored, StoredEntry
 from bridge.journal.rows import (
     Origin,
     checksum,
-    columns_checksum,
     parse_schema_text,
     stored_entry,
 )
-
-_MISSING = "entries are missing"
+from bridge.journal.scan import Scan, columns_intact
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +60,6 @@ class Edge(NamedTuple):
     time: int
 
 
-@dataclass(slots=True)
-class _Scan:
-    """How far a page has come."""
-
-    entries: list[Stored]
-    damaged: list[Damage]
-    start: int
-    position: int
-    thin: bool
-    bytes: int = 0
-    trouble: str | None = None
-    full: bool = False
-
-
 class SegmentReader:
     """A connection that reads one segment; not for two threads at once.
 
@@ -100,6 +84,7 @@ class SegmentReader:
         self.place = place
         self.path = place_path(journal, place)
         self._is_bad = is_bad
+        self._looked_through = False  # whether the disk was seen to read the whole file
         self._connection = connect_reader(self.path, sealed=sealed)
         self._inode = self._inode_now()
         self._origins: dict[int, Origin] = {}
@@ -112,6 +97,19 @@ class SegmentReader:
     def close(self) -> None:
         """Let go of the file; may be called twice."""
         self._connection.close()
+
+    def _believe(self, error: sqlite3.Error) -> None:
+        """Raise what is no damage, also where SQLite says that it is.
+
+        Raises:
+            sqlite3.Error: it is not.
+            OSError: the disk cannot read the file.
+        """
+        if not self._is_bad(error):
+            raise error
+        if self._is_bad is is_damage and not self._looked_through:
+            require_readable(self.path)
+            self._looked_through = True
 
     def is_stale(self, *, sealed: bool) -> bool:
         """Whether it would not see what is in the file that has its name now."""
@@ -149,8 +147,7 @@ class SegmentReader:
         try:
             rows = self._all(query)
         except sqlite3.Error as error:
-            if not self._is_bad(error):
-                raise
+            self._believe(error)
             return None
         return _verified(rows) if all(checksum(*row[:2]) == row[2] for row in rows) else None
 
@@ -159,8 +156,7 @@ class SegmentReader:
         try:
             return _verified(self._all("get_marks"))
         except sqlite3.Error as error:
-            if not self._is_bad(error):
-                raise
+            self._believe(error)
             return {}
 
     def edges(self) -> tuple[Edge | None, Edge | None]:
@@ -176,7 +172,7 @@ class SegmentReader:
         row = self._connection.execute(QUERIES[query]).fetchone()
         if row is None:
             return None
-        if not _columns_intact(row):
+        if not columns_intact(row):
             raise ValueError("an entry at the edge of the segment is damaged")
         return Edge(row[0], row[0] + row[1], row[3])
 
@@ -192,8 +188,8 @@ class SegmentReader:
                 rows = self._connection.execute(QUERIES["sum_events"], {"before": before})
                 return self._by_table(rows.fetchall())
         except (sqlite3.Error, TypeError) as error:
-            if isinstance(error, sqlite3.Error) and not self._is_bad(error):
-                raise
+            if isinstance(error, sqlite3.Error):
+                self._believe(error)
         return self._readable_sums(before)
 
     def sizes(self) -> dict[str, int]:
@@ -207,8 +203,8 @@ class SegmentReader:
                 self._load_origins()
                 return self._by_table(self._all("sum_bytes"))
         except (sqlite3.Error, TypeError) as error:
-            if isinstance(error, sqlite3.Error) and not self._is_bad(error):
-                raise
+            if isinstance(error, sqlite3.Error):
+                self._believe(error)
         return {}
 
     def _readable_sums(self, before: int) -> dict[str, int]:
@@ -253,7 +249,7 @@ class SegmentReader:
         Raises:
             sqlite3.Error: for passing reasons only; damage is part of the page.
         """
-        scan = _Scan([], [], start, start, self.place.thin)
+        scan = Scan([], [], start, start, self.place.thin)
         try:
             if not self._origins:
                 self._load_origins()
@@ -261,16 +257,15 @@ class SegmentReader:
             while at is not None and not scan.full:
                 at = self._walk(scan, at, limit, sealed, tables, max_bytes, max_entries)
         except sqlite3.Error as error:
-            if not self._is_bad(error):
-                raise
+            self._believe(error)
             scan.trouble = str(error)
         if not scan.full and scan.position < limit and (sealed or scan.trouble):
-            _skip_to(scan, limit)
+            scan.skip_to(limit)
         return Page(scan.entries, scan.position, scan.damaged)
 
     def _walk(
         self,
-        scan: _Scan,
+        scan: Scan,
         at: int,
         limit: int,
         sealed: bool,
@@ -289,14 +284,13 @@ class SegmentReader:
                     # A damaged key can lead back, or far beyond the end.
                     if at <= row[0] < limit or not sealed:
                         at = max(at, row[0] + 1)
-                    if sealed and row[0] >= limit and _columns_intact(row):
+                    if sealed and row[0] >= limit and columns_intact(row):
                         return None  # a transaction that was reported as failed
                     self._take(scan, row, tables, max_bytes, max_entries)
                     if scan.full:
                         return None
         except sqlite3.Error as error:
-            if not self._is_bad(error):
-                raise
+            self._believe(error)
             scan.trouble = str(error)
             return first_readable(self._seek, at, limit, self._is_bad)
         if left > 0:
@@ -307,14 +301,14 @@ class SegmentReader:
 
     def _take(
         self,
-        scan: _Scan,
+        scan: Scan,
         row: tuple[Any, ...],
         tables: Collection[str] | None,
         max_bytes: int,
         max_entries: int,
     ) -> None:
         offset, count, kind, time, origin_id, check, detail, payload = row
-        origin = self._origin(origin_id) if _columns_intact(row) else None
+        origin = self._origin(origin_id) if columns_intact(row) else None
         if origin is None:
             scan.trouble = "an entry is damaged"
             return
@@ -334,7 +328,7 @@ class SegmentReader:
                 scan.trouble = f"an entry is not understood: {error}"
                 return
         if offset > scan.position:
-            _skip_to(scan, offset)
+            scan.skip_to(offset)
         scan.position = offset + count
         if entry is None:
             return
@@ -361,12 +355,11 @@ class SegmentReader:
         row = self._connection.execute(QUERIES["floor_entry"], (offset,)).fetchone()
         return offset if row is None else int(row[0])
 
-    def _floor_or(self, start: int, scan: _Scan) -> int:
+    def _floor_or(self, start: int, scan: Scan) -> int:
         try:
             return self._floor(start)
         except sqlite3.Error as error:
-            if not self._is_bad(error):
-                raise
+            self._believe(error)
             scan.trouble = str(error)
             return start
 
@@ -395,24 +388,5 @@ class SegmentReader:
         return self._connection.execute(QUERIES[query]).fetchall()
 
 
-def _columns_intact(row: tuple[Any, ...]) -> bool:
-    offset, count, kind, time, origin_id, check, detail = row[:7]
-    return (
-        isinstance(check, int)
-        and isinstance(count, int)
-        and count > 0
-        and columns_checksum(offset, count, kind, time, origin_id, detail) == check >> 32
-    )
-
-
 def _verified(rows: list[tuple[Any, ...]]) -> dict[str, Any]:
     return {name: value for name, value, crc in rows if checksum(name, value) == crc}
-
-
-def _skip_to(scan: _Scan, offset: int) -> None:
-    if scan.thin and scan.trouble is None:
-        scan.position = offset
-        return
-    scan.damaged.append(Damage(scan.position, offset - 1, scan.trouble or _MISSING))
-    scan.position = offset
-    scan.trouble = None

@@ -14,7 +14,8 @@ from pathlib import Path
 import structlog
 
 from bridge.errors import JournalDiskError
-from bridge.journal.database import connect_reader, is_damage
+from bridge.journal.database import connect_reader, is_damage, require_readable
+from bridge.journal.extent import thinned_of
 from bridge.journal.layout import (
     FORMAT,
     Place,
@@ -28,7 +29,6 @@ from bridge.journal.layout import (
 )
 from bridge.journal.lock import JournalLock, noted_head
 from bridge.journal.queries import QUERIES
-from bridge.journal.reader import thinned_of
 from bridge.journal.segment_reader import SegmentReader
 from bridge.journal.state import State
 from bridge.journal.state_file import create_state
@@ -50,11 +50,14 @@ def open_state(journal: Path, lock: JournalLock, troubles: Troubles) -> State:
     files = list_files(journal)
     problem = "the file is missing"
     if exists(path):
-        try:
-            state = State(journal)
-        except (sqlite3.Error, ValueError) as error:
-            problem = _problem(error, journal, path, troubles)
-        else:
+        state: State | None = None
+        for _ in range(2):  # where the disk failed for a moment only, the second look is right
+            try:
+                state = State(journal)
+                break
+            except (sqlite3.Error, ValueError) as error:
+                problem = _problem(error, journal, path, troubles)
+        if state is not None:
             troubles.over(path.name)
             if state.format < FORMAT:
                 _log.info("journal_upgraded", path=str(path), to=FORMAT, before=state.format)
@@ -84,8 +87,16 @@ def _problem(
     error: sqlite3.Error | ValueError, journal: Path, path: Path, troubles: Troubles
 ) -> str:
     """Return what is wrong with the file, unless it is only out of reach and not for long."""
+    failure: sqlite3.Error | OSError | None = None
     if isinstance(error, sqlite3.Error) and not is_damage(error):
-        failed = translated(error, journal, path)
+        failure = error
+    else:
+        try:
+            require_readable(path)
+        except OSError as unreadable:
+            failure = unreadable
+    if failure is not None:
+        failed = translated(failure, journal, path)
         if not isinstance(failed, JournalDiskError) or not troubles.lasts(path.name):
             raise failed from error
     return str(error)

@@ -16,6 +16,7 @@ from bridge.errors import DecodeError
 from bridge.events import Block
 from bridge.journal.blocks import cut
 from bridge.journal.database import PAGE_SIZE, connect_writer
+from bridge.journal.extent import Extent
 from bridge.journal.layout import (
     Place,
     database_bytes,
@@ -28,7 +29,7 @@ from bridge.journal.layout import (
 )
 from bridge.journal.prune import Need
 from bridge.journal.queries import QUERIES, SEGMENT_SCHEMA
-from bridge.journal.reader import Extent, JournalReader
+from bridge.journal.reader import JournalReader
 from bridge.journal.records import Damage, Stored
 from bridge.journal.rows import draft_bytes, draft_of, with_checksums
 from bridge.journal.sealed import SealedSegment

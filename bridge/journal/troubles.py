@@ -52,9 +52,10 @@ def translated(error: sqlite3.Error | OSError, journal: Path, path: Path) -> Jou
         path: the file that was read or written.
     """
     if isinstance(error, sqlite3.Error) and is_damage(error):
-        return JournalError(
-            f"journal {journal}: {path.name} is damaged: {error}",
-            hint="restart the bridge: it repairs the journal",
+        # SQLite says so of a page that cannot be read, too.
+        return JournalDiskError(
+            f"journal {journal}: {path.name}: {error}",
+            hint="if it stays so, restart the bridge: it repairs the journal",
         )
     if _is_no_room(error, path):
         return JournalFull(

@@ -158,8 +158,10 @@ class Upkeep:
             if segment.bytes <= LEAST_BYTES or not (excess > 0 or is_old(segment, before)):
                 continue
             wanted = needs(segment, lanes)
-            size = wanted_bytes(segment, wanted, self._sizes(segment))
-            if wanted and size <= segment.bytes * worth:
+            sizes = self._sizes(segment)
+            size = wanted_bytes(segment, wanted, sizes)
+            # Against what it holds, not what the file takes: that stays.
+            if wanted and size <= sum(sizes.values()) * worth:
                 first = index - mergeable(segments, index, self._state.thinned, self._reserve // 4)
                 self._thin_into_one(segments[first : index + 1], size)
                 return True
@@ -213,7 +215,11 @@ class Upkeep:
             newest = self._log.newest()
             wanted = needs(newest, by_table(self._state.active()))
             size = wanted_bytes(newest, wanted, newest.sizes or {})
-            if wanted and size > newest.bytes * _WORTH_WHEN_FULL and not self._drop_oldest:
+            if (
+                wanted
+                and size > sum((newest.sizes or {}).values()) * _WORTH_WHEN_FULL
+                and not self._drop_oldest
+            ):
                 return False
             self._log.roll()
             return True

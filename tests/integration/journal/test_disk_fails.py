@@ -54,6 +54,34 @@ journal.close()
 """
 )
 
+# SQLite says "malformed" where a statement that runs meets a page that cannot be read.
+MIDST = """
+with Journal(path) as journal:
+    journal.register("s", ["a"])
+    for n in range(80):
+        journal.append([block("a", n, 100, 1000)])
+    head = journal.head
+    for close in (False, True):
+        with journal.reader() as reader:
+            position, offsets, failures = 0, [], 0
+            while position < head:
+                fault(errno.EIO, READS, "/segments/" if failures < 9 and position > 900 else "none")
+                try:
+                    page = reader.read(position, max_bytes=100_000)
+                except JournalDiskError:
+                    failures += 1
+                    if close:
+                        reader.close()
+                    continue
+                assert page.damaged == [], page.damaged
+                for stored in page.entries:
+                    offsets += range(stored.offset, stored.offset + stored.count)
+                position = page.next
+            fault()
+        assert offsets == list(range(head)) and failures == 9, failures
+    assert journal.damaged() == []
+"""
+
 STARTING = (
     FILL
     + """
@@ -246,6 +274,7 @@ print("done", flush=True)
     "code",
     [
         pytest.param(READING, id="reads-fail-during-a-backlog"),
+        pytest.param(MIDST, id="reads-fail-in-the-midst-of-a-segment"),
         pytest.param(STARTING, id="anything-fails-at-the-start"),
         pytest.param(WRITING, id="writes-fail"),
         pytest.param(UPKEEP, id="anything-fails-while-segments-are-thinned"),

@@ -293,6 +293,6 @@ class DroppingMachine(JournalMachine):
 
 
 TestStopCapture = JournalMachine.TestCase
-TestStopCapture.settings = settings(max_examples=40, stateful_step_count=50, deadline=None)
+TestStopCapture.settings = settings(max_examples=20, stateful_step_count=40, deadline=None)
 TestDropOldest = DroppingMachine.TestCase
-TestDropOldest.settings = settings(max_examples=40, stateful_step_count=50, deadline=None)
+TestDropOldest.settings = settings(max_examples=20, stateful_step_count=40, deadline=None)

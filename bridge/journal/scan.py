@@ -1,0 +1,44 @@
+"""A page on its way: what was read of a segment, and what could not be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from bridge.journal.records import Damage, Stored
+from bridge.journal.rows import columns_checksum
+
+_MISSING = "entries are missing"
+
+
+@dataclass(slots=True)
+class Scan:
+    """How far a page has come."""
+
+    entries: list[Stored]
+    damaged: list[Damage]
+    start: int
+    position: int
+    thin: bool
+    bytes: int = 0
+    trouble: str | None = None
+    full: bool = False
+
+    def skip_to(self, offset: int) -> None:
+        """Go on at an offset: what lies before it is damage, or was thinned away."""
+        if not self.thin or self.trouble is not None:
+            damage = Damage(self.position, offset - 1, self.trouble or _MISSING)
+            self.damaged.append(damage)
+        self.position = offset
+        self.trouble = None
+
+
+def columns_intact(row: tuple[Any, ...]) -> bool:
+    """Return whether the columns of a row, but its payload, are what was written."""
+    offset, count, kind, time, origin_id, check, detail = row[:7]
+    return (
+        isinstance(check, int)
+        and isinstance(count, int)
+        and count > 0
+        and columns_checksum(offset, count, kind, time, origin_id, detail) == check >> 32
+    )
