@@ -131,7 +131,7 @@ def test_every_warning_and_error_is_among_the_log_lines(documents: dict[str, str
 
 def test_no_document_speaks_of_what_is_gone(documents: dict[str, str]) -> None:
     """Words of an earlier engine, in which rows were objects."""
-    gone = re.compile(r"\b(?:bundles?|bundled|tally|ledger|renderer|rendering)\b")
+    gone = re.compile(r"\b(?:bundles?|bundled|tally|renderer|rendering)\b")
 
     found = {name: gone.findall(text) for name, text in documents.items()}
 
