@@ -20,9 +20,9 @@ import structlog
 from requests.utils import get_environ_proxies, select_proxy
 
 import bridge
+from bridge.foreign import Cleaner
 from bridge.lines import Slice
 from bridge.sinks.base import Batch, Reject, Retry, Sink, SinkSettings
-from bridge.sinks.foreign import Cleaner
 from bridge.sinks.names import is_of_table
 from bridge.sinks.signing import sign
 from bridge.sinks.webhook_answers import judge

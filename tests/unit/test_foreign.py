@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.sinks.foreign import Cleaner
+from bridge.foreign import Cleaner
 
 SECRET = 'hun ter/2"\n+é'
 
