@@ -35,13 +35,14 @@ class Cleaner:
     '401 for *** at http://host/a'
     """
 
-    __slots__ = ("_secrets",)
+    __slots__ = ("_longest", "_secrets")
 
     def __init__(self, secrets: Iterable[str | None] = ()) -> None:
         forms = {form for secret in secrets if secret for form in _forms(secret)}
         # The longest first: a secret may be a part of another.
         parts = [_pattern(form) for form in sorted(forms, key=len, reverse=True)]
         self._secrets = re.compile("|".join(parts)) if parts else None
+        self._longest = max(map(len, forms), default=1)
 
     def __repr__(self) -> str:
         return f"<Cleaner {'with' if self._secrets else 'without'} secrets>"
@@ -50,10 +51,18 @@ class Cleaner:
         """Return the text on one line, of `limit` characters at most, without secrets."""
         return excerpt(self.whole(text), limit)
 
-    def whole(self, text: str) -> str:
-        """Return the text as it stands, without secrets."""
+    def whole(self, text: str, *, cut: bool = False) -> str:
+        """Return the text as it stands, without secrets.
+
+        Args:
+            text: what others wrote.
+            cut: whether its end is missing: then the beginning of a secret may stand there, and
+                as much as that goes.
+        """
         if self._secrets is not None:
             text = self._secrets.sub(MASK, text)
+        if cut:
+            text = text[: max(0, len(text) - self._longest + 1)]
         text = _CREDENTIALS.sub(rf"\1\2{MASK}", text)
         text = _ADDRESS.sub(_bare, text)
         return _UNPRINTABLE.sub("", _LOGIN.sub("", text))
