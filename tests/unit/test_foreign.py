@@ -75,3 +75,18 @@ def test_no_secret_is_ever_in_what_is_said(secret: str, before: str, after: str)
 
     assert secret not in said
     assert secret.strip() not in said
+
+
+@pytest.mark.parametrize("length", range(len(SECRET)))
+def test_the_beginning_of_a_secret_goes_with_the_end_of_a_text(length: int) -> None:
+    """Nobody can tell it from a whole one that was cut off."""
+    clean = Cleaner([SECRET])
+
+    said = clean.whole("x" * 500 + SECRET[:length], cut=True)
+
+    assert set(said) == {"x"}
+
+
+def test_a_text_that_was_cut_stays_where_there_is_no_secret() -> None:
+    """Nothing is taken for the beginning of nothing."""
+    assert Cleaner().whole("abc", cut=True) == "abc"
