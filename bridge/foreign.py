@@ -35,14 +35,14 @@ class Cleaner:
     '401 for *** at http://host/a'
     """
 
-    __slots__ = ("_longest", "_secrets")
+    __slots__ = ("_forms", "_secrets")
 
     def __init__(self, secrets: Iterable[str | None] = ()) -> None:
         forms = {form for secret in secrets if secret for form in _forms(secret)}
         # The longest first: a secret may be a part of another.
         parts = [_pattern(form) for form in sorted(forms, key=len, reverse=True)]
         self._secrets = re.compile("|".join(parts)) if parts else None
-        self._longest = max(map(len, forms), default=1)
+        self._forms = forms
 
     def __repr__(self) -> str:
         return f"<Cleaner {'with' if self._secrets else 'without'} secrets>"
@@ -56,16 +56,27 @@ class Cleaner:
 
         Args:
             text: what others wrote.
-            cut: whether its end is missing: then the beginning of a secret may stand there, and
-                as much as that goes.
+            cut: whether its end is missing: the beginning of a secret that stands there goes.
         """
         if self._secrets is not None:
-            text = self._secrets.sub(MASK, text)
-        if cut:
-            text = text[: max(0, len(text) - self._longest + 1)]
+            text = self._secrets.sub(MASK, self._without_beginning(text) if cut else text)
         text = _CREDENTIALS.sub(rf"\1\2{MASK}", text)
         text = _ADDRESS.sub(_bare, text)
         return _UNPRINTABLE.sub("", _LOGIN.sub("", text))
+
+    def _without_beginning(self, text: str) -> str:
+        text = text.rstrip("\ufffd")  # half a character
+        end = len(text)
+        for form in self._forms:
+            for at in range(max(0, len(text) - len(form) + 1), end):
+                if text[at] == form[0] and form.startswith(text[at:]):
+                    end = at
+                    break
+        if self._secrets is not None:
+            for whole in self._secrets.finditer(text):
+                if whole.start() < end < whole.end():  # half of it would not be known again
+                    return text[: whole.start()]
+        return text[:end]
 
 
 def _bare(match: re.Match[str]) -> str:
