@@ -6,7 +6,6 @@ Arguments: the folder of the journal, the bytes of a row, and how many tables wa
 from __future__ import annotations
 
 import sys
-import threading
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))

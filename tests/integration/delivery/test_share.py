@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from services.delivery import OTHER, TABLE, Engine
 from services.mock_kafka import MockKafka
@@ -34,7 +34,7 @@ class Steady:
         self._thread = threading.Thread(target=self._run)
         self.inserted = 0
 
-    def __enter__(self) -> Steady:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -72,7 +72,7 @@ class Tries:
 def test_a_table_whose_address_hangs_does_not_hold_up_the_others(
     tmp_path: Path, webhook_receiver: WebhookReceiver
 ) -> None:
-    """The steady table is a time-out late at most; the other one has all its rows once it is back."""
+    """The steady table is a time-out late at most; the other one has its rows once it is back."""
     url = f"{webhook_receiver.url}/{{table}}"
     options = {"batch": {"max_wait": "1ms"}, "retry": RETRY, "timeout": "300ms"}
     settings = WebhookSettings.model_validate({"type": "webhook", "url": url} | options)
