@@ -8,7 +8,7 @@ from bridge.delivery.batches import Batches
 from bridge.delivery.calls import Calls, Outcome
 from bridge.delivery.feed import Feed
 from bridge.delivery.lane import Lane, Load, Part, Waits
-from bridge.delivery.policy import Ahead, Alone, Answer, Rules, Share, Trouble, Try, answer_of
+from bridge.delivery.policy import REST, Ahead, Alone, Answer, Rules, Share, Trouble, Try, answer_of
 from bridge.delivery.verdicts import Verdicts
 from bridge.journal import Move
 from bridge.lines import Slice
@@ -90,13 +90,18 @@ class TroubledLanes:
             self._try_parked(lane, trouble.step)
         return lane
 
-    def charge(self, lanes: Sequence[Lane], seconds: float, now: float) -> None:
-        """Note that a try took so long of which some of these lanes are in trouble."""
-        harmed = [lane for lane in lanes if lane.trouble is not None or lane.parked is not None]
-        for lane in harmed:
-            lane.seconds = seconds
-        if harmed:
-            self._share = self._share.after(seconds, now, self._rules)
+    def charge(self, lanes: Sequence[Lane], seconds: float) -> None:
+        """Note that a batch of several lanes took so long, and some of them are in trouble now.
+
+        What the others took of it is not known, so these rest as long as it took, no longer.
+        """
+        self._charge(lanes, seconds / REST)
+
+    def forgive(self) -> None:
+        """Note that the sink as a whole is well again, so what took long may not any more."""
+        self._share = Share()
+        for lane in self._lanes.values():
+            lane.seconds = 0.0
 
     def skip(self, lane: Lane, held: Answer) -> bool:
         """Set the first waiting event of a lane aside by hand.
@@ -120,6 +125,13 @@ class TroubledLanes:
         self._write([self._verdicts.skip(part, tries, last.answer, self._clock())])
         return True
 
+    def _charge(self, lanes: Sequence[Lane], seconds: float) -> None:
+        harmed = [lane for lane in lanes if lane.trouble is not None or lane.parked is not None]
+        for lane in harmed:
+            lane.seconds = seconds
+        if harmed:
+            self._share = self._share.after(seconds, self._clock(), self._rules)
+
     @property
     def _others_flow(self) -> bool:
         return self._batches.position is not None
@@ -141,7 +153,7 @@ class TroubledLanes:
         if outcome is not None:
             lane.seconds = outcome.seconds
             if outcome.error is not None or outcome.tables or outcome.events:
-                self.charge([lane], outcome.seconds, self._clock())
+                self._charge([lane], outcome.seconds)
         return outcome
 
     def _try_lane(self, lane: Lane, step: Try | Alone) -> None:
