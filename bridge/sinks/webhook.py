@@ -57,7 +57,7 @@ class WebhookSink(Sink):
         self._clean = Cleaner(settings.secrets())
         self._client: HttpClient | None = None
         self.max_in_flight = settings.parallel
-        self.one_table = is_of_table(settings.url)
+        self._by_table = is_of_table(settings.url)
 
     def open(self) -> None:
         """Make ready to post; connections are made with the first batches, and kept.
@@ -71,7 +71,7 @@ class WebhookSink(Sink):
 
     def deliver(self, batch: Batch) -> None:
         """Post the events and return if the receiver says that it has them."""
-        if not self.one_table:
+        if not self._by_table:
             self._post(batch.slices)
             return
         # Marked, also where there is one table: what is raised would hold up the others.
