@@ -6,6 +6,7 @@ Arguments: the folder of the journal, the bytes of a row, and how many tables wa
 from __future__ import annotations
 
 import sys
+import threading
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -40,10 +41,10 @@ def main(folder: str, size: int, lanes: int) -> None:
     with Journal(Path(folder) / "j") as journal:
         journal.register("s", tables)
         worker = Worker("s", journal, Encoder(journal.id, {}))
-        sink = ScriptedSink()
+        sink, away = ScriptedSink(), threading.Event()
 
         def deliver(batch: Batch) -> None:
-            if worker.stats().retries > 2 * lanes:
+            if away.is_set():
                 raise Retry("away")
             if lanes == 1 and sink.opened % 2:
                 raise Reject("no")
@@ -63,9 +64,11 @@ def main(folder: str, size: int, lanes: int) -> None:
         worker.start()
         for table in tables[1:] or [TABLE] * (_TOTAL // 2**20):
             append(table)
-        tries = 40 if lanes == 1 else 3 * lanes
+        if lanes > 1:
+            wait_until(lambda: len(worker.stats().waiting) == lanes, "all wait", 500)
+            away.set()
+        tries = worker.stats().retries + 40 + lanes
         wait_until(lambda: worker.stats().retries > tries, "many tries", 500)
-        assert lanes == 1 or len(worker.stats().waiting) == lanes
         worker.stop()
         assert worker.join(20)
         print(resident() - before)
