@@ -160,7 +160,8 @@ class TableMonitor:
                 self._reason = reason
             if changed:
                 self.changed_at = time.time()
-                self._active_at = time.monotonic()
+                if self._state is not State.IDLE:  # to fall silent is no sign of life
+                    self._active_at = time.monotonic()
         if news:
             level = log.warning if reason else log.info
             level("table_state", table=self.name, state=str(self._state), cause=reason)
@@ -168,7 +169,7 @@ class TableMonitor:
 
     @property
     def quiet_for(self) -> float:
-        """Seconds since anything arrived, or the state changed."""
+        """Seconds since anything arrived, or the state changed to another than idle."""
         return time.monotonic() - self._active_at
 
     # What the intake reports.
