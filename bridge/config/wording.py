@@ -201,10 +201,15 @@ def masked(text: str, path: KeyPath, value: Any, hidden: Mapping[KeyPath, str]) 
         if other[: len(path)] != path:
             continue
         inner = at_path(value, other[len(path) :])
-        # A value of a letter or two hides nothing, and would be found within words.
-        if isinstance(inner, str) and (len(inner) > 2 or other == path):
+        if not isinstance(inner, str):
+            continue
+        if len(inner) > 2:
             for form in (repr(inner), f'"{inner}"', inner):
                 text = text.replace(form, shown)
+        elif inner and other == path:
+            # A value of a letter or two hides nothing, and is found within words and units.
+            whole = rf"(['\"]?)(?<!\w){re.escape(inner)}(?!\w)\1"
+            text = re.sub(whole, shown.replace("\\", r"\\"), text)
     return text
 
 
