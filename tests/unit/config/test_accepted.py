@@ -57,6 +57,24 @@ def test_all_but_the_clusters_and_the_tables_has_a_default(read: Read) -> None:
     assert config.shutdown.grace == 8.0
 
 
+@pytest.mark.parametrize(
+    "sink",
+    [
+        "type: stdout",
+        "type: file, path: out.jsonl",
+        "type: webhook, url: 'http://host/x'",
+        "type: kafka, bootstrap_servers: 'kafka:9092'",
+    ],
+)
+def test_every_sink_can_be_told_its_format(read: Read, sink: str) -> None:
+    """The one there is may be named."""
+    config = read(
+        f"kinetica: {{urls: a}}\ntables: [{{name: s.t}}]\nsinks: {{out: {{{sink}, format: json}}}}"
+    )
+
+    assert config.sinks["out"].model_dump()["format"] == "json"
+
+
 def test_a_table_goes_to_every_sink_unless_it_names_some_or_none(read: Read) -> None:
     """The ids stand in the table, in the order of the file."""
     config = read(
