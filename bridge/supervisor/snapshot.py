@@ -61,6 +61,7 @@ class Snapshot:
     unknown_messages: int
 
 
+_OFF = "catch_up is off"
 _NO_WAY = "the table has no primary key and no catch_up column to read it by"
 
 
@@ -73,7 +74,8 @@ def open_gaps(tables: Iterable[TableMonitor], refused: str | None) -> Iterator[O
     """
     for table in tables:
         for gap in list(table.unclosable):
-            yield OpenGap(gap.gap, table.name, gap.since, gap.reason, _NO_WAY)
+            why = _NO_WAY if table.options.catch_up else _OFF
+            yield OpenGap(gap.gap, table.name, gap.since, gap.reason, why)
         for gap in table.unclosed:
             yield OpenGap(gap.gap, table.name, gap.since, gap.reason, _why_open(table))
         span = table.span
