@@ -135,7 +135,7 @@ def _table(table: Table, cluster: Cluster | None) -> Finding:
 
 
 def _named(table: Table) -> set[str]:
-    return {*(table.key or ()), *([table.catch_up.column] if table.catch_up else ())}
+    return {*(table.key or ()), *filter(None, [table.catch_up_column])}
 
 
 def _described(info: TableInfo) -> str:

@@ -172,6 +172,8 @@ class _Reading:
             if inner in meant and at_path(plain, inner) is None:
                 continue
             full = (*path, *inner)
+            if self._problems.element_settled(full):
+                continue  # a list is not right because of what was said of its element
             unset = full in self._document.unset
             empty = f", and {self._document.origins[full]} is empty" if unset else ""
             self._problems.add(self._preparation.files.get(full, full), reason + empty)

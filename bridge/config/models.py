@@ -53,6 +53,10 @@ def _none_when_off(value: Any) -> Any:
     return None if value == "off" else value
 
 
+def _off_when_false(value: Any) -> Any:
+    return "off" if value is False or value == "false" else value
+
+
 Text = Annotated[str, StringConstraints(min_length=1, pattern=r"\S")]
 SomePath = Annotated[Path, BeforeValidator(_not_empty)]  # "" would be the folder we run in
 PositiveDuration = Annotated[Duration, Field(gt=0)]
@@ -201,8 +205,17 @@ class Table(Section):
     on_drop: Literal["wait", "stop"] = Field(
         default="wait", description="After a drop: wait for the table to come back, or stop."
     )
-    catch_up: CatchUp | None = Field(
-        default=None, description="How gaps are closed; default: by the primary key, if any."
+    catch_up: Annotated[
+        CatchUp | Literal["off"] | None,
+        BeforeValidator(
+            _off_when_false, json_schema_input_type=CatchUp | Literal["off", False] | None
+        ),
+    ] = Field(
+        default=None,
+        description=(
+            "How gaps are closed; default: by the primary key, if any; off (or false) leaves them "
+            "open."
+        ),
     )
     snapshot: Literal["never", "initial"] = Field(
         default="never",
@@ -212,6 +225,11 @@ class Table(Section):
         default_factory=tuple,
         description="Ids of the sinks that get its events; default: all of them, [] for none.",
     )
+
+    @property
+    def catch_up_column(self) -> str | None:
+        """The growing column by which gaps are closed, if one is named."""
+        return self.catch_up.column if isinstance(self.catch_up, CatchUp) else None
 
 
 class Admin(Section):

@@ -70,6 +70,13 @@ class Problems:
         """Say whether this setting, or one that holds it, has been reported."""
         return any(path[:length] in self._settled for length in range(len(path) + 1))
 
+    def element_settled(self, path: KeyPath) -> bool:
+        """Say whether an element of this list has been reported."""
+        return any(
+            len(each) == len(path) + 1 and each[:-1] == path and isinstance(each[-1], int)
+            for each in self._settled
+        )
+
     def line(self, path: KeyPath) -> int:
         """Return the line of a setting, or of the nearest one around it; from 1."""
         for length in range(len(path), 0, -1):

@@ -69,7 +69,10 @@ class Secrets:
             found.add(base64.b64encode(pair).decode())
         self._known |= {form for form in found if len(form) >= self._SHORTEST}
         longest_first = sorted(self._known, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, longest_first))) if found else None
+        # Of no words it would be a pattern that matches everywhere.
+        self._pattern = (
+            re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+        )
 
     def hide(self, text: str) -> str:
         """Return a text with a mask in place of each secret."""

@@ -9,7 +9,7 @@ the environment put in, is never shown.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -77,7 +77,7 @@ def problems_of(
     return [
         (path, _reason(path, group, annotation, data, hidden))
         for path, group in grouped.items()
-        if not _follows(group[0])
+        if not _follows(group[0]) and not _is_other_form(path, group[0], grouped)
     ]
 
 
@@ -102,6 +102,13 @@ def _follows(details: ErrorDetails) -> bool:
         return False
     given = details["input"]
     return isinstance(given, list | tuple) and len(given) >= details["ctx"]["min_length"]
+
+
+def _is_other_form(path: KeyPath, details: ErrorDetails, others: Iterable[KeyPath]) -> bool:
+    """Say whether settings were given where a word may stand, and are what is wrong."""
+    if details["type"] != "literal_error" or not isinstance(details["input"], dict):
+        return False
+    return any(len(other) > len(path) and other[: len(path)] == path for other in others)
 
 
 def _reason(
@@ -201,10 +208,15 @@ def masked(text: str, path: KeyPath, value: Any, hidden: Mapping[KeyPath, str]) 
         if other[: len(path)] != path:
             continue
         inner = at_path(value, other[len(path) :])
-        # A value of a letter or two hides nothing, and would be found within words.
-        if isinstance(inner, str) and (len(inner) > 2 or other == path):
+        if not isinstance(inner, str):
+            continue
+        if len(inner) > 2:
             for form in (repr(inner), f'"{inner}"', inner):
                 text = text.replace(form, shown)
+        elif inner and other == path:
+            # A value of a letter or two hides nothing, and is found within words and units.
+            whole = rf"(['\"]?)(?<!\w){re.escape(inner)}(?!\w)\1"
+            text = re.sub(whole, shown.replace("\\", r"\\"), text)
     return text
 
 

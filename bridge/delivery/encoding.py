@@ -14,11 +14,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import structlog
+
 from bridge.codec import Codec, Form, Values, compile_schema
 from bridge.events import Block, Schema, Times, Undecodable
 from bridge.formats.json import key_columns, row_lines, single_lines
 from bridge.journal import Stored
 from bridge.lines import Lines
+
+log = structlog.get_logger()
 
 _KEPT_BYTES = 16 * 2**20
 # What one piece has at most, if it is more than one record. An event is about 220 bytes and its
@@ -186,7 +190,7 @@ class Encoder:
             self.journal_id,
             stored.offset + piece.begin,
             entry,
-            self._writer(entry.schema, form, keyed=keyed),
+            self._writer(entry.table, entry.schema, form, keyed=keyed),
             payload=entry.payload if whole else entry.payload[piece.from_byte : piece.to_byte],
             count=piece.end - piece.begin,
             times=entry.times if whole else _cut(entry.times, piece.begin, piece.end),
@@ -198,11 +202,13 @@ class Encoder:
             codec = self._codecs[schema] = compile_schema(schema)
         return codec
 
-    def _writer(self, schema: Schema, form: TableForm, *, keyed: bool) -> Form:
+    def _writer(self, table: str, schema: Schema, form: TableForm, *, keyed: bool) -> Form:
         name = (schema, form, keyed)
         writer = self._writers.get(name)
         if writer is None:
             key = key_columns(schema, form.key) if keyed else ()
+            if keyed and (lost := set(form.key or ()).difference(key)):
+                log.warning("key_columns_missing", table=table, columns=sorted(lost), key=list(key))
             writer = self._codec(schema).form(values=form.values, key=key or None)
             self._writers[name] = writer
         return writer

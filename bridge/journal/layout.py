@@ -267,6 +267,14 @@ def unwritable(journal: Path, path: Path | str, reason: str | None) -> JournalUn
     )
 
 
+def no_journal(journal: Path) -> JournalUnavailable:
+    """Describe a folder without a journal in it, or none at all."""
+    return JournalUnavailable(
+        f"journal {journal}: there is no journal here",
+        hint="name the folder that journal.path names",
+    )
+
+
 def newer_format(journal: Path, version: int) -> JournalUnavailable:
     """Describe a journal that this version cannot read."""
     return JournalUnavailable(

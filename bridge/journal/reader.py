@@ -24,6 +24,7 @@ from bridge.journal.layout import (
     Spans,
     exists,
     list_files,
+    no_journal,
     place_path,
     places_of,
     segments_folder,
@@ -374,10 +375,7 @@ class JournalReader:
         try:
             files = list_files(self._path)
             if not files:
-                raise JournalUnavailable(
-                    f"journal {self._path}: there is no journal here",
-                    hint="name the folder that journal.path names",
-                )
+                raise no_journal(self._path)
             thinned = self._thinned(files)
             return Extent(places_of(files, thinned), thinned, self._head(files, thinned))
         except OSError as error:

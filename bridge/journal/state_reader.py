@@ -13,7 +13,16 @@ from typing import Any, Self, TypeVar
 from bridge.errors import JournalError, JournalUnavailable
 from bridge.journal.database import connect_reader
 from bridge.journal.lane import LaneState
-from bridge.journal.layout import FORMAT, Spans, exists, newer_format, state_path, unwritable
+from bridge.journal.layout import (
+    FORMAT,
+    Spans,
+    exists,
+    list_files,
+    newer_format,
+    no_journal,
+    state_path,
+    unwritable,
+)
 from bridge.journal.queries import QUERIES
 from bridge.journal.records import DeadLetter
 from bridge.journal.rows import checksum
@@ -36,8 +45,11 @@ class StateReader:
         path = state_path(self._journal)
         try:
             found = exists(path)
+            empty = not found and not list_files(self._journal)
         except OSError as error:
             raise translated(error, self._journal, path) from error
+        if empty:
+            raise no_journal(self._journal)
         if not found:
             raise JournalUnavailable(
                 f"journal {self._journal}: {path.name} is missing",

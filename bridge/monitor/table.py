@@ -57,6 +57,7 @@ class TableOptions:
         inactivity_timeout: seconds of silence after which a well table is called idle.
         on_decode_failure: what becomes of a frame that is no record of the table.
         on_drop: wait for a dropped table to come back, or stop.
+        catch_up: whether gaps are closed by reading the table, where that can be done.
         catch_up_column: a column that grows with every insert, by which gaps are closed.
         snapshot: whether the rows that are there already are delivered first.
     """
@@ -67,6 +68,7 @@ class TableOptions:
     inactivity_timeout: float = 1200.0
     on_decode_failure: DecodeFailure = "dead_letter"
     on_drop: Literal["wait", "stop"] = "wait"
+    catch_up: bool = True
     catch_up_column: str | None = None
     snapshot: Literal["never", "initial"] = "never"
 
@@ -105,7 +107,7 @@ class TableMonitor:
 
     def __init__(self, options: TableOptions, post: Post, *, closable: bool = False) -> None:
         self.options = options
-        self._closable = closable
+        self._closable = closable and options.catch_up
         self.counts = Counts()
         self._post = post
         self._lock = threading.Lock()  # guards all below
@@ -160,7 +162,8 @@ class TableMonitor:
                 self._reason = reason
             if changed:
                 self.changed_at = time.time()
-                self._active_at = time.monotonic()
+                if self._state is not State.IDLE:  # to fall silent is no sign of life
+                    self._active_at = time.monotonic()
         if news:
             level = log.warning if reason else log.info
             level("table_state", table=self.name, state=str(self._state), cause=reason)
@@ -168,7 +171,7 @@ class TableMonitor:
 
     @property
     def quiet_for(self) -> float:
-        """Seconds since anything arrived, or the state changed."""
+        """Seconds since anything arrived, or the state changed to another than idle."""
         return time.monotonic() - self._active_at
 
     # What the intake reports.
@@ -407,10 +410,12 @@ class TableMonitor:
         self.snapshot_due &= marks.get(f"snapshot/{self.name}") != "done"
         if self.tide is not None:
             self.tide.from_json(marks.get(f"tide/{self.name}", "[null, null]"))
-        self.unclosed = [
-            Gap(self.name, *gap) for gap in json.loads(marks.get(f"gaps/{self.name}", "[]"))
-        ]
-        self.counts.gaps_open = len(self.unclosed)
+        gaps = [Gap(self.name, *gap) for gap in json.loads(marks.get(f"gaps/{self.name}", "[]"))]
+        if self.options.catch_up:
+            self.unclosed = gaps
+        else:
+            self.unclosable.extend(gaps)
+        self.counts.gaps_open = len(gaps)
         self.good_at = float(marks.get(f"good_at/{self.name}", 0))
         if self.good_at:
             self.open_span("start", self.good_at)

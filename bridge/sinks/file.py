@@ -42,6 +42,7 @@ class FileSettings(SinkSettings):
         ),
         examples=["/var/lib/kinetica-bridge/out/{table}.jsonl"],
     )
+    format: Literal["json"] = Field(default="json", description="The form of a line.")
 
     @field_validator("path")
     @classmethod

@@ -21,6 +21,7 @@ class StdoutSettings(SinkSettings):
     """Settings of the sink `stdout`."""
 
     type: Literal["stdout"] = Field(description="Writes one event a line to standard output.")
+    format: Literal["json"] = Field(default="json", description="The form of a line.")
 
 
 class StdoutSink(Sink):

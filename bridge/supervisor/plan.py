@@ -106,6 +106,7 @@ def _table_options(table: Table) -> TableOptions:
         inactivity_timeout=table.inactivity_timeout,
         on_decode_failure=table.on_decode_failure,
         on_drop=table.on_drop,
-        catch_up_column=table.catch_up.column if table.catch_up else None,
+        catch_up=table.catch_up != "off",
+        catch_up_column=table.catch_up_column,
         snapshot=table.snapshot,
     )

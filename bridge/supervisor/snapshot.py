@@ -61,9 +61,6 @@ class Snapshot:
     unknown_messages: int
 
 
-_NO_WAY = "the table has no primary key and no catch_up column to read it by"
-
-
 def open_gaps(tables: Iterable[TableMonitor], refused: str | None) -> Iterator[OpenGap]:
     """Yield the gaps that are open, of each table the oldest first.
 
@@ -73,7 +70,7 @@ def open_gaps(tables: Iterable[TableMonitor], refused: str | None) -> Iterator[O
     """
     for table in tables:
         for gap in list(table.unclosable):
-            yield OpenGap(gap.gap, table.name, gap.since, gap.reason, _NO_WAY)
+            yield OpenGap(gap.gap, table.name, gap.since, gap.reason, _no_way(table))
         for gap in table.unclosed:
             yield OpenGap(gap.gap, table.name, gap.since, gap.reason, _why_open(table))
         span = table.span
@@ -88,8 +85,17 @@ def _why_open(table: TableMonitor) -> str:
     if table.schema is None:
         return "the table is not there to be read"
     if table.reading_order is None:
-        return _NO_WAY
+        return _no_way(table)
     return f"it was not read yet: {table.reason}" if table.reason else "it was not read yet"
+
+
+def _no_way(table: TableMonitor) -> str:
+    if not table.options.catch_up:
+        return "catch_up is off"
+    column = table.options.catch_up_column
+    if column is not None:
+        return f"the table has no column {column} to read it by"
+    return "the table has no primary key and no catch_up column to read it by"
 
 
 def lags(

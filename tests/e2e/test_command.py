@@ -340,6 +340,17 @@ def test_the_grace_period_ends_a_drain_that_cannot_finish(
     assert webhook_receiver.accepted[0]["record"] == {"id": 1}
 
 
+@pytest.mark.parametrize("command", ["journal ls", "deadletters ls", "tail ki_home.orders"])
+def test_a_folder_without_a_journal_is_named_as_that(command: str, tmp_path: Path) -> None:
+    """Exit code 1; it is not said that a start would rebuild what never was."""
+    path = write(tmp_path, {**GOOD, "journal": {"path": str(tmp_path / "journal")}})
+
+    result = run_command(*command.split(), "-c", str(path))
+
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "there is no journal here (name the folder that journal.path names)" in result.stderr
+
+
 def test_the_schema_is_printed_as_json(tmp_path: Path) -> None:
     """And names the sections of the configuration."""
     schema = json.loads(run_command("schema").stdout)

@@ -108,6 +108,41 @@ def test_without_a_key_or_a_column_a_gap_stays_open_and_says_so(
     assert "rows" not in gap
 
 
+def test_a_gap_that_waits_for_a_column_that_is_not_there_names_it(
+    cluster: Emulator, database: Database, tmp_path: Path
+) -> None:
+    """The primary key is no way out where a column was asked for."""
+    database.create()
+    with Rig(tmp_path, [cluster.url], catch_up={"column": "nope"}) as rig:
+        rig.wait_live()
+    with Rig(tmp_path, [cluster.url], catch_up={"column": "nope"}) as rig:
+        rig.wait_live()
+        wait_until(lambda: rig.events("gap"), "the gap event")
+
+        (open_gap,) = rig.snapshot().gaps
+        assert open_gap.why_open == "the table has no column nope to read it by"
+
+
+def test_with_catch_up_off_a_gap_stays_open_and_nothing_is_read(
+    cluster: Emulator, database: Database, tmp_path: Path
+) -> None:
+    """Though the table has a primary key; what arrives is delivered as ever."""
+    database.create()
+    with Rig(tmp_path, [cluster.url]) as rig:
+        rig.wait_live()
+    database.insert_ids(range(3))
+    with Rig(tmp_path, [cluster.url], catch_up=False) as rig:
+        rig.wait_live()
+        wait_until(lambda: rig.events("gap"), "the gap event")
+        database.insert_ids(range(3, 6))
+        rig.wait_ids(range(3, 6))
+        (open_gap,) = rig.snapshot().gaps
+        assert open_gap.why_open == "catch_up is off"
+
+    assert [gap["closed"] for gap in rig.events("gap")] == [False]
+    assert rig.events("read") == []
+
+
 @pytest.mark.parametrize("columns", [COLUMNS, KEYLESS], ids=["with a key", "without"])
 def test_a_snapshot_delivers_what_was_there_first(
     cluster: Emulator,

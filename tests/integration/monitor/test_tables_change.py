@@ -197,6 +197,22 @@ def test_a_quiet_table_is_idle_until_something_happens(
         rig.wait_state("idle")
 
 
+def test_a_table_stays_idle_from_probe_to_probe(
+    cluster: Emulator, database: Database, tmp_path: Path
+) -> None:
+    """A probe that finds nothing new is no event."""
+    database.create()
+    with Rig(tmp_path, [cluster.url], inactivity_timeout="500ms") as rig:
+        rig.wait_state("idle")
+        table = rig.snapshot().tables[TABLE]
+        since = table.changed_at
+        for _ in range(3):
+            probed = table.counts.last_probe
+            wait_until(lambda probed=probed: table.counts.last_probe != probed, "another probe")
+
+        assert (rig.state(), table.changed_at) == ("idle", since)
+
+
 def test_updates_and_deletes_arrive_as_counts_in_order(
     cluster: Emulator, database: Database, tmp_path: Path
 ) -> None:

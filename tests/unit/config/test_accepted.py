@@ -57,6 +57,33 @@ def test_all_but_the_clusters_and_the_tables_has_a_default(read: Read) -> None:
     assert config.shutdown.grace == 8.0
 
 
+@pytest.mark.parametrize(
+    "sink",
+    [
+        "type: stdout",
+        "type: file, path: out.jsonl",
+        "type: webhook, url: 'http://host/x'",
+        "type: kafka, bootstrap_servers: 'kafka:9092'",
+    ],
+)
+def test_every_sink_can_be_told_its_format(read: Read, sink: str) -> None:
+    """The one there is may be named."""
+    config = read(
+        f"kinetica: {{urls: a}}\ntables: [{{name: s.t}}]\nsinks: {{out: {{{sink}, format: json}}}}"
+    )
+
+    assert config.sinks["out"].model_dump()["format"] == "json"
+
+
+@pytest.mark.parametrize("off", ["off", "false", "${X:-off}", "${X:-false}"])
+def test_catch_up_can_be_turned_off(read: Read, off: str) -> None:
+    """As YAML writes it, in either of its versions, or from the environment."""
+    config = read(f"kinetica: {{urls: a}}\ntables:\n  - name: s.t\n    catch_up: {off}\n")
+
+    assert config.tables[0].catch_up == "off"
+    assert config.tables[0].catch_up_column is None
+
+
 def test_a_table_goes_to_every_sink_unless_it_names_some_or_none(read: Read) -> None:
     """The ids stand in the table, in the order of the file."""
     config = read(

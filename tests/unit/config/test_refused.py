@@ -462,6 +462,23 @@ def test_what_the_environment_put_in_is_never_shown(refused: Refused) -> None:
     ]
 
 
+def test_a_short_number_from_the_environment_spoils_no_unit(refused: Refused) -> None:
+    """The advice stays readable: 7 is taken out where it stands alone, and not of 7d."""
+    problems = refused(_kinetica("timeout: ${A}"), A="7")
+
+    assert problems == [
+        f"bridge.yaml:3: kinetica.timeout: ${{A}} has no unit: {_DURATION} 7s",
+    ]
+
+
+def test_a_list_with_an_unset_variable_in_it_is_one_problem(refused: Refused) -> None:
+    """That the list is short of a URL only follows."""
+    problems = refused("kinetica: {urls: ['${A}', b]}\n" + TABLES)
+
+    (problem,) = problems
+    assert problem.startswith("bridge.yaml:1: kinetica.urls[0]: environment variable A is not set")
+
+
 def test_a_file_that_is_not_utf_8_is_refused_with_the_line(refused: Refused) -> None:
     """The byte that is wrong is named, and where it stands."""
     problems = refused(b"kinetica:\n  urls: caf\xe9\n")

@@ -156,3 +156,22 @@ def test_secrets_are_taken_out_of_any_text(read: Read) -> None:
     assert secrets.hide("'X-Api-Key': 'hunter22'") == "'X-Api-Key': '**********'"
     assert "sig=abcdef" not in secrets.hide("Max retries: /x?sig=abcdef")
     assert secrets.hide("nothing of it") == "nothing of it"
+
+
+def test_a_secret_too_short_to_hide_leaves_texts_as_they_are(read: Read) -> None:
+    """It is taken for an innocent word, never for a pattern that matches everywhere."""
+    secrets = Secrets()
+
+    secrets.add(read("kinetica: {urls: a, token: abc}\ntables: [{name: s.t}]\n"))
+
+    assert secrets.hide("table s.t is live") == "table s.t is live"
+
+
+def test_secrets_of_an_earlier_configuration_stay_hidden(read: Read) -> None:
+    """A reload may take the last secret away while its name is still in somebody's error."""
+    secrets = Secrets()
+    secrets.add(read("kinetica: {urls: a, token: hunter22}\ntables: [{name: s.t}]\n"))
+
+    secrets.add(read("kinetica: {urls: a}\ntables: [{name: s.t}]\n"))
+
+    assert secrets.hide("hunter22 was refused") == "********** was refused"

@@ -7,6 +7,7 @@ import json
 
 import pytest
 from services.delivery import CLUSTER, SCHEMA, TABLE, TIME, block
+from structlog.testing import capture_logs
 
 from bridge.delivery.encoding import Encoder, TableForm
 from bridge.errors import DecodeError
@@ -49,6 +50,21 @@ def test_keys_are_there_for_who_wants_them_and_for_all_from_then_on() -> None:
     assert [keyed.event(i).key for i in range(2)] == [b'{"k":1}', b'{"k":2}']
     assert keyless.buffer == keyed.buffer
     assert encoder.lines(stored, piece) is keyed
+
+
+def test_a_key_column_that_the_table_lacks_is_said_once() -> None:
+    """Its events go on, with a key of the columns that are left."""
+    encoder = Encoder(ID, {TABLE: TableForm(key=("nope", "k"))})
+
+    with capture_logs() as logs:
+        for offset in range(3):
+            stored = Stored(offset, 1, block([offset]))
+            (piece,) = encoder.pieces(stored)
+            assert encoder.lines(stored, piece, keyed=True).event(0).key is not None
+
+    (line,) = logs
+    assert line["event"] == "key_columns_missing"
+    assert (line["table"], line["columns"], line["key"]) == (TABLE, ["nope"], ["k"])
 
 
 def test_another_form_of_a_table_holds_from_the_next_piece_on() -> None:
