@@ -206,6 +206,7 @@ class Journal:
             return True
         opened.log.end()
         opened.cursors.stop()
+        opened.state.end()
         if timeout is None:
             self._close(opened)
             return True
@@ -227,9 +228,10 @@ class Journal:
 
     def _write_cursors(self, state: State, loop: Loop) -> bool:
         """Write what was moved, a little later, so that moves that follow are written with it."""
-        if state.wait_for_moves(WRITE_SECONDS):
-            loop.wait(WRITE_SECONDS)
-            state.write()
+        if not state.wait_for_moves():
+            return False
+        loop.wait(WRITE_SECONDS)
+        state.write()
         return True
 
     @property

@@ -57,7 +57,7 @@ class Recent:
     def page(
         self, start: int, max_bytes: int, max_entries: int, tables: Collection[str] | None
     ) -> Page | None:
-        """Return what follows an offset, as `JournalReader.read` does; None where it is not here."""
+        """Return what follows an offset, as `JournalReader.read` does; None where it is gone."""
         entries = self._entries
         index = bisect_right(entries, start, key=_offset) - 1
         if index < 0 or start >= self._head:

@@ -48,8 +48,9 @@ def test_a_page_ends_at_a_limit() -> None:
     kept = recent("a", "a", "a")
     by_bytes, by_entries = kept.page(10, 150, 100, None), kept.page(11, 2**20, 1, None)
 
-    assert by_bytes is not None and by_bytes.next == 12
-    assert by_entries is not None and by_entries.next == 12
+    assert by_bytes is not None
+    assert by_entries is not None
+    assert (by_bytes.next, by_entries.next) == (12, 12)
 
 
 def test_what_is_not_kept_is_left_to_the_segments() -> None:
