@@ -6,7 +6,6 @@ into one or more *events*: what a sink gets. Times are microseconds since the ep
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
@@ -48,18 +47,6 @@ class Schema:
 
     def __hash__(self) -> int:
         return self._hash
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Records as Avro bytes, one frame each, all of one schema and already validated."""
-
-    table: str
-    cluster: str
-    time: int
-    type: Literal["insert", "read"]
-    schema: Schema
-    frames: Sequence[bytes]
 
 
 Times = tuple[tuple[int, int], ...]
@@ -169,7 +156,7 @@ class Undecodable:
     reason: str
 
 
-Entry = Rows | Block | Count | Alter | Drop | Gap | Undecodable
+Entry = Block | Count | Alter | Drop | Gap | Undecodable
 
 EventType = Literal["insert", "update", "delete", "alter", "drop", "read", "gap"]
 

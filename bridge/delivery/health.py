@@ -13,6 +13,8 @@ from typing import Any
 
 import structlog
 
+from bridge.errors import JournalError, SinkError
+
 log = structlog.get_logger()
 
 _QUIET_SECONDS = 10.0
@@ -127,3 +129,9 @@ class Complaint:
         if self.first is not None:
             self._log.info("sink_recovered", was=self.first)
             self.first = None
+
+
+def text_of(error: BaseException) -> str:
+    """Return what is shown of an error: ours speak for themselves."""
+    known = isinstance(error, SinkError | JournalError)
+    return str(error) if known else f"{type(error).__name__}: {error}"

@@ -58,6 +58,7 @@ class Lane:
         full: more events would wait than may.
         hand: ends and times of the entries that are read, for the age of the oldest.
         since: when the first unsettled event was received, where the lane waits.
+        seconds: how long the last try took after which it was in trouble.
     """
 
     table: str
@@ -71,6 +72,7 @@ class Lane:
     full: bool = False
     hand: deque[tuple[int, int]] = field(default_factory=deque)
     since: int | None = None
+    seconds: float = 0.0
 
     def flows(self, *, by_key: bool) -> bool:
         """Whether its next events may go out with those of others."""

@@ -29,8 +29,11 @@ from bridge.loop import backoff
 
 # How many events in a row a sink may refuse by its own knowledge before its table waits.
 MOST_CERTAIN = 100
+# So often in a row the last refusal is asked for where it is an error, which may be by chance.
+MOST_ERRORS = 3
 # So far ahead every event is looked at in turn, so that order is kept; then ever further ones.
 _NEAR = 8
+REST = 9  # times as long as a try took, nothing is tried that waits
 EVERYTHING = 1 << 62  # an end behind all that there is
 
 
@@ -91,16 +94,41 @@ class Rules:
     Attributes:
         max_attempts: tries after which an error counts as a refusal.
         pause: seconds to wait after so many failed tries.
+        longest_rest: most seconds without a try that a lane has for the others' sake.
     """
 
     max_attempts: int = 8
     pause: Callable[[int], float] = backoff
+    longest_rest: float = 300.0
 
     def due(self, answer: Answer, failed: int, now: float) -> float:
         """Return when to try again after an answer, the `failed`-th in a row."""
         if answer.said is Said.DISABLED:
             return math.inf
         return now + max(self.pause(failed), answer.after or 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What lanes in trouble have of a sink's time while others flow: about a tenth, together.
+
+    After a try nine times as long passes without one. A lane whose last try was quicker waits for
+    nine times that alone: one that is refused at once need not wait for one that hangs.
+
+    Attributes:
+        tries: end, length and the rest after it, of those that count; the later, the shorter.
+    """
+
+    tries: tuple[tuple[float, float, float], ...] = ()
+
+    def after(self, seconds: float, now: float, rules: Rules) -> Share:
+        """Return the share after a try that ended now."""
+        longer = (t for t in self.tries if t[1] > seconds and t[0] + t[2] > now)
+        return Share((*longer, (now, seconds, min(REST * seconds, rules.longest_rest))))
+
+    def due(self, seconds: float) -> float:
+        """Return from when a lane may be tried whose last try took so long."""
+        return max((end + min(rest, REST * seconds) for end, _, rest in self.tries), default=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +172,14 @@ class Proof:
         refused: whether it was refused alone, since the destination was last away.
         accepted: whether another event of its table was accepted after that.
         distance: how far ahead the next other event is looked for; None: the suspect's turn.
+        errors: answers to the suspect since then, each of which may have been by chance.
     """
 
     suspect: int
     refused: bool = True
     accepted: bool = False
     distance: int | None = 1
+    errors: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +250,12 @@ class Trouble:
         if proof.distance is None:
             return Alone(proof.suspect)
         return Ahead(proof.suspect, proof.distance)
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether one more refusal of the suspect convicts it."""
+        proof = self.proof
+        return proof is not None and proof.refused and proof.accepted and proof.distance is None
 
     def after(
         self, answer: Answer, first: int, events: int, middle: int, now: float, rules: Rules
@@ -299,11 +335,15 @@ class Trouble:
             return self.halved(answer, middle, now)
         if answer.certain:
             return self._wait(answer, now, rules, errors=0)
-        if self.proof is not None and self.proof.refused and self.proof.accepted:
+        proof = self.proof
+        if proof is not None and proof.refused and proof.accepted:
+            errors = proof.errors + 1
+            if answer.said is Said.ERROR and errors < min(MOST_ERRORS, rules.max_attempts):
+                due, proof = rules.due(answer, errors, now), replace(proof, errors=errors)
+                return replace(self, last=answer, due=due, tries=tries, proof=proof)
             reason = f"refused again after another event was accepted: {answer.error}"
             return SetAside(first, reason, tries, answer.answer)
-        proof = Proof(first)
-        return replace(self, last=answer, due=now, apart=True, tries=tries, proof=proof)
+        return replace(self, last=answer, due=now, apart=True, tries=tries, proof=Proof(first))
 
     def _wait(
         self, answer: Answer, now: float, rules: Rules, *, errors: int, proof: Proof | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bridge.delivery.attempt import Outcome
+from bridge.delivery.calls import Outcome
 from bridge.delivery.lane import (
     MOST_WAITING,
     Lane,

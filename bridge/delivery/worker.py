@@ -16,7 +16,7 @@ from functools import partial
 
 import structlog
 
-from bridge.delivery.connection import Connection
+from bridge.delivery.calls import Connection
 from bridge.delivery.courier import Courier
 from bridge.delivery.encoding import Encoder
 from bridge.delivery.health import SinkStats
@@ -29,6 +29,8 @@ log = structlog.get_logger()
 
 _LOOK_SECONDS = 0.1
 _SKIP_SECONDS = 10.0
+# A lane that waits rests for the others' sake no longer than so many of the longest pauses.
+_REST_PAUSES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +189,7 @@ class Worker:
         if self.loop.fault is not None:
             states.append(("failed", self.loop.fault))
         for courier in couriers:
-            held, fault = courier.outlet.trouble, courier.fault
+            held, fault = courier.calls.trouble, courier.fault
             if fault is not None:
                 states.append(("failed", fault))
             elif held is not None:
@@ -209,9 +211,9 @@ class Worker:
             error,
             waiting,
             oldest,
-            int(attempts) + sum(c.outlet.attempts for c in couriers),
-            int(retries) + sum(c.outlet.retries for c in couriers),
-            busy + sum(c.outlet.busy_seconds for c in couriers),
+            int(attempts) + sum(c.calls.attempts for c in couriers),
+            int(retries) + sum(c.calls.retries for c in couriers),
+            busy + sum(c.calls.busy_seconds for c in couriers),
         )
 
     def _state(
@@ -237,7 +239,12 @@ class Worker:
             crew.tell(leaving=True)
 
     def _make_loop(self) -> Loop:
-        return Loop(f"sink-{self.name}", self._step, failed=self._failed, done=self._done)
+        def done() -> None:
+            with self._lock:  # a loop that was revived meanwhile is another one
+                self._ended = self._ended or loop is self.loop
+
+        loop = Loop(f"sink-{self.name}", self._step, failed=self._failed, done=done)
+        return loop
 
     # The rest runs in the worker's thread.
 
@@ -277,7 +284,7 @@ class Worker:
         crew.couriers[0].close()
         crew.connection.close()
         for place, counted in enumerate(("attempts", "retries", "busy_seconds")):
-            self._counts[place] += sum(getattr(each.outlet, counted) for each in crew.couriers)
+            self._counts[place] += sum(getattr(each.calls, counted) for each in crew.couriers)
         self._crew = None
         return True
 
@@ -286,15 +293,11 @@ class Worker:
         if crew is not None:
             crew.couriers[0].failed(error)
 
-    def _done(self) -> None:
-        with self._lock:
-            self._ended = True
-
 
 def rules_of(retry: Retrying) -> Rules:
     """Return the numbers of the policy as they are configured."""
     pause = partial(backoff, first=retry.initial_backoff, longest=retry.max_backoff)
-    return Rules(retry.max_attempts, pause)
+    return Rules(retry.max_attempts, pause, longest_rest=_REST_PAUSES * retry.max_backoff)
 
 
 _STATES = {

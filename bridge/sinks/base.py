@@ -55,9 +55,9 @@ class Retrying(BaseModel):
         default=8,
         ge=1,
         description=(
-            "Tries after which an event that the destination answers with an error, while it "
-            "accepts others, goes to the dead letters. An unreachable destination is retried "
-            "for as long as it takes."
+            "Tries after which an error of the destination's counts as a refusal, so that the "
+            "batch is halved to find what is to blame. An unreachable destination is retried for "
+            "as long as it takes."
         ),
     )
 
@@ -177,15 +177,12 @@ class Sink(ABC):
             table's other keys go on.
         max_in_flight: calls to `deliver` at once; a sink may set it in its constructor. Its
             tables are divided among as many lines.
-        one_table: whether a batch may hold events of one table alone; a sink may set it in its
-            constructor.
     """
 
     Settings: ClassVar[type[SinkSettings]]
     keyed: ClassVar[bool] = True
     ordered_by_key: ClassVar[bool] = False
     max_in_flight: int = 1
-    one_table: bool = False
 
     @abstractmethod
     def __init__(self, settings: SinkSettings) -> None:
@@ -209,7 +206,8 @@ class Sink(ABC):
     def idle(self) -> None:  # noqa: B027 (optional)
         """Do what an open sink needs between batches, without blocking.
 
-        Called about once a second while no `deliver` runs, during a backoff too.
+        Called about once a second while no `deliver` runs, during a backoff too. What it raises
+        is shown and logged as what `deliver` raises; `NotConnected` makes the engine open anew.
         """
 
     def check(self) -> None:  # noqa: B027 (optional)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from bridge.delivery.attempt import Outcome, attempt
+from bridge.delivery.calls import Outcome, attempt
 from bridge.delivery.policy import (
     ACCEPTED,
     Ahead,

@@ -1,7 +1,8 @@
-"""The feeds of one courier: lanes that stand near each other are read together.
+"""What comes next of one courier's lanes, up to a batch.
 
-Nearly always there is one. A lane that comes back from trouble, or was far behind at the start,
-has a feed of its own until that has caught up with the next one.
+Lanes that stand near each other are read together by one feed, and nearly always there is one. A
+lane that comes back from trouble, or was far behind at the start, has a feed of its own until
+that has caught up with the next one.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _MOST_AT_START = 8
 _MOST_HOLDING = 2
 
 
-class Feeds:
+class Batches:
     """All that a courier reads. Used by its thread alone.
 
     Args:
@@ -59,7 +60,7 @@ class Feeds:
         self._filling: tuple[Feed, Load, float] | None = None
 
     def __repr__(self) -> str:
-        return f"<Feeds {list(self._feeds)}>"
+        return f"<Batches {list(self._feeds)}>"
 
     @property
     def position(self) -> int | None:
@@ -85,7 +86,7 @@ class Feeds:
             if group:
                 self._feeds.append(self._feed([lane for _, lane in group], group[0][0]))
 
-    def next_load(self, *, at_once: bool) -> Load | None:
+    def next(self, *, at_once: bool) -> Load | None:
         """Return what comes next, up to a batch; None if there is nothing, or not yet enough.
 
         Args:
