@@ -6,7 +6,7 @@ into one or more *events*: what a sink gets. Times are microseconds since the ep
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
@@ -38,6 +38,15 @@ class Schema:
     type_id: str
     columns: tuple[Column, ...]
     primary_key: tuple[str, ...] = ()
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Kept: a key of many caches, and it would be made of every column each time.
+        found = hash((self.type_id, self.columns, self.primary_key))
+        object.__setattr__(self, "_hash", found)
+
+    def __hash__(self) -> int:
+        return self._hash
 
 
 Times = tuple[tuple[int, int], ...]

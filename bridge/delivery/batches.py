@@ -124,8 +124,9 @@ class Batches:
 
     def join(self, lane: Lane) -> None:
         """Take a lane in again that waited, unless it is in."""
-        if any(lane.table in feed.lanes for feed in self._feeds):
-            return
+        for feed in self._feeds:
+            if lane.table in feed.lanes:
+                return
         near = [f for f in self._feeds if f.position <= lane.start <= f.position + _SPAN]
         if near:
             feed = max(near, key=lambda feed: feed.position)

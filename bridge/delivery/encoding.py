@@ -27,8 +27,8 @@ log = structlog.get_logger()
 _KEPT_BYTES = 16 * 2**20
 # What one piece has at most, if it is more than one record. An event is about 220 bytes and its
 # record, of which a byte becomes six at worst.
-_PIECE_RECORDS = 8192
-_PIECE_BYTES = 256 * 2**10
+_PIECE_RECORDS = 16_384
+_PIECE_BYTES = 2**19
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typing import Any
 from bridge.codec import Codec, compile_schema
 from bridge.events import Block, Schema, Times
 
-MAX_PAYLOAD = 2**20
+MAX_PAYLOAD = 2**19
 # Receive times that a row keeps apart.
 MAX_RUNS = 1024
 

@@ -24,6 +24,7 @@ from bridge.journal.layout import prepare_folder
 from bridge.journal.lock import JournalLock
 from bridge.journal.log import SegmentLog
 from bridge.journal.reader import JournalReader
+from bridge.journal.recent import KEPT_BYTES
 from bridge.journal.records import Account, Damage, JournalStats, Lane, Move
 from bridge.journal.repair import recover
 from bridge.journal.rows import draft_bytes, drafts_of
@@ -69,6 +70,7 @@ class Journal:
         on_full: refuse new entries, or drop the oldest even if not acknowledged.
         segment_size: bytes after which a new segment begins; by default an eighth of
             `max_size`, at most 64 MiB.
+        memory: bytes of the newest entries that are kept for readers, beside the files.
         clock: seconds since the epoch.
         monotonic: seconds that only grow, for how long a read has failed.
 
@@ -84,6 +86,7 @@ class Journal:
         max_age: float = 7 * 86400,
         on_full: OnFull = "stop_capture",
         segment_size: int | None = None,
+        memory: int = KEPT_BYTES,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -102,6 +105,7 @@ class Journal:
         self._max_age = max_age
         self._on_full = on_full
         self._segment_size = segment_size
+        self._memory = memory
         self._clock = clock
         self._file_lock = JournalLock(path)
         self._troubles = Troubles(monotonic)
@@ -153,6 +157,7 @@ class Journal:
             recovered,
             segment_size=self._segment_size,
             segment_age=self._max_age * 1e6 / _LEAST_SEGMENTS,
+            memory=self._memory,
             now=self._now,
             note=self._file_lock.note,
         )
@@ -201,6 +206,7 @@ class Journal:
             return True
         opened.log.end()
         opened.cursors.stop()
+        opened.state.end()
         if timeout is None:
             self._close(opened)
             return True
@@ -222,9 +228,10 @@ class Journal:
 
     def _write_cursors(self, state: State, loop: Loop) -> bool:
         """Write what was moved, a little later, so that moves that follow are written with it."""
-        if state.wait_for_moves(WRITE_SECONDS):
-            loop.wait(WRITE_SECONDS)
-            state.write()
+        if not state.wait_for_moves():
+            return False
+        loop.wait(WRITE_SECONDS)
+        state.write()
         return True
 
     @property
@@ -404,9 +411,12 @@ class Journal:
     def reader(self) -> JournalReader:
         """Return a reader for one thread; the caller closes it."""
         opened = self._opened
-        extent = None if opened is None else opened.log.extent
         return JournalReader(
-            self._path, on_damage=self._note_damage, extent=extent, troubles=self._troubles
+            self._path,
+            on_damage=self._note_damage,
+            extent=None if opened is None else opened.log.extent,
+            recent=None if opened is None else opened.log.recent,
+            troubles=self._troubles,
         )
 
     def upkeep(self) -> float:

@@ -22,7 +22,8 @@ from bridge.journal.database import PAGE_SIZE, is_damage, is_passing
 from bridge.journal.extent import Extent
 from bridge.journal.lane import Boundary, LaneState
 from bridge.journal.layout import SPAN, Place, Spans, database_bytes, remove_database
-from bridge.journal.records import CommitTimes
+from bridge.journal.recent import Recent
+from bridge.journal.records import CommitTimes, Page
 from bridge.journal.repair import Recovered
 from bridge.journal.rows import Draft
 from bridge.journal.sealed import SealedSegment, tables_of
@@ -40,6 +41,7 @@ class SegmentLog:
         recovered: what was found there; the log takes it over.
         segment_size: bytes after which a new segment begins.
         segment_age: microseconds after which a new segment begins.
+        memory: bytes of the newest entries that are kept for readers.
         now: microseconds since the epoch.
         note: told of each new head, once it is durable.
     """
@@ -51,6 +53,7 @@ class SegmentLog:
         *,
         segment_size: int,
         segment_age: float,
+        memory: int,
         now: Callable[[], int],
         note: Callable[[int], None],
     ) -> None:
@@ -69,6 +72,7 @@ class SegmentLog:
         self._thinned = recovered.state.thinned
         self._places = self._list_places()
         self._head = recovered.head
+        self._recent = Recent(recovered.head, memory)
         self._totals = recovered.totals
         self._marks = recovered.marks
         self._appended_events = 0
@@ -106,6 +110,13 @@ class SegmentLog:
         """Return what readers in this process need not look up in the folder."""
         with self._grown:
             return Extent(self._places, self._thinned, self._head)
+
+    def recent(
+        self, start: int, max_bytes: int, max_entries: int, tables: Collection[str] | None
+    ) -> Page | None:
+        """Return a page out of memory; None where what follows an offset is not there."""
+        with self._grown:
+            return self._recent.page(start, max_bytes, max_entries, tables)
 
     @property
     def version(self) -> int:
@@ -225,6 +236,7 @@ class SegmentLog:
                 self._sealed.sort(key=lambda segment: segment.first)
             self._thinned = thinned
             self._places = self._list_places()
+            self._recent.forget(max((place.end or 0 for place in gone), default=0))
             self._version += 1
 
     def measured(self, place: Place, sizes: Mapping[str, int]) -> None:
@@ -261,6 +273,7 @@ class SegmentLog:
             self._appended_events += head - self._head
             self._appended_bytes += size
             self._head = head
+            self._recent.add(drafts)
             self._grown.notify_all()
         return head
 

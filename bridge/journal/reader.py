@@ -45,6 +45,7 @@ class JournalReader:
         on_damage: told of every damaged span a page reports.
         extent: says where the segments lie and what the head is, where the journal is open
             in this process; else the folder is asked.
+        recent: gives what that journal still has in memory, None where it has not.
         troubles: since when which file cannot be read; shared by those who read for one journal.
     """
 
@@ -54,11 +55,13 @@ class JournalReader:
         *,
         on_damage: Callable[[Damage], None] | None = None,
         extent: Callable[[], Extent] | None = None,
+        recent: Callable[[int, int, int, Collection[str] | None], Page | None] | None = None,
         troubles: Troubles | None = None,
     ) -> None:
         self._path = path
         self._on_damage = on_damage
         self._extent = extent
+        self._recent = recent
         self._troubles = troubles or Troubles()
         self._open: SegmentReader | None = None
         self._looked_at: Sequence[Place] = ()  # the segments at the last page
@@ -117,6 +120,10 @@ class JournalReader:
             JournalUnavailable: there is no journal here, or it may not be read.
             JournalDiskError: the disk failed, or the database stayed busy; try again.
         """
+        if self._recent is not None:
+            found = self._recent(start, max_bytes, max_entries, tables)
+            if found is not None:
+                return found
         entries: Sequence[Stored] = ()
         damaged: list[Damage] = []
         position = start

@@ -59,6 +59,7 @@ class State:
         self._thinned = spans_of(meta)
         self._rebuilt_at = int(meta.get("rebuilt_at", "0"))
         self._dirty: set[Key] = set()
+        self._ending = False
 
     def __repr__(self) -> str:
         return f"<State of journal {self.journal_id}, {len(self._lanes)} lanes>"
@@ -248,10 +249,17 @@ class State:
                 )
         return letters
 
-    def wait_for_moves(self, timeout: float) -> bool:
-        """Wait until there is something to write; False if there was nothing in the time."""
+    def wait_for_moves(self) -> bool:
+        """Wait until there is something to write; False once `end` was called."""
         with self._changed:
-            return self._changed.wait_for(lambda: bool(self._dirty), timeout)
+            self._changed.wait_for(lambda: self._dirty or self._ending)
+            return not self._ending
+
+    def end(self) -> None:
+        """Wake who waits for moves: there will be no more."""
+        with self._changed:
+            self._ending = True
+            self._changed.notify_all()
 
     def write(self, *, durable: bool = False) -> None:
         """Write down all moves; force them to disk if they must be durable.

@@ -51,8 +51,8 @@ class Intake:
     Args:
         emit: takes entries and marks, and returns once they are safe.
         suspect: called when a frame did not fit its layout: it may have changed.
-        linger: seconds between two emissions of what arrives steadily, at least; the first after
-            a pause does not wait.
+        linger: of the polling thread; half of it lies between two emissions of what arrives
+            steadily, at least. The first after a pause does not wait.
         max_bytes: what may be queued.
 
     Attributes:
@@ -65,12 +65,13 @@ class Intake:
         emit: Emit,
         suspect: Callable[[], None],
         *,
-        linger: float = 0.005,
+        linger: float = 0.007,
         max_bytes: int = MAX_QUEUED_BYTES,
     ) -> None:
         self._emit = emit
         self._suspect = suspect
-        self._linger = linger
+        # The polling thread paces a trickle by the whole of it: what it brings waits no more.
+        self._linger = linger / 2
         self._max_bytes = max_bytes
         self._queue = Queue(_MAX_BATCH_BYTES, _HURRY_BYTES)
         self._blocked: GapReason = "overrun"

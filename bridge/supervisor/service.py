@@ -99,7 +99,7 @@ class Supervisor:
             self._journal.append, self._suspect, linger=journal.linger, max_bytes=queue_bytes
         )
         self._subscriber: Subscriber[Route] = Subscriber(
-            self._intake.put, self._suspect, self._intake.room
+            self._intake.put, self._suspect, self._intake.room, linger=journal.linger
         )
         self._closer = Closer(self._intake, JournalHistory(journal.path), self._suspect)
         self._upkeep = Loop("upkeep", self._keep_up)

@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import fastavro
+import orjson
 import requests
 
 from bridge.errors import (
@@ -165,9 +166,9 @@ class Http:
         data = json.dumps({"options": {}, **body}).encode()
         wait = timeout or self._timeout
         response = self._post(endpoint, data, _JSON, resend=not changes, timeout=wait)
-        text = self._open_envelope(endpoint, response, json.loads).get("data_str")
+        text = self._open_envelope(endpoint, response, orjson.loads).get("data_str")
         try:
-            payload = json.loads(text or "")
+            payload = orjson.loads(text or "")
             if not isinstance(payload, dict):
                 raise TypeError("the payload is no object")  # noqa: TRY301 (one way out below)
         except (ValueError, TypeError) as error:

@@ -56,7 +56,7 @@ journal.close()
 
 # SQLite says "malformed" where a statement that runs meets a page that cannot be read.
 MIDST = """
-with Journal(path) as journal:
+with Journal(path, memory=0) as journal:
     journal.register("s", ["a"])
     for n in range(80):
         journal.append([block("a", n, 100, 1000)])

@@ -83,7 +83,7 @@ def test_it_goes_on_behind_what_was_pruned(tmp_path: Path, rows: MakeRows) -> No
 
 def test_a_segment_deleted_under_it_is_a_damaged_span(tmp_path: Path, rows: MakeRows) -> None:
     """What the journal still lists and somebody removed is reported, and reading goes on behind."""
-    with Journal(tmp_path / "j", segment_size=2**16) as journal:
+    with Journal(tmp_path / "j", segment_size=2**16, memory=0) as journal:
         for _ in range(40):
             journal.append([rows("t", 2, 10_000)])
         _, second, third, *_ = list_firsts(tmp_path / "j")
