@@ -130,10 +130,12 @@ class TroubledLanes:
     def _try_lane(self, lane: Lane, step: Try | Alone) -> None:
         stop = step.stop if isinstance(step, Try) else step.offset + 1
         load = Load(self._batching.max_events, self._batching.max_bytes)
-        more = self._batches.alone(lane, stop=stop).extend(load)
+        feed = self._batches.alone(lane, stop=stop)
+        more = feed.extend(load)
         part = load.part(lane)
         if not more and not part.slices:
-            part.to = max(part.to, stop)
+            # No further than was read: a commit may be seen once, and not be there yet again.
+            part.to = max(part.to, min(stop, feed.position))
         outcome = self._deliver(lane, load.slices) if part.slices else Outcome()
         if outcome is None:
             return
