@@ -6,7 +6,6 @@ into one or more *events*: what a sink gets. Times are microseconds since the ep
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
@@ -39,18 +38,6 @@ class Schema:
     type_id: str
     columns: tuple[Column, ...]
     primary_key: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Records as Avro bytes, one frame each, all of one schema and already validated."""
-
-    table: str
-    cluster: str
-    time: int
-    type: Literal["insert", "read"]
-    schema: Schema
-    frames: Sequence[bytes]
 
 
 Times = tuple[tuple[int, int], ...]
@@ -160,7 +147,7 @@ class Undecodable:
     reason: str
 
 
-Entry = Rows | Block | Count | Alter | Drop | Gap | Undecodable
+Entry = Block | Count | Alter | Drop | Gap | Undecodable
 
 EventType = Literal["insert", "update", "delete", "alter", "drop", "read", "gap"]
 

@@ -241,8 +241,10 @@ class Courier:
             self.calls.well()
             parts = load.parts.values()
             self._ledger.write([self._verdicts.conclude(p, outcome, now) for p in parts])
+            if held.hold.failed and self._troubled is not None:
+                self._troubled.forgive()
             if outcome.tables or outcome.events:
-                self._charge(load, outcome.seconds, now)
+                self._charge(load, outcome.seconds)
             self._place(batches, load)
             return
         hold = held.hold.after(outcome.answer, len(load.tables), now, self._rules)
@@ -254,7 +256,7 @@ class Courier:
         self.calls.forget()
         self._take_apart(load, outcome.answer, held.hold.failed, now)
         if len(load.tables) == 1:
-            self._charge(load, outcome.seconds, now)
+            self._charge(load, outcome.seconds)
         self._place(batches, load)
 
     def _take_apart(self, load: Load, answer: Answer, failed: int, now: float) -> None:
@@ -271,9 +273,9 @@ class Courier:
                 moves.append(self._verdicts.failed(part, answer, now, failed=failed, refused=True))
         self._ledger.write(moves)
 
-    def _charge(self, load: Load, seconds: float, now: float) -> None:
+    def _charge(self, load: Load, seconds: float) -> None:
         if self._troubled is not None:
-            self._troubled.charge([part.lane for part in load.parts.values()], seconds, now)
+            self._troubled.charge([part.lane for part in load.parts.values()], seconds)
 
     def _place(self, batches: Batches, load: Load) -> None:
         """Let lanes leave those in step, or come back, as they now stand."""

@@ -33,7 +33,7 @@ MOST_CERTAIN = 100
 MOST_ERRORS = 3
 # So far ahead every event is looked at in turn, so that order is kept; then ever further ones.
 _NEAR = 8
-_REST = 9  # times as long as a try took, nothing is tried that waits
+REST = 9  # times as long as a try took, nothing is tried that waits
 EVERYTHING = 1 << 62  # an end behind all that there is
 
 
@@ -124,11 +124,11 @@ class Share:
     def after(self, seconds: float, now: float, rules: Rules) -> Share:
         """Return the share after a try that ended now."""
         longer = (t for t in self.tries if t[1] > seconds and t[0] + t[2] > now)
-        return Share((*longer, (now, seconds, min(_REST * seconds, rules.longest_rest))))
+        return Share((*longer, (now, seconds, min(REST * seconds, rules.longest_rest))))
 
     def due(self, seconds: float) -> float:
         """Return from when a lane may be tried whose last try took so long."""
-        return max((end + min(rest, _REST * seconds) for end, _, rest in self.tries), default=0.0)
+        return max((end + min(rest, REST * seconds) for end, _, rest in self.tries), default=0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from bridge.delivery.batches import Batches
 from bridge.delivery.calls import Calls, Outcome
 from bridge.delivery.feed import Feed
 from bridge.delivery.lane import Lane, Load, Part, Waits
-from bridge.delivery.policy import Ahead, Alone, Answer, Rules, Share, Trouble, Try, answer_of
+from bridge.delivery.policy import REST, Ahead, Alone, Answer, Rules, Share, Trouble, Try, answer_of
 from bridge.delivery.verdicts import Verdicts
 from bridge.journal import Move
 from bridge.lines import Slice
@@ -54,7 +54,10 @@ class TroubledLanes:
     @property
     def due(self) -> list[float]:
         """When something is to be tried."""
-        return [due for due, _, _ in self._dues()]
+        others_flow = self._others_flow
+        return [
+            self._due(lane, trouble, others_flow=others_flow) for lane, trouble in self._troubles()
+        ]
 
     def note(self, lane: Lane) -> None:
         """Look after a lane as long as something in it waits."""
@@ -68,10 +71,17 @@ class TroubledLanes:
 
         A suspect that another event was accepted after goes first: nothing is to come between.
         """
-        found = [each for each in self._dues() if each[0] <= now]
-        if not found:
+        others_flow = self._others_flow
+        best: tuple[bool, float, Lane, Trouble] | None = None
+        for lane, trouble in self._troubles():
+            if trouble.due > now:
+                continue
+            due, later = self._due(lane, trouble, others_flow=others_flow), not trouble.is_proven
+            if due <= now and (best is None or (later, due) < best[:2]):
+                best = later, due, lane, trouble
+        if best is None:
             return None
-        _, lane, trouble = min(found, key=lambda each: (not each[2].is_proven, each[0]))
+        _, _, lane, trouble = best
         if isinstance(trouble.step, Ahead):
             self._look_ahead(lane, trouble, trouble.step)
         elif trouble is lane.trouble:
@@ -80,22 +90,18 @@ class TroubledLanes:
             self._try_parked(lane, trouble.step)
         return lane
 
-    def _dues(self) -> Iterator[tuple[float, Lane, Trouble]]:
-        others_flow = self._batches.position is not None
-        for lane in self._lanes.values():
-            rested = self._share.due(lane.seconds) if others_flow else 0.0
-            for trouble in (lane.trouble, lane.parked):
-                if trouble is not None:
-                    due = trouble.due if trouble.is_proven else max(trouble.due, rested)
-                    yield due, lane, trouble
+    def charge(self, lanes: Sequence[Lane], seconds: float) -> None:
+        """Note that a batch of several lanes took so long, and some of them are in trouble now.
 
-    def charge(self, lanes: Sequence[Lane], seconds: float, now: float) -> None:
-        """Note that a try took so long of which some of these lanes are in trouble."""
-        harmed = [lane for lane in lanes if lane.trouble is not None or lane.parked is not None]
-        for lane in harmed:
-            lane.seconds = seconds
-        if harmed:
-            self._share = self._share.after(seconds, now, self._rules)
+        What the others took of it is not known, so these rest as long as it took, no longer.
+        """
+        self._charge(lanes, seconds / REST)
+
+    def forgive(self) -> None:
+        """Note that the sink as a whole is well again, so what took long may not any more."""
+        self._share = Share()
+        for lane in self._lanes.values():
+            lane.seconds = 0.0
 
     def skip(self, lane: Lane, held: Answer) -> bool:
         """Set the first waiting event of a lane aside by hand.
@@ -119,12 +125,35 @@ class TroubledLanes:
         self._write([self._verdicts.skip(part, tries, last.answer, self._clock())])
         return True
 
+    def _charge(self, lanes: Sequence[Lane], seconds: float) -> None:
+        harmed = [lane for lane in lanes if lane.trouble is not None or lane.parked is not None]
+        for lane in harmed:
+            lane.seconds = seconds
+        if harmed:
+            self._share = self._share.after(seconds, self._clock(), self._rules)
+
+    @property
+    def _others_flow(self) -> bool:
+        return self._batches.position is not None
+
+    def _troubles(self) -> Iterator[tuple[Lane, Trouble]]:
+        for lane in self._lanes.values():
+            if lane.trouble is not None:
+                yield lane, lane.trouble
+            if lane.parked is not None:
+                yield lane, lane.parked
+
+    def _due(self, lane: Lane, trouble: Trouble, *, others_flow: bool) -> float:
+        if not others_flow or trouble.is_proven:
+            return trouble.due
+        return max(trouble.due, self._share.due(lane.seconds))
+
     def _deliver(self, lane: Lane, slices: Sequence[Slice]) -> Outcome | None:
         outcome = self._calls.deliver(slices)
         if outcome is not None:
             lane.seconds = outcome.seconds
             if outcome.error is not None or outcome.tables or outcome.events:
-                self.charge([lane], outcome.seconds, self._clock())
+                self._charge([lane], outcome.seconds)
         return outcome
 
     def _try_lane(self, lane: Lane, step: Try | Alone) -> None:

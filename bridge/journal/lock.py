@@ -2,7 +2,8 @@
 
 The head is noted after every commit, without fsync. It costs a microsecond and is the
 witness that entries are missing if a segment, or its write-ahead log, was cut off or
-deleted: without it, their offsets would be given a second time.
+deleted: without it, their offsets would be given a second time. A note that was damaged says
+nothing: a checksum stands beside it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import zlib
 from errno import EIO
 from pathlib import Path
 
@@ -17,8 +19,10 @@ from bridge.errors import JournalUnavailable
 from bridge.journal.layout import FORBIDDEN, lock_path, unwritable
 
 _PID = b"%10d\n"
-_HEAD = b"%20d\n"
+_HEAD = b"%20d"
 _HEAD_AT = 11
+# Offsets stay far below it; format 1 noted heads without a checksum.
+_NO_HEAD = 2**62
 
 
 class JournalLock:
@@ -66,7 +70,7 @@ class JournalLock:
     def note(self, head: int) -> None:
         """Note the head; a disk that fails here has failed in the commit before."""
         with contextlib.suppress(OSError):
-            os.pwrite(self._descriptor, _HEAD % head, _HEAD_AT)
+            os.pwrite(self._descriptor, _note(_HEAD % head), _HEAD_AT)
 
     def release(self) -> None:
         """Let go of the lock; may be called twice."""
@@ -76,12 +80,20 @@ class JournalLock:
 
 
 def noted_head(journal: Path) -> int:
-    """Return the head as last noted, 0 where nothing was.
+    """Return the head as last noted, 0 where nothing was or the note is damaged.
 
     Raises:
         OSError: the disk failed.
     """
     try:
-        return int(lock_path(journal).read_bytes()[_HEAD_AT:])
+        noted = lock_path(journal).read_bytes()[_HEAD_AT:]
+        text = noted[: len(_HEAD % 0)]
+        head = int(text)
     except (FileNotFoundError, ValueError):
         return 0
+    whole = noted.startswith((_note(text), text + b"\n"))  # what stands behind it is not ours
+    return head if whole and 0 <= head < _NO_HEAD else 0
+
+
+def _note(head: bytes) -> bytes:
+    return b"%b %08x\n" % (head, zlib.crc32(head))

@@ -23,7 +23,6 @@ from bridge.events import (
     Entry,
     Gap,
     ReadCause,
-    Rows,
     Schema,
     Times,
     Undecodable,
@@ -74,8 +73,6 @@ def drafts_of(entries: Iterable[Entry]) -> list[Draft]:
                     drafts += open_now.drafts()
                 open_now = joined[entry.table] = _Joined()
             open_now.add(entry)
-        elif isinstance(entry, Rows):
-            raise TypeError("the journal stores blocks")
         else:
             if open_now is not None:
                 drafts += joined.pop(entry.table).drafts()

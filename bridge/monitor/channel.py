@@ -34,7 +34,8 @@ _EVENTS = (
 class Channel:
     """A SUB socket as other threads may see it. Written by the polling thread alone.
 
-    `losses` counts how often the connection was lost, `whole_until` is explained at `lose`.
+    `losses` counts how often the connection was lost, `whole_until` is explained at `lose`;
+    all that had come by `emptied_at` was handed on.
     """
 
     endpoint: str
@@ -45,6 +46,7 @@ class Channel:
     connected_at: Moment | None = None
     lost_at: Moment | None = None
     heard_at: Moment | None = None
+    emptied_at: Moment = NEVER
     losses: int = 0
     whole_until: Moment = NEVER
     waiting: list[Future[Channel]] = field(default_factory=list, repr=False)

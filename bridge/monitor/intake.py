@@ -174,27 +174,27 @@ class Intake:
         steady = time.monotonic() - self._emitted_at < _STEADY * self._linger
         items, self._marks, self._size = self._queue.take(self._linger if steady else 0.0)
         self._barriers = [item for item in items if isinstance(item, Barrier)]
-        self._entries = self._convert(items)
+        self._entries = []
+        # From here on it is given back and its barriers are set, whatever happens.
         self._taken = bool(items or self._marks)
+        self._convert(items, self._entries)
         return self._taken
 
     def _end_overruns(self) -> None:
         while self._overrun and self._queue.bytes <= self._max_bytes // 2:
             self._overrun.pop().end_overrun()
 
-    def _convert(self, items: Sequence[Item]) -> list[Entry]:
-        entries: list[Entry] = []
+    def _convert(self, items: Sequence[Item], entries: list[Entry]) -> None:
         for item in items:
             if isinstance(item, (Arrival, Damaged)):
                 try:
                     self._convert_received(item, entries)
-                except Exception:
+                except BaseException:
                     # A fault of ours: it costs this item, and is said.
                     log.exception("received_and_lost", table=item.route.table.name)
                     _declare_lost(item.route.table, item.time, item.route.cluster)
             elif not isinstance(item, Barrier):
                 entries.append(item)
-        return entries
 
     def _convert_received(self, item: Received, entries: list[Entry]) -> None:
         route = item.route

@@ -24,7 +24,7 @@ import structlog
 import zmq
 
 from bridge.loop import Loop
-from bridge.monitor.arrivals import PART_COST, Arrival, Damaged, Limits, Loss, R
+from bridge.monitor.arrivals import PART_COST, Arrival, Damaged, Drained, Limits, Loss, R
 from bridge.monitor.channel import Channel, open_channel
 from bridge.monitor.holding import Holding
 from bridge.monitor.moment import Moment
@@ -44,6 +44,8 @@ _TOUCH_SECONDS = 1.0
 # What is less than this in one turn is a trickle, which is gathered.
 _LITTLE_BYTES = 2**15
 _STOP_SECONDS = 5.0
+# What a fault loses was sent since the socket was last empty, or so many seconds before.
+_LONGEST_LOSS = 60.0
 
 Receive = Callable[[Sequence[Arrival[R] | Damaged[R]], Sequence[Loss[R]]], None]
 
@@ -104,6 +106,8 @@ class Subscriber(Generic[R]):
         self._turned_at = 0.0
         self._little = False
         self._unknown_topics: set[bytes] = set()
+        # Routes of which a fault of ours has lost something, and since when; told with what comes.
+        self._lost: dict[R, int] = {}
         self.unknown_messages = 0
         self._loop = Loop("subscriber", self._turn, done=self._finish)
 
@@ -310,8 +314,25 @@ class Subscriber(Generic[R]):
     def _drain(self, channel: Channel) -> tuple[int, bool]:
         """Hand on what one pass brings: how many bytes, and whether there may be more."""
         now = Moment.now()
+        try:
+            found = self._receive_from(channel, now)
+        except BaseException:
+            # What was taken from the socket by then is gone, of whatever table it was.
+            since = max(channel.emptied_at, now.earlier(_LONGEST_LOSS))
+            for topic in channel.topics & self._routes.keys():
+                self._lost.setdefault(self._routes[topic], round(since.wall * 1e6))
+            raise
+        if found.error:
+            raise zmq.ZMQError(found.error)
+        if not found.more:
+            channel.emptied_at = now
+        messages = found.messages + found.unknown_messages
+        return found.size + messages * PART_COST, found.more
+
+    def _receive_from(self, channel: Channel, now: Moment) -> Drained[R]:
+        time = round(now.wall * 1e6)
         limits = Limits(_PASS_BYTES, _PASS_MESSAGES, self._room())
-        found = channel.receiver.drain(channel.socket, limits, round(now.wall * 1e6))
+        found = channel.receiver.drain(channel.socket, limits, time)
         messages = found.messages + found.unknown_messages
         if messages:
             channel.heard_at = now
@@ -321,11 +342,12 @@ class Subscriber(Generic[R]):
         if self._holding and arrivals:
             holds = self._holding.holds
             arrivals = [item for item in arrivals if not holds(item.route, item, item.cost)]
-        if arrivals or found.losses:
-            self._receive(arrivals, found.losses)
-        if found.error:
-            raise zmq.ZMQError(found.error)
-        return found.size + messages * PART_COST, found.more
+        faults = [Loss(route, 0, 0, 0, since) for route, since in self._lost.items()]
+        losses = [*found.losses, *faults]
+        if arrivals or losses:
+            self._receive(arrivals, losses)
+            self._lost.clear()
+        return found
 
     def _note_unknown(self, topics: Sequence[bytes], messages: int) -> None:
         # SUBSCRIBE matches prefixes: another topic's messages may arrive here too.

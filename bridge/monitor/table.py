@@ -284,14 +284,16 @@ class TableMonitor:
     def _post_gap(self, span: Span, until: int, cluster: str) -> Gap:
         now = time.time_ns() // 1000
         self.counts.gaps[span.reason] += 1
-        gap = Gap(self.name, cluster, now, span.gap, span.since, until, span.reason)
+        # Where the clock was set back meanwhile, the span reaches over both times.
+        since, until = min(span.since, until), max(span.since, until)
+        gap = Gap(self.name, cluster, now, span.gap, since, until, span.reason)
         self._post(gap)
         # A layout that is not known yet may turn out to have a key.
         if self._closable and (self.schema is None or self.reading_order is not None):
             self._set_unclosed([*self.unclosed, gap])
         else:
             self.unclosable.append(gap)
-        seconds = round((until - span.since) / 1e6, 3)
+        seconds = round((until - since) / 1e6, 3)
         log.warning("gap_ended", table=self.name, cause=span.reason, gap=span.gap, seconds=seconds)
         return gap
 

@@ -263,7 +263,10 @@ class Watch:
         if made.channel.losses != made.losses:
             charge.made = replace(made, losses=made.channel.losses)
         table.end_span(self.cluster)
-        table.prove_good(seen.asked_at.wall)
+        # What still waited in the socket then is not handed on yet: a kill would lose it.
+        good_at = min(seen.asked_at, made.channel.emptied_at)
+        if good_at >= made.at:
+            table.prove_good(good_at.wall)
         table.counts.last_probe = seen.asked_at.wall
         if not quiet or table.state is not State.IDLE:
             table.signal(Signal.ESTABLISHED)

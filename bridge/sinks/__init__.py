@@ -2,8 +2,9 @@
 
 Here live the contract (`base`), the sinks that ship with the bridge, and how a sink is found
 by its type (`registry`). No sink knows another, and none knows the journal, the engine that
-calls it, or Kinetica. `foreign` cleans what others wrote before it is said. May import: errors,
-events, lines, loop, units, formats; a sink alone imports the client library of its destination.
+calls it, or Kinetica. What others wrote is cleaned by `bridge.foreign` before it is shown or
+logged. May import: errors, events, foreign, lines, loop, units, formats; a sink alone imports the
+client library of its destination.
 """
 
 from bridge.events import Event

@@ -55,9 +55,9 @@ class Retrying(BaseModel):
         default=8,
         ge=1,
         description=(
-            "Tries after which an event that the destination answers with an error, while it "
-            "accepts others, goes to the dead letters. An unreachable destination is retried "
-            "for as long as it takes."
+            "Tries after which an error of the destination's counts as a refusal, so that the "
+            "batch is halved to find what is to blame. An unreachable destination is retried for "
+            "as long as it takes."
         ),
     )
 

@@ -19,9 +19,9 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from bridge.errors import excerpt
+from bridge.foreign import Cleaner
 from bridge.lines import Slice
 from bridge.sinks.base import Batch, NotConnected, Reject, Retry, Sink, SinkSettings
-from bridge.sinks.foreign import Cleaner
 from bridge.sinks.kafka_errors import (
     as_retry,
     is_of_topic,

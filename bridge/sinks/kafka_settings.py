@@ -14,8 +14,8 @@ from typing import Annotated, Any, Literal
 from confluent_kafka import KafkaException, Producer
 from pydantic import BeforeValidator, ConfigDict, Field, SecretStr, WithJsonSchema, field_validator
 
+from bridge.foreign import Cleaner
 from bridge.sinks.base import Batching, SinkSettings
-from bridge.sinks.foreign import Cleaner
 from bridge.sinks.names import fill, require_known
 from bridge.sinks.secret_files import read_files
 from bridge.units import Size

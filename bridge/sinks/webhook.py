@@ -17,16 +17,18 @@ from typing import ClassVar
 
 import certifi
 import structlog
+from requests.structures import CaseInsensitiveDict
 from requests.utils import get_environ_proxies, select_proxy
 
 import bridge
+from bridge.foreign import Cleaner
 from bridge.lines import Slice
 from bridge.sinks.base import Batch, Reject, Retry, Sink, SinkSettings
-from bridge.sinks.foreign import Cleaner
 from bridge.sinks.names import is_of_table
 from bridge.sinks.signing import sign
 from bridge.sinks.webhook_answers import judge
-from bridge.sinks.webhook_http import Answer, HttpClient, Proxy, ProxyRefused
+from bridge.sinks.webhook_connection import Answer
+from bridge.sinks.webhook_http import HttpClient, Proxy
 from bridge.sinks.webhook_settings import WebhookSettings, public
 
 _HEADERS = {
@@ -96,7 +98,9 @@ class WebhookSink(Sink):
             client.close()
         with_credentials = self._settings.authorization() is not None
         if answer.status == 407 or (with_credentials and answer.status in {401, 403}):
-            error = judge(answer.status, answer.headers, "", now=datetime.now(UTC))
+            error = judge(
+                answer.status, CaseInsensitiveDict(answer.headers), "", now=datetime.now(UTC)
+            )
             raise Retry(f"{public(url)} {error}")
 
     def close(self) -> None:
@@ -117,14 +121,19 @@ class WebhookSink(Sink):
         identity = f"{first.lines.id(first.start)}-{sum(map(len, slices))}"
         headers = self._signature(identity, body) if self._keys else {}
         answer = self._request(self._client, "POST", url, body, headers)
+        said = answer.body.decode("utf-8", "replace")
+        if not answer.whole:
+            said = self._clean.whole(said, cut=True)
         error = judge(
             answer.status,
-            answer.headers,
-            answer.body.decode("utf-8", "replace"),
+            CaseInsensitiveDict(answer.headers),
+            said,
             now=datetime.fromtimestamp(self._clock(), UTC),
             success=self._settings.success,
             clean=self._clean,
         )
+        if error is None and answer.early:
+            error = Retry(f"answered {answer.status} and hung up before it had the whole request")
         if error is not None:
             error.args = (f"{public(url)} {error.args[0]}",)
             raise error
@@ -138,7 +147,7 @@ class WebhookSink(Sink):
             raise Retry(f"the proxy of the environment: {self._clean(str(error))}") from None
         if proxy is not None and address:
             login = address.rpartition("@")[0].rpartition("//")[2]
-            secrets = [login, *login.split(":"), (proxy.authorization or "").partition(" ")[2]]
+            secrets = [login, *login.split(":"), *(value[6:] for _, value in proxy.headers)]
             self._clean = Cleaner([*self._settings.secrets(), *secrets])
         return HttpClient(url, self._tls(), proxy)
 
@@ -170,8 +179,6 @@ class WebhookSink(Sink):
         timeout = self._settings.timeout
         try:
             return client.request(method, url, self._headers(headers), body, timeout)
-        except ProxyRefused as error:
-            raise Retry(f"{public(url)}: {error}") from error
         except TimeoutError as error:
             raise Retry(f"{public(url)}: no answer within {timeout:g} s") from error
         except ssl.SSLError as error:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from bridge.codec import IMPLEMENTATION
+from bridge.codec import IMPLEMENTATION as CODEC
 from bridge.config import Config
 from bridge.delivery.encoding import Encoder
 from bridge.delivery.worker import Worker
@@ -29,6 +29,7 @@ from bridge.journal import Journal
 from bridge.loop import Deadline, Loop, backoff
 from bridge.monitor.closing import Closer
 from bridge.monitor.intake import MAX_QUEUED_BYTES, Intake
+from bridge.monitor.receiver import WHY_NOT_C
 from bridge.monitor.subscriber import Subscriber
 from bridge.monitor.table import Route, TableMonitor, TableOptions
 from bridge.monitor.watch import Watch
@@ -123,7 +124,8 @@ class Supervisor:
             if not self._open_journal():
                 return
             plan, journal = self._plan, self._journal
-            log.info("starting", journal=str(plan.config.journal.path), codec=IMPLEMENTATION)
+            path, receiver = str(plan.config.journal.path), f"pyzmq ({WHY_NOT_C})"
+            log.info("starting", journal=path, codec=CODEC, receiver=receiver if WHY_NOT_C else "c")
             # The journal's id is in every event and in the name of every monitor of ours.
             encoder = Encoder(journal.id, plan.forms)
             self._tables = self._make_tables(plan.tables, {}, journal.marks())

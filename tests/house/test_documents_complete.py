@@ -15,8 +15,10 @@ from typing import get_args
 
 import yaml
 
+from bridge.cli.deadletters import _as_json
 from bridge.cli.main import ENVIRONMENT, OK, RUNTIME, USAGE, _parser
 from bridge.events import EventType, GapReason
+from bridge.journal import DeadLetter
 
 ROOT = Path(__file__).parents[2]
 # The command with its first words, and neither the user nor a file of that name.
@@ -138,6 +140,17 @@ def test_every_alert_is_in_the_runbook_and_in_the_list(documents: dict[str, str]
 
     assert {name for heading in headings for name in re.findall(r"`(\w+)`", heading)} == alerts
     assert set(listed) == alerts
+
+
+def test_the_runbook_names_what_a_dead_letter_shows(documents: dict[str, str]) -> None:
+    """In the order of the lines that `deadletters ls --json` prints."""
+    text = section(documents["docs/runbook.md"], "`KineticaBridgeDeadLetters`")
+    paragraph = text.partition("oldest first: ")[2].partition(". ")[0]
+    letter = DeadLetter("sink", "s.t", 1, "id", 2, "why", raw=b"bytes", number=3, set_aside=4)
+
+    named = re.findall(r"`(\w+)`", paragraph)
+
+    assert named == [key for key in _as_json(letter) if key != "raw"] + ["value", "raw"]
 
 
 def test_every_dependency_has_its_reason(documents: dict[str, str]) -> None:

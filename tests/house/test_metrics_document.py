@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import urllib.request
 from pathlib import Path
@@ -22,8 +23,8 @@ SUFFIXES = r"_(?:bucket|sum|count)$"
 
 
 @pytest.fixture(scope="module")
-def scraped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, set[str]]]:
-    """Each metric of a service with a table, a sink and a ring: its kind and its labels."""
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The pages of a service with a table, a sink and a ring."""
     with Emulator() as emulator:
         database = Database(emulator)
         database.create()
@@ -35,12 +36,21 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, se
             admin = AdminServer(rig.supervisor, "127.0.0.1", 0)
             admin.start()
             try:
-                with urllib.request.urlopen(f"{admin.url}/metrics", timeout=10) as reply:
-                    text = reply.read().decode()
+                return {page: _get(f"{admin.url}/{page}") for page in ("metrics", "readyz")}
             finally:
                 admin.stop()
+
+
+def _get(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=10) as reply:
+        return str(reply.read().decode())
+
+
+@pytest.fixture(scope="module")
+def scraped(pages: dict[str, str]) -> dict[str, tuple[str, set[str]]]:
+    """Each metric: its kind and its labels."""
     found = {}
-    for family in text_string_to_metric_families(text):
+    for family in text_string_to_metric_families(pages["metrics"]):
         if family.name.startswith("kinetica_bridge_"):
             name = family.name + ("_total" if family.type == "counter" else "")
             labels = {label for sample in family.samples for label in sample.labels} - {"le"}
@@ -74,3 +84,18 @@ def test_no_document_names_a_metric_that_there_is_not(
                 unknown.add(f"{name}: {metric}")
 
     assert unknown == set()
+
+
+def test_the_page_shows_what_readyz_says(pages: dict[str, str], documents: dict[str, str]) -> None:
+    """With the same members at every place; a gap's are those that the page is made with."""
+
+    (example,) = re.findall(r"```json\n(.*?)```", documents["docs/metrics.md"], re.DOTALL)
+    shown, real = json.loads(example), json.loads(pages["readyz"])
+    (gap,) = shown["gaps"]
+    source = (Path(__file__).parents[2] / "bridge/admin/health.py").read_text()
+
+    assert list(shown) == list(real)
+    for part in ("tables", "sinks"):
+        (one,), (other,) = shown[part].values(), real[part].values()
+        assert list(one) == list(other)
+    assert list(gap) == re.findall(r'"(\w+)": (?:rfc3339\()?gap\.', source)

@@ -6,6 +6,7 @@ from collections import defaultdict
 
 import pytest
 
+from bridge.delivery import worker
 from bridge.monitor.states import TRANSITIONS, Signal, State
 
 ENDS = (State.DROPPED, State.FAILED)
@@ -77,3 +78,11 @@ def test_every_state_is_explained(documents: dict[str, str]) -> None:
 def test_the_ends_are_as_the_page_says() -> None:
     """The page says that no signal leads out of dropped and failed."""
     assert all(set(TRANSITIONS[end].values()) == {end} for end in ENDS)
+
+
+def test_every_state_of_a_sink_is_explained(documents: dict[str, str]) -> None:
+    """Those of trouble, and the two of a sink that is well or not open yet."""
+    page = documents["docs/states.md"].partition("## What a sink goes through")[2]
+    shown = [line.split("`")[1] for line in page.splitlines() if line.startswith("| `")]
+
+    assert sorted(shown) == sorted({*worker._STATES.values(), "connecting", "delivering"})

@@ -1,9 +1,11 @@
-"""Run as a process: rows wait for a destination that is away; prints how many bytes it grew."""
+"""Run as a process: rows wait for a destination that is away; prints how many bytes it grew.
+
+Arguments: the folder of the journal, the bytes of a row, and how many tables wait, each by itself.
+"""
 
 from __future__ import annotations
 
 import sys
-import threading
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -29,40 +31,45 @@ def resident() -> int:
     return int(line.split()[1]) * 1024
 
 
-def main(folder: str, size: int) -> None:
-    """Let rows of `size` bytes wait: refused one by one first, then away."""
-    row = zigzag(size - 1 if size < 65 else size - 2) + b"x" * (size - 1 if size < 65 else size - 2)
+def main(folder: str, size: int, lanes: int) -> None:
+    """Let rows of `size` bytes wait: refused first, each table by itself, then all away."""
+    tables = [TABLE, *(f"ki_home.t{n}" for n in range(1, lanes))]
+    text = size - max(1, len(zigzag(size)))
+    row = zigzag(text) + b"x" * text
+    count = max(1, (2**20 if lanes == 1 else 4096) // len(row))
     with Journal(Path(folder) / "j") as journal:
-        journal.register("s", [TABLE])
+        journal.register("s", tables)
         worker = Worker("s", journal, Encoder(journal.id, {}))
-        sink, tries = ScriptedSink(), threading.Semaphore(0)
+        sink = ScriptedSink()
 
         def deliver(batch: Batch) -> None:
-            tries.release()
-            if len(batch.slices) and sink.opened % 2:
+            if worker.stats().retries > 2 * lanes:
+                raise Retry("away")
+            if lanes == 1 and sink.opened % 2:
                 raise Reject("no")
-            raise Retry("away")
+            for table in batch.tables:
+                batch.fail(table, Reject("no"))
 
         sink.deliver = deliver  # type: ignore[method-assign]
-        count = 2**20 // len(row)
-        block = Block(TABLE, "c", "insert", _SCHEMA, row * count, count, ((count, 5),))
-        journal.append([block])
+
+        def append(table: str) -> None:
+            times = ((count, 5),)
+            journal.append([Block(table, "c", "insert", _SCHEMA, row * count, count, times)])
+
+        append(TABLE)
         before = resident()
-        worker.configure(
-            sink,
-            settings().model_copy(
-                update={"batch": Batching(), "retry": Retrying(max_backoff="50ms")}
-            ),
-            [TABLE],
-        )
+        changes = {"batch": Batching(), "retry": Retrying(max_backoff="50ms")}
+        worker.configure(sink, settings().model_copy(update=changes), tables)
         worker.start()
-        for _ in range(_TOTAL // 2**20):
-            journal.append([block])
-        wait_until(lambda: worker.stats().retries > 40, "many tries")
+        for table in tables[1:] or [TABLE] * (_TOTAL // 2**20):
+            append(table)
+        tries = 40 if lanes == 1 else 3 * lanes
+        wait_until(lambda: worker.stats().retries > tries, "many tries", 500)
+        assert lanes == 1 or len(worker.stats().waiting) == lanes
         worker.stop()
         assert worker.join(20)
         print(resident() - before)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

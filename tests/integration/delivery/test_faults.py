@@ -285,12 +285,14 @@ def test_a_reload_replaces_a_sink_that_fails(tmp_path: Path) -> None:
         assert rig.sink.closed == 1
 
 
-@pytest.mark.parametrize("size", [3, 200])
-def test_memory_is_bounded_while_a_destination_is_away(tmp_path: Path, size: int) -> None:
-    """Millions of rows of three bytes wait, and the process hardly grows."""
+@pytest.mark.parametrize(("size", "lanes"), [(3, 1), (200, 1), (3, 1000), (2**20, 100)])
+def test_memory_is_bounded_while_a_destination_is_away(
+    tmp_path: Path, size: int, lanes: int
+) -> None:
+    """Millions of rows of three bytes wait, or a thousand tables, and the process hardly grows."""
     script = Path(__file__).with_name("away.py")
     run = subprocess.run(
-        [sys.executable, str(script), str(tmp_path), str(size)],
+        [sys.executable, str(script), str(tmp_path), str(size), str(lanes)],
         capture_output=True,
         text=True,
         check=False,

@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from bridge.errors import JournalUnavailable
 from bridge.events import Block, Count
 from bridge.journal import DeadLetter, Journal, Move, Page, Settled, Stored, overview
+from bridge.journal.lock import noted_head
 
 from .conftest import block
 
@@ -363,3 +364,31 @@ def test_a_newer_format_is_refused_and_left_alone(closed: Path, tmp_path: Path) 
 
     with pytest.raises(JournalUnavailable, match="newer version"):
         open_journal(path).open()
+
+
+@pytest.mark.parametrize("written", [b"9" * 19, b"-7", b"\xff\0", b"8"])
+def test_a_damaged_note_of_the_head_says_nothing(
+    closed: Path, tmp_path: Path, written: bytes
+) -> None:
+    """It neither keeps the journal from opening nor moves the head."""
+    path = tmp_path / "j"
+    shutil.copytree(closed, path)
+    with open_journal(path) as journal:
+        head = journal.head
+    note = (path / "lock").read_bytes()
+    (path / "lock").write_bytes(note[:12] + written + note[12 + len(written) :])
+
+    with open_journal(path) as journal:
+        assert (journal.head, journal.damaged()) == (head, [])
+
+
+def test_a_note_of_the_head_holds_whatever_stands_behind_it(closed: Path, tmp_path: Path) -> None:
+    """The file is never cut, so what damage has put there stays."""
+    path = tmp_path / "j"
+    shutil.copytree(closed, path)
+    (path / "lock").write_bytes(b"\xff" * 4096)
+
+    with open_journal(path) as journal:
+        head = journal.append([Count("a", "c", 1, "update", 1)])
+
+    assert noted_head(path) == head

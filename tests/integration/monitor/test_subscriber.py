@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -17,6 +18,7 @@ from bridge.codec import Codec, compile_schema
 from bridge.events import Block, Column, Schema
 from bridge.monitor.arrivals import Arrival, Damaged, Loss
 from bridge.monitor.intake import Intake
+from bridge.monitor.moment import Moment
 from bridge.monitor.subscriber import Subscriber
 from bridge.monitor.table import Route as TableRoute
 from bridge.monitor.table import TableMonitor, TableOptions, make_route
@@ -212,6 +214,59 @@ def test_where_there_is_no_room_it_reads_on_and_counts(socket: zmq.Socket[bytes]
     socket.send_multipart([b"t", b"\x02"])
 
     wait_until(lambda: taker.records == {"t": 1}, "there is room again")
+    made.stop()
+
+
+def test_what_a_fault_of_ours_loses_is_told_with_what_comes_next(
+    socket: zmq.Socket[bytes],
+) -> None:
+    """Taken from the socket and not handed on, it would be missed by nobody."""
+    taker = Taker()
+    told: list[Loss[Any]] = []
+    faults = [MemoryError()]
+
+    def receive(items: Sequence[Arrival[Any] | Damaged[Any]], losses: Sequence[Loss[Any]]) -> None:
+        if faults:
+            raise faults.pop()
+        taker.receive(items, losses)
+        told.extend(losses)
+
+    made: Subscriber[Route] = Subscriber(receive, lambda: None)
+    made.start()
+    route, begun = Route("t"), time.time()
+    made.subscribe(endpoint(socket), {b"t": route}).result(SECONDS)
+    socket.recv()
+    sent = time.time()
+    socket.send_multipart([b"t", b"\x02"])
+    wait_until(lambda: told, "the loss is told")
+    made.stop()
+
+    assert [loss.route for loss in told] == [route]
+    assert begun - 60 <= told[0].time / 1e6 <= sent
+    assert taker.records == {}
+    assert made.loops[0].faults == 1
+
+
+def test_what_waits_in_a_socket_is_not_taken_for_received(socket: zmq.Socket[bytes]) -> None:
+    """Until it was read empty, a kill would lose what came since it last was."""
+    handing_on, gate = threading.Event(), threading.Event()
+
+    def receive(*_: object) -> None:
+        handing_on.set()
+        assert gate.wait(SECONDS)
+
+    made: Subscriber[Route] = Subscriber(receive, lambda: None)
+    made.start()
+    channel = made.subscribe(endpoint(socket), {b"t": Route("t")}).result(SECONDS)
+    socket.recv()
+    socket.send_multipart([b"t", b"\x02"])
+    assert handing_on.wait(SECONDS)
+    socket.send_multipart([b"t", b"\x04"])
+    sent = Moment.now()
+
+    assert channel.emptied_at < sent
+    gate.set()
+    wait_until(lambda: channel.emptied_at > sent, "it was read empty")
     made.stop()
 
 

@@ -283,6 +283,128 @@ def test_an_answer_before_the_whole_body_was_sent_counts(receiver: RawReceiver) 
     server.close()
 
 
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(params=["http", "https"])
+def served(
+    request: pytest.FixtureRequest, authority: trustme.CA, tmp_path: object
+) -> Iterator[tuple[WebhookSink, Callable[[Callable[[socket.socket], None]], None]]]:
+    """A sink, and how to serve its one connection, with TLS and without."""
+    server = socket.create_server(("127.0.0.1", 0))
+    ca_file = f"{tmp_path}/ca.pem"
+    authority.cert_pem.write_to_path(ca_file)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    threads: list[threading.Thread] = []
+
+    def serve(answer: Callable[[socket.socket], None]) -> None:
+        def run() -> None:
+            connection, _ = server.accept()
+            if request.param == "https":
+                connection = context.wrap_socket(connection, server_side=True)
+            with connection:
+                answer(connection)
+
+        threads.append(threading.Thread(target=run))
+        threads[0].start()
+
+    url = f"{request.param}://127.0.0.1:{server.getsockname()[1]}/"
+    sink = WebhookSink(WebhookSettings(type="webhook", url=url, tls={"ca_file": ca_file}))
+    yield sink, serve
+    sink.close()
+    for thread in threads:
+        thread.join()
+    server.close()
+
+
+LARGE = [make_event(0, record={"text": "x" * 30_000_000})]
+
+
+def test_a_refusal_is_heard_while_the_request_is_being_sent(
+    served: tuple[WebhookSink, Callable[[Callable[[socket.socket], None]], None]],
+) -> None:
+    """A receiver may say 413, read no further and not hang up either."""
+    sink, serve = served
+    heard = threading.Event()
+
+    def answer(connection: socket.socket) -> None:
+        connection.recv(1000)
+        connection.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
+        heard.wait()
+
+    serve(answer)
+    try:
+        with pytest.raises(Reject, match="413"):
+            sink.deliver(batch_of(LARGE))
+    finally:
+        heard.set()
+
+
+def test_half_a_request_is_not_delivered_whatever_the_answer(
+    served: tuple[WebhookSink, Callable[[Callable[[socket.socket], None]], None]],
+) -> None:
+    """Who says 200 and hangs up cannot have the events."""
+    sink, serve = served
+
+    def answer(connection: socket.socket) -> None:
+        connection.recv(1000)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    serve(answer)
+    with pytest.raises(Retry):
+        sink.deliver(batch_of(LARGE))
+
+
+def test_a_large_request_arrives_as_it_is(
+    served: tuple[WebhookSink, Callable[[Callable[[socket.socket], None]], None]],
+) -> None:
+    """However many pieces it takes, and whatever TLS has to say meanwhile."""
+    sink, serve = served
+    received = bytearray()
+
+    def answer(connection: socket.socket) -> None:
+        while not received.endswith(b"}]"):
+            received.extend(connection.recv(1 << 20))
+        connection.sendall(NO_CONTENT)
+
+    serve(answer)
+    sink.deliver(batch_of(LARGE))
+
+    assert received.partition(b"\r\n\r\n")[2] == b"[" + LARGE[0].value + b"]"
+
+
+@pytest.mark.parametrize("value", ["", " a b ", "\ta"])
+def test_blanks_around_a_header_are_no_part_of_it(receiver: RawReceiver, value: str) -> None:
+    """The settings take them, since a file may have them."""
+    settings = WebhookSettings(type="webhook", url=receiver.url, headers={"X-Key": value})
+    sink = WebhookSink(settings)
+
+    deliver(sink)
+    sink.close()
+
+    assert f"X-Key: {value.strip()}\r\n".encode() in receiver.requests[0][1]
+
+
+def test_a_secret_cut_off_with_its_answer_is_not_said(receiver: RawReceiver) -> None:
+    """Wherever in an echo of it the part that is kept ends."""
+    token = "hunter2-" + "0123456789" * 3
+    said = []
+    for before in range(2048 - len(token) - 2, 2050):
+        body = b"y" * before + token.encode() * 50
+        answer = b"HTTP/1.1 500 No\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+        receiver.reply = lambda connection, _, answer=answer: connection.sendall(answer)
+        sink = WebhookSink(WebhookSettings(type="webhook", url=receiver.url, bearer_token=token))
+        with pytest.raises(Retry) as caught:
+            deliver(sink)
+        sink.close()
+        said.append(f"{caught.value} {caught.value.answer}")
+
+    assert all("yyy" in each and "hu" not in each for each in said)
+
+
 # Proxies
 
 
@@ -343,6 +465,21 @@ def test_https_goes_through_a_tunnel(
 
         assert [request.connection for request in target.requests] == [0, 0]
     assert receiver.requests[0][1].startswith(f"CONNECT 127.0.0.1:{target.port} ".encode())
+
+
+def test_a_proxy_that_says_more_is_no_tunnel(
+    receiver: RawReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What follows its answer is not the receiver's TLS: that waits for ours."""
+    monkeypatch.setenv("HTTPS_PROXY", receiver.url)
+    monkeypatch.setenv("NO_PROXY", "")
+    receiver.reply = lambda connection, _: connection.sendall(
+        b"HTTP/1.0 200 Connected\r\n\r\n\x16\x03\x01"
+    )
+    sink = WebhookSink(WebhookSettings(type="webhook", url="https://hook.invalid/"))
+
+    with pytest.raises(Retry, match="the proxy said more"):
+        deliver(sink)
 
 
 def test_a_proxy_that_refuses_is_named(

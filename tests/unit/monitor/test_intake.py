@@ -147,6 +147,36 @@ def test_a_fault_of_ours_costs_one_item_and_is_a_gap(
     assert intake.loops[0].faults == 0
 
 
+def test_a_fault_of_ours_gives_back_what_was_taken(
+    intake: Intake, journal: Journal, table: TableMonitor
+) -> None:
+    """Whatever is raised: the room is there again, and nobody waits for a barrier for ever."""
+
+    def fail(*_: object) -> None:
+        raise SystemExit
+
+    table.heard = fail  # type: ignore[method-assign]
+    intake.put([rows(table, 1), Count(TABLE, "http://a", 3, "delete", 1)])  # type: ignore[list-item]
+
+    assert intake.barrier(10)
+    assert intake.barrier(10)
+    assert intake.queued_bytes == 0
+    assert [entry for entry in journal.entries if isinstance(entry, Count)]
+
+
+def test_a_span_over_which_the_clock_was_set_back_reaches_over_both_times(
+    intake: Intake, journal: Journal, table: TableMonitor
+) -> None:
+    """Not from a later moment until an earlier one."""
+    later = time.time() + 600
+    table.open_span("start", later)
+
+    gap = table.end_span("http://a")
+
+    assert gap is not None
+    assert gap.since < gap.until == round(later * 1e6)
+
+
 def test_an_entry_that_cannot_be_emitted_is_found_and_lost_alone(
     intake: Intake, journal: Journal, table: TableMonitor
 ) -> None:

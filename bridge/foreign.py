@@ -35,13 +35,14 @@ class Cleaner:
     '401 for *** at http://host/a'
     """
 
-    __slots__ = ("_secrets",)
+    __slots__ = ("_forms", "_secrets")
 
     def __init__(self, secrets: Iterable[str | None] = ()) -> None:
         forms = {form for secret in secrets if secret for form in _forms(secret)}
         # The longest first: a secret may be a part of another.
         parts = [_pattern(form) for form in sorted(forms, key=len, reverse=True)]
         self._secrets = re.compile("|".join(parts)) if parts else None
+        self._forms = forms
 
     def __repr__(self) -> str:
         return f"<Cleaner {'with' if self._secrets else 'without'} secrets>"
@@ -50,13 +51,32 @@ class Cleaner:
         """Return the text on one line, of `limit` characters at most, without secrets."""
         return excerpt(self.whole(text), limit)
 
-    def whole(self, text: str) -> str:
-        """Return the text as it stands, without secrets."""
+    def whole(self, text: str, *, cut: bool = False) -> str:
+        """Return the text as it stands, without secrets.
+
+        Args:
+            text: what others wrote.
+            cut: whether its end is missing: the beginning of a secret that stands there goes.
+        """
         if self._secrets is not None:
-            text = self._secrets.sub(MASK, text)
+            text = self._secrets.sub(MASK, self._without_beginning(text) if cut else text)
         text = _CREDENTIALS.sub(rf"\1\2{MASK}", text)
         text = _ADDRESS.sub(_bare, text)
         return _UNPRINTABLE.sub("", _LOGIN.sub("", text))
+
+    def _without_beginning(self, text: str) -> str:
+        text = text.rstrip("\ufffd")  # half a character
+        end = len(text)
+        for form in self._forms:
+            for at in range(max(0, len(text) - len(form) + 1), end):
+                if text[at] == form[0] and form.startswith(text[at:]):
+                    end = at
+                    break
+        if self._secrets is not None:
+            for whole in self._secrets.finditer(text):
+                if whole.start() < end < whole.end():  # half of it would not be known again
+                    return text[: whole.start()]
+        return text[:end]
 
 
 def _bare(match: re.Match[str]) -> str:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.sinks.foreign import Cleaner
+from bridge.foreign import Cleaner
 
 SECRET = 'hun ter/2"\n+é'
 
@@ -75,3 +75,33 @@ def test_no_secret_is_ever_in_what_is_said(secret: str, before: str, after: str)
 
     assert secret not in said
     assert secret.strip() not in said
+
+
+@pytest.mark.parametrize("length", range(len(SECRET)))
+def test_the_beginning_of_a_secret_goes_with_the_end_of_a_text(length: int) -> None:
+    """Nobody can tell it from a whole one that was cut off."""
+    clean = Cleaner([SECRET])
+
+    said = clean.whole("x" * 500 + SECRET[:length], cut=True)
+
+    assert said == "x" * 500
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("one token-on", "one "),  # the beginning of the longer one, not the shorter one and more
+        ("one token there", "one *** there"),
+        ("one token-one here", "one *** here"),  # whole ones stay masked
+        ("one tokenext", "one "),  # two that overlap: neither is left in part
+        ("one tok\ufffd", "one "),
+    ],
+)
+def test_secrets_that_begin_alike_or_overlap_are_cut_whole(text: str, said: str) -> None:
+    """What one begins with may be all of another, or begin within it."""
+    assert Cleaner(["token", "token-one", "next-one"]).whole(text, cut=True) == said
+
+
+def test_a_text_that_was_cut_stays_where_there_is_no_secret() -> None:
+    """Nothing is taken for the beginning of nothing."""
+    assert Cleaner().whole("abc", cut=True) == "abc"
