@@ -159,10 +159,12 @@ class TroubledLanes:
     def _try_lane(self, lane: Lane, step: Try | Alone) -> None:
         stop = step.stop if isinstance(step, Try) else step.offset + 1
         load = Load(self._batching.max_events, self._batching.max_bytes)
-        more = self._batches.alone(lane, stop=stop).extend(load)
+        feed = self._batches.alone(lane, stop=stop)
+        more = feed.extend(load)
         part = load.part(lane)
         if not more and not part.slices:
-            part.to = max(part.to, stop)
+            # No further than was read: a commit may be seen once, and not be there yet again.
+            part.to = max(part.to, min(stop, feed.position))
         outcome = self._deliver(lane, load.slices) if part.slices else Outcome()
         if outcome is None:
             return
@@ -195,8 +197,11 @@ class TroubledLanes:
         """Try another event of the table than the suspect."""
         blocking = trouble is lane.trouble
         tried = self._looked_at.get(lane.table, -1) if step.distance > 1 else -1
-        find = _further_in_order if blocking else _next_with_its_key
-        load = find(self._batches.alone, lane, step, tried)
+        alone = self._batches.alone
+        load = None if blocking else _further_with_its_key(alone, lane, step, tried)
+        if load is None and (blocking or not self._verdicts.by_key):
+            # What began to wait under a sink with keys holds up the whole lane in one without.
+            load = _further_in_order(alone, lane, step, tried)
         answer: Answer | None = None
         if load is not None:
             (part,) = load.parts.values()
@@ -265,15 +270,18 @@ def _further_in_order(alone: FeedOf, lane: Lane, step: Ahead, tried: int) -> Loa
     return newest
 
 
-def _next_with_its_key(alone: FeedOf, lane: Lane, step: Ahead, tried: int) -> Load | None:
-    """Find the next event that waits behind the suspect with its key; so no other key's is hurt."""
+def _further_with_its_key(alone: FeedOf, lane: Lane, step: Ahead, tried: int) -> Load | None:
+    """Find what waits so far ahead with its key, else the newest; so no other key is hurt."""
     suspect = lane.waiting.get(step.offset)
-    for offset, waits in lane.waiting.items():
-        if suspect is not None and offset > max(tried, step.offset) and waits.key == suspect.key:
-            load = Load(1, 1)
-            alone(lane, only=[offset]).extend(load)
-            return load if load.slices else None
-    return None
+    if suspect is None:
+        return None
+    low, far = max(tried, step.offset), step.offset + step.distance
+    found = [o for o, waits in lane.waiting.items() if o > low and waits.key == suspect.key]
+    if not found:
+        return None
+    load = Load(1, 1)
+    alone(lane, only=[next((o for o in found if o >= far), found[-1])]).extend(load)
+    return load if load.slices else None
 
 
 def _first(alone: FeedOf, lane: Lane, start: int) -> Load | None:

@@ -253,7 +253,7 @@ class Worker:
         if crew is not None and crew.job is job:
             return crew.couriers[0].step() or self._finish(crew)
         if crew is not None and not self._dismiss(crew):
-            return not self._stopping
+            return True  # one still delivers; whoever waits for our end has a deadline
         with self._lock:
             if self._job is None:
                 self._ended = True

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from bridge.delivery.health import SinkStats
 from bridge.events import GapReason
-from bridge.journal import Account, Journal, JournalStats
+from bridge.journal import Account, Journal, JournalStats, Lane
 from bridge.monitor.states import State
 from bridge.monitor.table import TableMonitor
 
@@ -99,17 +100,26 @@ def _no_way(table: TableMonitor) -> str:
 
 
 def lags(
-    journal: Journal, sinks: Mapping[str, SinkStats], accounts: Iterable[Account], now: float
+    journal: Journal, sinks: Mapping[str, SinkStats], accounts: Sequence[Account], now: float
 ) -> dict[tuple[str, str], float]:
     """Return the age in seconds of each lane's oldest event that is not acknowledged, else 0."""
     found: dict[tuple[str, str], float] = {}
-    for account in accounts:
-        oldest = None
-        if account.pending:
-            oldest = sinks[account.sink].oldest.get(account.table)
-            if oldest is None:
-                lane = journal.lanes(account.sink).get(account.table)
-                oldest = journal.time_of(lane.start) if lane is not None else None
-        age = max(0.0, now - oldest / 1e6) if oldest is not None else 0.0
-        found[account.sink, account.table] = age
+    # Looked up once, with one reader: there may be a thousand lanes that wait.
+    lanes: dict[str, Mapping[str, Lane]] = {}
+    for name in {account.sink for account in accounts if account.pending}:
+        with suppress(KeyError):  # unregistered meanwhile
+            lanes[name] = journal.lanes(name)
+    times: dict[int, int | None] = {}
+    with journal.reader() as reader:
+        for account in accounts:
+            oldest = None
+            if account.pending:
+                oldest = sinks[account.sink].oldest.get(account.table)
+                lane = lanes.get(account.sink, {}).get(account.table)
+                if oldest is None and lane is not None:
+                    if lane.start not in times:
+                        times[lane.start] = reader.time_of(lane.start)
+                    oldest = times[lane.start]
+            age = max(0.0, now - oldest / 1e6) if oldest is not None else 0.0
+            found[account.sink, account.table] = age
     return found

@@ -93,13 +93,13 @@ class ScriptedSink(Sink):
 def settings(**changes: Any) -> SinkSettings:
     """Return settings with short waits; `max_attempts` and those of a batch may be given."""
     attempts = changes.pop("max_attempts", 3)
-    longest = changes.pop("max_backoff", 0.01)
+    first, longest = changes.pop("initial_backoff", 0.001), changes.pop("max_backoff", 0.01)
     batch = {"max_events": 16, "max_bytes": 2**20, "max_wait": 0.0} | changes
     return ScriptedSettings.model_construct(
         type="scripted",
         batch=Batching.model_construct(**batch),
         retry=Retrying.model_construct(
-            initial_backoff=0.001, max_backoff=longest, max_attempts=attempts
+            initial_backoff=first, max_backoff=longest, max_attempts=attempts
         ),
     )
 

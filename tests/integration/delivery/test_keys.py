@@ -134,3 +134,46 @@ def test_beyond_ten_thousand_that_wait_the_table_waits(tmp_path: Path) -> None:
             by_key[n % 2].append(n)
         assert by_key[0] == list(range(0, 25_000, 2))
         assert by_key[1] == list(range(1, 25_000, 2))
+
+
+def test_a_suspect_of_a_sink_with_keys_is_proven_by_one_without(tmp_path: Path) -> None:
+    """Whoever takes the name over holds the whole table up for it; what comes behind proves it."""
+    with Engine(tmp_path / "j") as rig:
+
+        def judge(batch: Batch) -> None:
+            for event in batch:
+                if number(event) == 2:
+                    batch.fail(event, Reject("HTTP 422"))
+
+        keyed(rig).judge = judge
+        rig.insert(0, 1, 2)
+        rig.start()
+        wait_until(lambda: rig.journal.lanes("s")[TABLE].waiting == (2,), "the suspect waits")
+        without = ScriptedSink()
+        without.judge = judge
+        rig.worker.configure(without, settings(), rig.tables)
+        rig.insert(3, 4, 5)
+        rig.wait_settled()
+
+        assert rig.letters().keys() == {2}
+        assert sorted(without.numbers()) == [3, 4, 5]
+
+
+def test_a_key_that_is_refused_wholly_is_looked_through_in_ever_wider_steps(
+    tmp_path: Path,
+) -> None:
+    """Not one by one: 900 that wait cost a handful of tries between two pauses."""
+    with Engine(tmp_path / "j") as rig:
+
+        def judge(batch: Batch) -> None:
+            for event in batch:
+                batch.fail(event, Reject("HTTP 422"))
+
+        keyed(rig).judge = judge
+        rig.insert(*range(900), keys=1)
+        rig.start(max_events=1000, max_backoff=3600, initial_backoff=3600)
+        wait_until(lambda: rig.worker.stats().waiting, "they wait")
+        wait_until(lambda: [899] in rig.sink.calls, "the newest is tried")
+
+        assert len(rig.sink.calls) < 50
+        assert rig.letters() == {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 from services.delivery import OTHER, TABLE, Engine, Gate, ScriptedSink, block, number, settings
@@ -13,6 +14,7 @@ from services.process import wait_until
 from bridge.delivery.worker import Worker
 from bridge.errors import Disabled, Reject, Retry
 from bridge.events import Drop, Undecodable
+from bridge.journal import Journal, Page
 from bridge.sinks import Batch
 
 
@@ -315,3 +317,52 @@ def test_a_worker_without_tables_or_events_shows_no_trouble(tmp_path: Path) -> N
         rig.start()
         wait_until(lambda: rig.worker.stats().state == "delivering", "it is connected")
         assert isinstance(rig.worker, Worker)
+
+
+class SeenOnce:
+    """A journal whose newest commit is seen by one reader a moment before the other sees it."""
+
+    def __init__(self, real: Journal) -> None:
+        self._real = real
+        self._readers = 0
+        self.blind = 3  # reads of the second reader, which lanes are tried alone with
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def reader(self) -> Any:
+        self._readers += 1
+        return self._real.reader() if self._readers % 2 else _Late(self, self._real.reader())
+
+
+class _Late:
+    def __init__(self, journal: SeenOnce, real: Any) -> None:
+        self._journal = journal
+        self._real = real
+
+    def read(self, start: int, **options: Any) -> Any:
+        if self._journal.blind > 0:
+            self._journal.blind -= 1
+            return Page([], start, [])
+        return self._real.read(start, **options)
+
+    def close(self) -> None:
+        self._real.close()
+
+
+def test_a_cursor_moves_over_nothing_that_was_not_read(tmp_path: Path) -> None:
+    """What was refused and cannot be read again at once is no hole: it is tried later."""
+    with Engine(tmp_path / "j", journal=SeenOnce) as rig:
+
+        def judge(batch: Batch) -> None:
+            if any(number(event) == 3 for event in batch):
+                raise Reject("HTTP 422")
+
+        rig.sink.judge = judge
+        rig.insert(*range(8))
+        rig.start()
+        rig.wait_settled()
+
+        assert rig.account().discarded == 0
+        assert sorted(rig.sink.numbers()) == [0, 1, 2, 4, 5, 6, 7]
+        assert rig.letters().keys() == {3}

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from services.delivery import TABLE, Engine, number
+from services.delivery import OTHER, TABLE, Engine, Gate, ScriptedSink, number, settings
 from services.process import wait_until
 
 from bridge.errors import Reject, Retry
@@ -210,3 +210,31 @@ def test_stopping_does_not_wait_for_a_destination_that_is_away(rig: Engine) -> N
     rig.start()
     rig.wait_settled()
     assert rig.sink.numbers() == list(range(5))
+
+
+def test_stopping_after_a_reload_waits_for_every_call_and_delivers_the_rest(
+    tmp_path: Path,
+) -> None:
+    """With several at once: the worker has not ended while one of the old sink's still runs."""
+    gate = Gate()
+    with Engine(tmp_path / "j", (TABLE, OTHER)) as rig:
+
+        def judge(batch: Batch) -> None:
+            if OTHER in batch.tables:  # the second line's
+                gate.pass_()
+
+        rig.sink.judge = judge
+        rig.sink.max_in_flight = 2
+        rig.insert(1, table=OTHER)
+        rig.start()
+        gate.reached.wait(10)
+        fresh = ScriptedSink()
+        rig.worker.configure(fresh, settings(), rig.tables)
+        rig.insert(2, table=OTHER)
+        rig.worker.stop()
+        assert not rig.worker.join(1)
+
+        gate.open()
+        assert rig.worker.join(10)
+        assert fresh.numbers(OTHER) == [2]
+        assert rig.account(OTHER).pending == 0
