@@ -46,7 +46,7 @@ class Ballast:
 
     def give_up_if_short(self) -> None:
         """Give its room back where the disk has not got what a start takes."""
-        if _room(self._path.parent)[0] < _START_BYTES:
+        if not has_room(self._path.parent, 0):
             self.give_up()
 
     def make(self, carried: int) -> None:
@@ -70,6 +70,11 @@ class Ballast:
             os.ftruncate(descriptor, held)
         finally:
             os.close(descriptor)
+
+
+def has_room(folder: Path, size: int) -> bool:
+    """Whether a disk can take so many bytes, and what a start takes beside them."""
+    return _room(folder)[0] >= size + _START_BYTES
 
 
 def _room(folder: Path) -> tuple[int, int]:

@@ -223,6 +223,7 @@ class Journal:
         with opened.upkeep.lock, opened.log.append_lock:
             opened.log.close()
             opened.state.close()
+            opened.upkeep.make_ballast()  # what a start needs is free just now
             self._file_lock.release()
 
     def _write_cursors(self, state: State, loop: Loop) -> bool:

@@ -126,7 +126,7 @@ class Upkeep:
             JournalFull, JournalDiskError: the disk is full or failed.
         """
         with self.lock:
-            self._make_ballast()
+            self.make_ballast()
             return self._step(self._log.bytes() + self._reserve - self._max_size, _WORTH)
 
     def _full(self) -> JournalFull:
@@ -262,9 +262,10 @@ class Upkeep:
                 remove_database(path)
             except OSError as error:
                 _log.warning("journal_segment_not_deleted", path=str(path), cause=error.strerror)
-        self._make_ballast()
+        self.make_ballast()
 
-    def _make_ballast(self) -> None:
+    def make_ballast(self) -> None:
+        """Make the room again that is kept for a full disk, as far as there is any. Lock held."""
         self._ballast.make(self._log.carried_bytes())
 
 
