@@ -7,6 +7,7 @@ Sinks read through `JournalReader`, on connections of their own.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import time
@@ -19,6 +20,7 @@ import structlog
 
 from bridge.errors import JournalDiskError, JournalError, JournalFull, JournalUnavailable
 from bridge.events import Entry
+from bridge.journal.ballast import Ballast
 from bridge.journal.lane import Boundary
 from bridge.journal.layout import prepare_folder
 from bridge.journal.lock import JournalLock
@@ -69,7 +71,7 @@ class Journal:
         max_age: seconds after which acknowledged entries go.
         on_full: refuse new entries, or drop the oldest even if not acknowledged.
         segment_size: bytes after which a new segment begins; by default an eighth of
-            `max_size`, at most 64 MiB.
+            `max_size`, or of the disk where that is less, at most 64 MiB.
         memory: bytes of the newest entries that are kept for readers, beside the files.
         clock: seconds since the epoch.
         monotonic: seconds that only grow, for how long a read has failed.
@@ -90,11 +92,9 @@ class Journal:
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        if segment_size is None:
-            segment_size = min(MAX_SEGMENT_SIZE, max_size // _LEAST_SEGMENTS)
         if max_size < MIN_SIZE:
             raise ValueError(f"max_size must be at least {MIN_SIZE} bytes, not {max_size}")
-        if segment_size < MIN_SEGMENT_SIZE:
+        if segment_size is not None and segment_size < MIN_SEGMENT_SIZE:
             raise ValueError(
                 f"segment_size must be at least {MIN_SEGMENT_SIZE} bytes, not {segment_size}"
             )
@@ -138,9 +138,11 @@ class Journal:
         """
         if self._opened is not None:
             return
+        ballast = Ballast(self._path)
         try:
             prepare_folder(self._path)
             self._file_lock.acquire()
+            ballast.give_up_if_short()
             recovered = recover(self._path, self._file_lock, self._now(), self._troubles)
         except (OSError, sqlite3.Error) as error:
             self._file_lock.release()
@@ -152,28 +154,31 @@ class Journal:
             self._file_lock.release()
             raise
         state = recovered.state
+        segment_size = self._segment_size or _segment_size(self._path, self._max_size)
         log = SegmentLog(
             self._path,
             recovered,
-            segment_size=self._segment_size,
+            segment_size=segment_size,
             segment_age=self._max_age * 1e6 / _LEAST_SEGMENTS,
             memory=self._memory,
             now=self._now,
             note=self._file_lock.note,
         )
         self._file_lock.note(log.head)
+        ballast.make(log.carried_bytes())
         self._damaged = {damage.last: damage for damage in recovered.damaged}
         upkeep = Upkeep(
             self._path,
             state,
             log,
             max_size=self._max_size,
-            reserve=self._segment_size,
+            reserve=segment_size,
             max_age=self._max_age,
             drop_oldest=self._on_full == "drop_oldest",
             now=self._now,
             troubles=self._troubles,
             on_damage=self._note_damage,
+            ballast=ballast,
         )
         cursors = Loop("journal-cursors", lambda: self._write_cursors(state, cursors))
         self._opened = _Opened(state, log, upkeep, cursors)
@@ -224,6 +229,7 @@ class Journal:
         with opened.upkeep.lock, opened.log.append_lock:
             opened.log.close()
             opened.state.close()
+            opened.upkeep.make_ballast()  # what a start needs is free just now
             self._file_lock.release()
 
     def _write_cursors(self, state: State, loop: Loop) -> bool:
@@ -503,6 +509,17 @@ class Journal:
         if opened is None:
             raise JournalUnavailable(f"journal {self._path} is not open")
         return opened
+
+
+def _segment_size(folder: Path, max_size: int) -> int:
+    """Return the default: of a disk, too, what is given back at once is a small part."""
+    try:
+        disk = os.statvfs(folder)
+    except OSError:
+        room = max_size
+    else:
+        room = min(max_size, disk.f_blocks * disk.f_frsize or max_size)
+    return max(MIN_SEGMENT_SIZE, min(MAX_SEGMENT_SIZE, room // _LEAST_SEGMENTS))
 
 
 def _at_start(error: JournalError) -> JournalError:

@@ -81,6 +81,11 @@ def state_path(journal: Path) -> Path:
     return journal / "state.db"
 
 
+def ballast_path(journal: Path) -> Path:
+    """Return the file that holds room for a full disk."""
+    return journal / "ballast"
+
+
 def lock_path(journal: Path) -> Path:
     """Return the file that says who writes the journal."""
     return journal / "lock"
@@ -186,8 +191,24 @@ def _size(path: Path) -> int:
 
 def remove_database(path: Path) -> None:
     """Delete a database and what stands beside it; the database first, so no log is missed."""
-    for name in (path.name, *(path.name + end for end in _BESIDES)):
-        path.with_name(name).unlink(missing_ok=True)
+    for file in (path, wal_path(path)):
+        _unlink_with_content(file)
+    path.with_name(path.name + "-shm").unlink(missing_ok=True)
+
+
+def _unlink_with_content(path: Path) -> None:
+    """Delete a file and give its room back, also where a reader has it open and rests."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    except OSError:
+        path.unlink(missing_ok=True)
+        return
+    try:
+        path.unlink(missing_ok=True)
+        # Only now: whoever reads on sees that the file is gone, and not that it is damaged.
+        os.ftruncate(descriptor, 0)
+    finally:
+        os.close(descriptor)
 
 
 def move_database(path: Path, target: Path) -> None:

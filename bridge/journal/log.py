@@ -139,6 +139,12 @@ class SegmentLog:
         with self._grown:
             return dict(self._marks)
 
+    def carried_bytes(self) -> int:
+        """Return about how many bytes a new segment carries over."""
+        with self._grown:
+            marks = sum(len(name) + len(text) + 64 for name, text in self._marks.items())
+            return marks + sum(len(table) + 64 for table in self._totals)
+
     def bytes(self) -> int:
         """Return the size of all segments."""
         with self._grown:
@@ -264,12 +270,14 @@ class SegmentLog:
         """
         if self._is_due(size, sum(draft.events for draft in drafts)):
             self.roll()
+        # All is worked out before the commit: what failed behind it would be appended again.
+        totals, all_marks = dict(self._totals), {**self._marks, **marks} if marks else self._marks
+        for draft in drafts:
+            totals[draft.table] = totals.get(draft.table, 0) + draft.events
         head = self._write(drafts, marks)
         self._note(head)
         with self._grown:
-            for draft in drafts:
-                self._totals[draft.table] = self._totals.get(draft.table, 0) + draft.events
-            self._marks.update(marks)
+            self._totals, self._marks = totals, all_marks
             self._appended_events += head - self._head
             self._appended_bytes += size
             self._head = head

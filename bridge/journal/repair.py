@@ -17,6 +17,7 @@ from pathlib import Path
 import structlog
 
 from bridge.errors import JournalDiskError
+from bridge.journal.ballast import has_room
 from bridge.journal.database import connect_writer, is_damage, require_readable
 from bridge.journal.layout import (
     FORMAT,
@@ -33,6 +34,7 @@ from bridge.journal.layout import (
     remove_leftovers,
     require_writable,
     segment_path,
+    wal_path,
 )
 from bridge.journal.lock import JournalLock, noted_head
 from bridge.journal.records import Damage
@@ -216,7 +218,7 @@ def _fill_totals(journal: Path, found: list[_Found]) -> None:
 def _sealed(journal: Path, found: _Found, after: _Found | None) -> SealedSegment:
     place, path = found.place, place_path(journal, found.place)
     end = place.end if place.end is not None else found.first
-    if has_wal(path):
+    if has_wal(path) and has_room(journal, wal_path(path).stat().st_size):
         _empty_log(path)
     oldest, newest = found.edges
     totals = found.totals or {}

@@ -85,10 +85,13 @@ def create_segment(
         connection.executescript(f"BEGIN;{SEGMENT_SCHEMA}")
         put_header(connection, first, journal_id, created, totals, marks)
         connection.execute("COMMIT")
-    finally:
         connection.close()
-    sync_file(building)
-    building.replace(segment_path(journal, first))
+        sync_file(building)
+        building.replace(segment_path(journal, first))
+    except BaseException:
+        connection.close()
+        remove_database(building)  # on a full disk its room is missed
+        raise
     sync_folder(segments_folder(journal))
 
 

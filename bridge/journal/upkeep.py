@@ -13,7 +13,8 @@ from pathlib import Path
 
 import structlog
 
-from bridge.errors import JournalFull
+from bridge.errors import JournalError, JournalFull
+from bridge.journal.ballast import Ballast
 from bridge.journal.lane import Boundary
 from bridge.journal.layout import add_span, place_path, remove_database
 from bridge.journal.log import SegmentLog
@@ -60,6 +61,7 @@ class Upkeep:
         now: microseconds since the epoch.
         troubles: since when which file cannot be read.
         on_damage: told of what cannot be read.
+        ballast: given up where no segment can be begun, made again where there is room.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Upkeep:
         now: Callable[[], int],
         troubles: Troubles,
         on_damage: Callable[[Damage], None],
+        ballast: Ballast,
     ) -> None:
         self.lock = threading.Lock()
         self._path = path
@@ -87,6 +90,7 @@ class Upkeep:
         self._now = now
         self._troubles = troubles
         self._on_damage = on_damage
+        self._ballast = ballast
         self._fruitless: tuple[int, int, int] | None = None
 
     def make_room(self, incoming: int) -> None:
@@ -101,7 +105,7 @@ class Upkeep:
                 known = self._state.version, self._log.version, incoming
                 if known == self._fruitless:
                     raise self._full()
-                freed = self._step(excess, _WORTH_WHEN_FULL) or self._roll()
+                freed = self._step(excess, _WORTH_WHEN_FULL) or self._roll(_WORTH_WHEN_FULL)
                 if not freed and not (self._drop_oldest and self._drop()):
                     self._fruitless = known
                     raise self._full()
@@ -109,9 +113,11 @@ class Upkeep:
     def free(self) -> bool:
         """Free something where the disk has no room left, whatever `max_size` says."""
         with self.lock:
-            if self._delete(1):
+            if self._delete(1) or (self._roll(None) and self._delete(1)):
                 return True
-            return (self._roll() and self._delete(1)) or (self._drop_oldest and self._drop())
+            if not self._drop_oldest:
+                return False
+            return self._drop() or (self._roll(1.0) and self._drop())
 
     def step(self) -> bool:
         """Do the next thing that is to be done; return whether there may be more.
@@ -120,6 +126,7 @@ class Upkeep:
             JournalFull, JournalDiskError: the disk is full or failed.
         """
         with self.lock:
+            self.make_ballast()
             return self._step(self._log.bytes() + self._reserve - self._max_size, _WORTH)
 
     def _full(self) -> JournalFull:
@@ -207,21 +214,30 @@ class Upkeep:
             _log.warning("journal_events_discarded", before=oldest.end, events=discarded)
         return True
 
-    def _roll(self) -> bool:
-        """Seal the newest segment, if that makes room: part of it is not wanted, or may go."""
+    def _roll(self, worth: float | None) -> bool:
+        """Seal the newest segment, if that makes room.
+
+        Args:
+            worth: which part of it may still be wanted, None for nothing at all.
+        """
         with self._log.append_lock:
             if self._log.empty:
                 return False
             newest = self._log.newest()
             wanted = needs(newest, by_table(self._state.active()))
-            size = wanted_bytes(newest, wanted, newest.sizes or {})
-            if (
-                wanted
-                and size > sum((newest.sizes or {}).values()) * _WORTH_WHEN_FULL
-                and not self._drop_oldest
-            ):
+            if wanted and worth is None:
                 return False
-            self._log.roll()
+            size = wanted_bytes(newest, wanted, newest.sizes or {})
+            most = sum((newest.sizes or {}).values()) * (worth or 0.0)
+            if wanted and size > most and not self._drop_oldest:
+                return False
+            try:
+                self._log.roll()
+            except JournalError:
+                # What is sealed goes at once; otherwise the room would be gone for nothing.
+                if (wanted and not self._drop_oldest) or not self._ballast.give_up():
+                    raise
+                self._log.roll()
             return True
 
     def _sizes(self, segment: SealedSegment) -> Mapping[str, int]:
@@ -246,6 +262,11 @@ class Upkeep:
                 remove_database(path)
             except OSError as error:
                 _log.warning("journal_segment_not_deleted", path=str(path), cause=error.strerror)
+        self.make_ballast()
+
+    def make_ballast(self) -> None:
+        """Make the room again that is kept for a full disk, as far as there is any. Lock held."""
+        self._ballast.make(self._log.carried_bytes())
 
 
 def _together(sources: Sequence[SealedSegment], lanes: ByTable) -> dict[str, Need]:
