@@ -302,11 +302,12 @@ def test_what_a_full_journal_takes_no_more_at_the_end_is_said_once_and_no_mark_p
     intake = Intake(journal.emit, lambda: None, linger=0.0)
     table = TableMonitor(TableOptions(TABLE), intake.post)
     intake.put([rows(table, n, n, time_=n) for n in range(1, 50)])
-    table.prove_good(7.0)
-    intake.put([rows(table, 1) for _ in range(5)])
     with capture_logs() as logs:
         intake.start()
         until(lambda: journal.tries > 1)
+        intake.post(Mark("good_at/s.t", "7.0"))
+        intake.put([rows(table, 1) for _ in range(5)])
+        intake.post(Mark("other", "x"))
         assert intake.stop(10)
 
     lost = [line for line in logs if line["event"] == "received_and_not_stored"]
