@@ -8,6 +8,7 @@ made again as soon as the disk has room, as large as there is room for.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from bridge.journal.layout import ballast_path
@@ -20,6 +21,7 @@ _ROLL_BYTES = 2**20
 _COPIES = 3
 # Of a very small disk it takes no more than this part.
 _MOST = 1 / 8
+_PIECE = 2**16
 
 
 class Ballast:
@@ -31,6 +33,7 @@ class Ballast:
 
     def __init__(self, journal: Path) -> None:
         self._path = ballast_path(journal)
+        self._surely_held = False  # one that was copied may be a file without blocks
 
     def __repr__(self) -> str:
         return f"<Ballast at {self._path}>"
@@ -56,20 +59,17 @@ class Ballast:
             carried: bytes of what a new segment carries over.
         """
         wanted = _START_BYTES + _ROLL_BYTES + _COPIES * carried
-        try:
+        free, disk = _room(self._path.parent)
+        with suppress(OSError):  # tried again at the next upkeep
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        except OSError:
-            return  # tried again at the next upkeep
-        try:
-            held = os.fstat(descriptor).st_size
-            free, disk = _room(self._path.parent)
-            size = min(wanted, int(disk * _MOST), held + free)
-            if size > held:
-                os.posix_fallocate(descriptor, held, size - held)
-        except OSError:
-            os.ftruncate(descriptor, held)
-        finally:
-            os.close(descriptor)
+            try:
+                held = os.fstat(descriptor).st_size
+                size = min(wanted, int(disk * _MOST), held + free)
+                for at in range(held if self._surely_held else 0, size, _PIECE):
+                    os.pwrite(descriptor, bytes(min(_PIECE, size - at)), at)
+                self._surely_held = True
+            finally:
+                os.close(descriptor)
 
 
 def has_room(folder: Path, size: int) -> bool:

@@ -277,12 +277,18 @@ class Journal:
                 self._require_open()
                 if not drafts and not marks:
                     return opened.log.head
-                disk_full = None
+                disk_full, before = None, opened.log.head
                 if opened.log.bytes() + size <= self._max_size:
                     try:
                         return opened.log.append(drafts, marks, size)
                     except JournalFull as error:
                         disk_full = error
+                    except Exception:
+                        if opened.log.head == before:
+                            raise
+                        # It is stored: whoever appended it again would store it twice.
+                        _log.exception("journal_fault_after_commit", path=str(self._path))
+                        return opened.log.head
             if disk_full is not None:
                 # The disk is smaller than max_size: it has to make do with what there is.
                 if not opened.upkeep.free():

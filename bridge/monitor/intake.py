@@ -12,13 +12,14 @@ taken from the queue, so the same holds then, under that reason: one gap, howeve
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import structlog
 
 from bridge.errors import JournalError, JournalFull
-from bridge.events import Block, Count, Entry, GapReason, Undecodable
+from bridge.events import Block, Count, Entry, GapReason, Undecodable, rfc3339
 from bridge.loop import Loop, backoff
 from bridge.monitor.arrivals import Arrival, Damaged, Loss
 from bridge.monitor.intake_queue import Barrier, Item, Queue, Received, Stopping
@@ -87,6 +88,11 @@ class Intake:
         # When what ended a table was received: what came together with it still counts.
         self._aborted: dict[TableMonitor, int] = {}
         self._stalled: set[TableMonitor] = set()
+        # What could not be written at the end: after it nothing is, lest a mark say that all
+        # before it is safe. So the next start's gap begins before it.
+        self._lost = Counter[str]()
+        self._lost_cause = ""
+        self._lost_since = 0
         self.refused: str | None = None
         self.dropped_notifications = 0
         self._loop = Loop("intake", self._pass)
@@ -160,7 +166,10 @@ class Intake:
     def _pass(self) -> bool:
         if not self._taken and not self._take():
             self._end_overruns()
-            return not (self._queue.stopping and self._queue.empty)
+            if not (self._queue.stopping and self._queue.empty):
+                return True
+            self._report_lost()
+            return False
         if self._entries or self._marks:
             self._emit_surely(self._entries, self._marks)
         self._taken = False
@@ -255,6 +264,9 @@ class Intake:
         """
         faults = 0
         while True:
+            if self._lost_cause:
+                self._lose(entries)
+                return
             try:
                 self._emit(entries, marks)
             except (JournalError, OSError, MemoryError) as error:
@@ -267,8 +279,7 @@ class Intake:
                 if full:
                     self._stall(entries)
                 if not self._wait_for_journal("journal_full" if full else "overrun", error):
-                    log.error("entries_lost", entries=len(entries), cause=str(error))
-                    return
+                    self._lost_cause = str(error) or type(error).__name__
             except Exception:
                 faults += 1
                 log.exception("not_emitted", entries=len(entries), tries=faults)
@@ -288,6 +299,23 @@ class Intake:
                 while self._stalled:
                     self._stalled.pop().resume()
                 return
+
+    def _lose(self, entries: Sequence[Entry]) -> None:
+        if entries and not self._lost:
+            self._lost_since = entries[0].time
+        for entry in entries:
+            self._lost[entry.table] += entry.count if isinstance(entry, Block) else 1
+
+    def _report_lost(self) -> None:
+        if self._lost_cause:
+            log.error(
+                "received_and_not_stored",
+                events=self._lost.total(),
+                tables=dict(self._lost),
+                since=rfc3339(self._lost_since),
+                cause=self._lost_cause,
+                consequence="the next start declares a gap that begins before them",
+            )
 
     def _stall(self, entries: Sequence[Entry]) -> None:
         """Let the tables of entries that a full journal refuses show that they stand still."""

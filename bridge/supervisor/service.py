@@ -301,6 +301,8 @@ class Supervisor:
         running.watch.stop(min(grace * _CLEARING_SHARE, _CLEARING_SECONDS))
         self._subscriber.stop()
         drained = self._intake.stop(deadline.left)
+        if not drained:
+            log.error("received_and_not_stored", bytes=self._intake.queued_bytes, cause="no time")
         self._closer.stop(0.0)
         drained &= running.workers.stop(deadline, lambda: bool(self._pending()))
         self._upkeep.join(deadline.left)

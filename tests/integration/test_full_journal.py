@@ -9,6 +9,7 @@ import pytest
 from services.process import wait_until
 from services.rig import TABLE, Database, Rig
 from services.webhook import WebhookReceiver
+from structlog.testing import capture_logs
 
 from kinetica_emulator import Emulator
 
@@ -87,3 +88,36 @@ def test_what_finds_no_room_is_a_gap_or_counted(
                 assert set(range(account.discarded, ROWS)) <= set(rows())
                 assert len(rows()) == len(set(rows()))
     database.close()
+
+
+def test_what_a_full_journal_did_not_take_before_the_end_lies_in_the_gap_of_the_next_start(
+    cluster: Emulator, webhook_receiver: WebhookReceiver, tmp_path: Path
+) -> None:
+    """It is said in one line, and read from the table by the next start."""
+    port = int(webhook_receiver.url.rsplit(":", 1)[1].split("/")[0])
+    webhook_receiver.stop()
+    database = Database(cluster)
+    database.create(columns={"id": ["long", "primary_key"], "name": ["string", "char256"]})
+    rig = make_rig(cluster, tmp_path, port, "stop_capture")
+    with capture_logs() as logs, rig:
+        rig.wait_live()
+        fill(database)
+        table = rig.snapshot().tables[TABLE]
+        wait_until(lambda: rig.snapshot().gaps, "the journal is full")
+        probed = table.counts.last_probe
+        wait_until(lambda: table.counts.last_probe > probed, "a probe that must not be believed")
+        rig.stop()
+
+    (lost,) = [line for line in logs if line["event"] == "received_and_not_stored"]
+    assert 0 < lost["events"] < ROWS + 10
+    with WebhookReceiver(port=port) as back, rig:
+
+        def rows() -> set[int]:
+            events = [e for e in back.accepted if e["type"] in ("insert", "read")]
+            return {event["record"]["id"] for event in events}
+
+        wait_until(lambda: rows() == set(range(ROWS)), "every row")
+        rig.wait_gaps_closed()
+        (gap,) = [e for e in back.accepted if e["type"] == "gap" and e["reason"] == "start"][:1]
+    database.close()
+    assert gap["since"] < lost["since"]

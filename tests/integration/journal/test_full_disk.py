@@ -42,12 +42,16 @@ def disk(tmp_path: Path) -> Iterator[Path]:
         yield place
 
 
-def fill(journal: Journal, *rows: int) -> int:
-    """Append until the disk is full, in fewer and fewer rows at once; return the head."""
-    for number in rows or (50, 1):
+def append_for_ever(journal: Journal, rows: int) -> None:
+    while True:
+        journal.append([ROW] * rows)
+
+
+def fill(journal: Journal) -> int:
+    """Append until the disk is full, at last row by row; return the head."""
+    for rows in (50, 1):
         with pytest.raises(JournalFull, match="the disk is full"):
-            while True:
-                journal.append([ROW] * number)
+            append_for_ever(journal, rows)
     return journal.head
 
 
@@ -127,6 +131,20 @@ def test_a_start_on_a_full_disk_where_all_is_acknowledged_heals_it(disk: Path) -
 
     with Journal(disk / "j", segment_size=64 * MIB) as journal:
         assert journal.append([ROW] * 500) == full + 500
+
+
+@pytest.mark.parametrize("segment_size", [None, 64 * MIB])
+def test_drop_oldest_goes_on_for_ever(disk: Path, segment_size: int | None) -> None:
+    """A disk smaller than max_size is the size there is."""
+    with Journal(disk / "j", segment_size=segment_size, on_full="drop_oldest") as journal:
+        journal.register("s", ["t"])
+        for _ in range(1000):
+            journal.append([ROW] * 50)
+
+        (account,) = journal.accounts()
+        assert account.received == journal.head == 50_000
+        assert 0 < account.discarded < 50_000
+        assert account.discarded + account.pending == 50_000
 
 
 def test_the_room_that_is_kept_is_made_again(disk: Path) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -30,6 +31,7 @@ from bridge.journal import (
     Stored,
     overview,
 )
+from bridge.journal.log import SegmentLog
 
 from .conftest import block, record
 
@@ -711,3 +713,23 @@ def test_pages_of_any_size_give_the_same_entries(
 
     assert paged == whole
     assert whole.next == sum(map(sum, batches))
+
+
+def test_a_fault_behind_the_commit_does_not_make_the_append_fail(
+    tmp_path: Path, rows: MakeRows, read_all: ReadAll, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever appends again what failed would store it twice."""
+    append = SegmentLog.append
+
+    def fail(log: SegmentLog, *arguments: Any) -> int:
+        append(log, *arguments)
+        raise MemoryError
+
+    with Journal(tmp_path / "j") as journal:
+        journal.append([rows()])
+        with monkeypatch.context() as patch:
+            patch.setattr(SegmentLog, "append", fail)
+            assert journal.append([rows()]) == 2
+        assert journal.append([rows()]) == 3
+
+        assert [stored.offset for stored in read_all(tmp_path / "j").entries] == [0, 1, 2]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from bridge.errors import DecodeError, JournalError, JournalFull
 from bridge.events import Block, Column, Count, Entry, Gap, Schema, Undecodable
@@ -291,3 +292,26 @@ def test_room_counts_what_is_held_in_its_present_form(
     assert intake.room() <= room - 10 * 500
     journal.gate.set()
     until(lambda: intake.room() == room)
+
+
+def test_what_a_full_journal_takes_no_more_at_the_end_is_said_once_and_no_mark_passes_it(
+    journal: Journal,
+) -> None:
+    """However many entries; a mark that would still fit would say that all before it is safe."""
+    journal.refuse = lambda entries: JournalFull("full") if entries else None
+    intake = Intake(journal.emit, lambda: None, linger=0.0)
+    table = TableMonitor(TableOptions(TABLE), intake.post)
+    intake.put([rows(table, n, n, time_=n) for n in range(1, 50)])
+    with capture_logs() as logs:
+        intake.start()
+        until(lambda: journal.tries > 1)
+        intake.post(Mark("good_at/s.t", "7.0"))
+        assert intake.stop(10)
+
+    lost = [line for line in logs if line["event"] == "received_and_not_stored"]
+    assert [(line["events"], line["tables"]) for line in lost] == [(98, {TABLE: 98})]
+    assert lost[0]["log_level"] == "error"
+    assert lost[0]["since"] == "1970-01-01T00:00:00.000001Z"
+    assert len(logs) < 5
+    assert (journal.entries, journal.marks) == ([], [])
+    assert intake.queued_bytes == 0
