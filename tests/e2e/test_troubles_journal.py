@@ -212,11 +212,14 @@ def test_reads_that_fail_for_a_while_lose_nothing(
     assert list(dict.fromkeys(accepted)) == list(range(20_000))
 
 
-@pytest.mark.parametrize("fault", ["eio-read", "eio-write"])
-def test_a_journal_that_fails_for_a_moment_stops_no_sink(
-    program: Program, disk_fault: DiskFault, tmp_path: Path, fault: str
+def test_a_journal_that_cannot_be_written_for_a_moment_stops_no_sink(
+    program: Program, disk_fault: DiskFault, tmp_path: Path
 ) -> None:
-    """EIO in the journal's folder while rows flow: what was inserted arrives, and all after."""
+    """EIO in the journal's folder while rows flow: what was inserted arrives, and all after.
+
+    Sinks that keep pace read nothing from the disk; those behind have a test of their own above.
+    """
+    fault = "eio-write"
     program.create(BUSY)
     path = tmp_path / f"{BUSY}.jsonl"
     with Service(tmp_path, one_file(program, tmp_path), env=disk_fault.env) as service:
@@ -355,10 +358,10 @@ def test_a_start_on_a_disk_that_cannot_be_read_waits(
 
 
 def disk_used(folder: Path) -> int:
-    """Return the bytes in a journal's folder, write-ahead logs apart."""
+    """Return the bytes in a journal's folder, apart from write-ahead logs and the kept room."""
     total = 0
     for file in folder.rglob("*"):
         with contextlib.suppress(FileNotFoundError):  # pruned meanwhile
-            if file.is_file() and not file.name.endswith(("-wal", "-shm")):
+            if file.is_file() and not file.name.endswith(("-wal", "-shm", "ballast")):
                 total += file.stat().st_size
     return total
