@@ -317,6 +317,7 @@ class Subscriber(Generic[R]):
         received, told = channel.descriptors
         self._selector.register(received, selectors.EVENT_READ, (channel, False))
         self._selector.register(told, selectors.EVENT_READ, (channel, True))
+        channel.note_events()  # libzmq signals only to who has once found nothing
         return channel
 
     def _shut(self, channel: Channel) -> None:
