@@ -153,7 +153,7 @@ class Journal(Section):
         ),
     )
     linger: Duration = Field(
-        default=0.007,
+        default=0.005,
         description="How long a steady trickle of rows may wait for its commit.",
     )
 

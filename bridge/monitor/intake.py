@@ -66,7 +66,7 @@ class Intake:
         emit: Emit,
         suspect: Callable[[], None],
         *,
-        linger: float = 0.007,
+        linger: float = 0.005,
         max_bytes: int = MAX_QUEUED_BYTES,
     ) -> None:
         self._emit = emit

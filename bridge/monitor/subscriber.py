@@ -85,7 +85,7 @@ class Subscriber(Generic[R]):
         changed: Callable[[], None],
         room: Callable[[], int] = _plenty,
         *,
-        linger: float = 0.007,
+        linger: float = 0.005,
     ) -> None:
         self._receive = receive
         self._changed = changed
