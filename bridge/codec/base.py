@@ -120,10 +120,6 @@ class Codec(ABC):
         names = ", ".join(column.name for column in self.schema.columns)
         raise ValueError(f"no column {name} among {names}")
 
-    def validate(self, frames: Sequence[bytes]) -> list[DecodeError]:
-        """Return one error for each bad frame; `join` says the same and more."""
-        return self.join(frames).bad
-
     def transcode(
         self,
         payload: bytes,

@@ -10,8 +10,6 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from itertools import accumulate
-from typing import Any
 
 from bridge.codec import Codec, compile_schema
 from bridge.events import Block, Schema, Times
@@ -90,12 +88,7 @@ def record_ends(block: Block) -> Sequence[int]:
     Raises:
         DecodeError: the payload is not records of the schema.
     """
-    codec: Any = _codec(block.schema)
-    if hasattr(codec, "ends"):
-        ends: Sequence[int] = codec.ends(block.payload, block.count)
-        return ends
-    # Until every codec has `ends`.
-    return list(accumulate(map(len, codec.split(block.payload, block.count))))
+    return _codec(block.schema).ends(block.payload, block.count)
 
 
 @lru_cache(maxsize=256)

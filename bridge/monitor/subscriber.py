@@ -32,8 +32,6 @@ from bridge.monitor.moment import Moment
 log = structlog.get_logger()
 
 MAX_TOPICS = 64
-# A table's monitors share one channel, so that they are lost and found together.
-TOPICS_PER_TABLE = 3
 
 # What one visit to a channel takes before the others have their turn: some 5 ms. Of narrow rows
 # that is a block which the journal and the encoder take whole, without looking for a place to cut.
