@@ -128,14 +128,10 @@ def _table(table: Table, cluster: Cluster | None) -> Finding:
         return Finding(f"table {name}", "", str(error))
     if info is None:
         return Finding(f"table {name}", "", f"does not exist on {cluster.url}")
-    missing = sorted(_named(table) - {column.name for column in info.schema.columns})
+    missing = sorted(table.columns_named - {column.name for column in info.schema.columns})
     if missing:
         return Finding(f"table {name}", "", f"has no column {', '.join(missing)}")
     return Finding(f"table {name}", _described(info))
-
-
-def _named(table: Table) -> set[str]:
-    return {*(table.key or ()), *filter(None, [table.catch_up_column])}
 
 
 def _described(info: TableInfo) -> str:

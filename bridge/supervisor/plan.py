@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bridge.config import Config, Table
+from bridge.config import CatchUp, Config, Table
 from bridge.delivery.encoding import TableForm
 from bridge.errors import BridgeError, excerpt
 from bridge.monitor.table import TableOptions
@@ -107,6 +107,6 @@ def _table_options(table: Table) -> TableOptions:
         on_decode_failure=table.on_decode_failure,
         on_drop=table.on_drop,
         catch_up=table.catch_up != "off",
-        catch_up_column=table.catch_up_column,
+        catch_up_column=table.catch_up.column if isinstance(table.catch_up, CatchUp) else None,
         snapshot=table.snapshot,
     )
