@@ -24,7 +24,7 @@ from pydantic import (
 )
 
 from bridge.config.addresses import cluster_urls, listen_address
-from bridge.config.names import is_pattern, table_name
+from bridge.config.names import is_pattern, matches, qualified, table_name
 from bridge.sinks.base import SinkSettings
 from bridge.units import Duration, Size
 
@@ -307,6 +307,11 @@ class Admin(Section):
         return self.listen.rpartition(":")[0].strip("[]")
 
     @property
+    def reachable_host(self) -> str:
+        """The address at which a command on this machine reaches it."""
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
+
+    @property
     def port(self) -> int:
         """The port to listen on, 0 for a free one."""
         return int(self.listen.rpartition(":")[2])
@@ -353,6 +358,20 @@ class Config(Section):
     admin: Admin = Field(default=Admin(), description="Health and metrics.")
     log: Log = Field(default=Log(), description="What is logged, and how.")
     shutdown: Shutdown = Field(default=Shutdown(), description="How the bridge ends.")
+
+    def entry(self, table: str) -> Table | None:
+        """Return the entry that a table belongs to: its own, else the first that means it.
+
+        Args:
+            table: the qualified name.
+        """
+        patterns = [entry for entry in self.tables if entry.is_pattern]
+        named = (entry for entry in self.tables if not entry.is_pattern)
+        own = next((entry for entry in named if qualified(entry.name) == table), None)
+        if own is not None:
+            return own
+        means = (entry for entry in patterns if matches(table, entry.name, entry.except_))
+        return next(means, None)
 
     @model_validator(mode="before")
     @classmethod
