@@ -36,6 +36,7 @@ class Server(ThreadingHTTPServer):
         self.server_address = listening.getsockname()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 (signature)
+        """Note that a request broke off."""
         log.debug("admin_request_failed", client=str(client_address))
 
 

@@ -86,10 +86,10 @@ class Pages:
             case ["api", "gaps", gap]:
                 return self._only(("GET",), request, lambda _: self._gaps.one(gap))
             case ["api", "gaps", gap, "close" | "accept" as action]:
-                return self._only(("POST",), request, lambda _: self._gaps.act(request, gap, action))
-        raise Refused(
-            HTTPStatus.NOT_FOUND, f"there is no page {request.path}", pages=list(_PAGES)
-        )
+                return self._only(
+                    ("POST",), request, lambda _: self._gaps.act(request, gap, action)
+                )
+        raise Refused(HTTPStatus.NOT_FOUND, f"there is no page {request.path}", pages=list(_PAGES))
 
     def _only(self, methods: Sequence[str], request: Request, page: _Page) -> Answer:
         if request.method in methods:

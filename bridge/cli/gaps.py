@@ -141,7 +141,9 @@ def _each(act: _Act, arguments: argparse.Namespace) -> int:
         try:
             well &= act(service, gap)
         except NotRunning as error:
-            raise BridgeError(f"{error}; gaps are closed and accepted by the running service") from None
+            raise BridgeError(
+                f"{error}; gaps are closed and accepted by the running service"
+            ) from None
         except RequestFailed as error:
             print(error, file=sys.stderr)
             well = False
@@ -165,7 +167,9 @@ def _close(service: Service, gap: str) -> bool:
     request = shown["request"]
     if request["state"] == "closed":
         rows = request["rows"]
-        print(f"{gap}: closed" + (f", {counted(rows, 'row')} delivered" if rows is not None else ""))
+        print(
+            f"{gap}: closed" + (f", {counted(rows, 'row')} delivered" if rows is not None else "")
+        )
         return True
     print(f"{gap}: stays open: {request['why_open']}")
     return False

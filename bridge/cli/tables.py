@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bridge.config import Config
-from bridge.config.nearest import suggestion
 from bridge.config.names import qualified
+from bridge.config.nearest import suggestion
 from bridge.errors import ConfigurationError
 
 

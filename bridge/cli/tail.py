@@ -30,7 +30,9 @@ def run(arguments: argparse.Namespace) -> int:
         if start < oldest:
             print(f"events before offset {oldest} are not kept any more", file=sys.stderr)
             start = oldest
-        encoder = Encoder(overview(config.journal.path).id, table_forms(config, [table]), keep_bytes=0)
+        encoder = Encoder(
+            overview(config.journal.path).id, table_forms(config, [table]), keep_bytes=0
+        )
         _follow(reader, encoder, table, start, arguments.count)
     return OK
 

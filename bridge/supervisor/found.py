@@ -23,9 +23,10 @@ class Found:
     """What was seen at the last look.
 
     Attributes:
-        by_pattern: the tables of each pattern that was looked at, by the pattern and its exceptions.
+        by_pattern: the tables of each pattern that was looked at; by it and its exceptions.
         new: those that were not there at a look, and were not listened to yet: the wall time of
             that look, seconds since the epoch.
+        looked_at: when the last look was.
     """
 
     by_pattern: Mapping[_Key, frozenset[str]] = field(default_factory=dict)
@@ -74,6 +75,11 @@ class Found:
         new = {n: at for n, at in self.new.items() if n not in heard and n not in gone}
         return Found(by_pattern, new, self.looked_at)
 
+    def counts(self, config: Config) -> dict[str, int | None]:
+        """Return how many tables each pattern means, None where it was not looked at yet."""
+        seen = {entry.name: self.by_pattern.get(_key(entry)) for entry in patterns(config)}
+        return {name: None if names is None else len(names) for name, names in seen.items()}
+
     def to_text(self) -> str:
         """Return what `from_text` reads."""
         rows = [[*key, sorted(names)] for key, names in sorted(self.by_pattern.items())]
@@ -81,7 +87,9 @@ class Found:
 
     @staticmethod
     def from_text(text: str) -> Found:
-        """Take up what an earlier run has seen."""
+        """Take up what an earlier run has seen, if anything."""
+        if not text:
+            return Found()
         saved = json.loads(text)
         by_pattern = {
             (name, tuple(excepted)): frozenset(names) for name, excepted, names in saved["patterns"]

@@ -14,6 +14,7 @@ from bridge.events import Gap, rfc3339
 from bridge.journal import stored_marks
 from bridge.monitor.counts import Counts
 from bridge.monitor.gaps import Gaps, OpenGap
+from bridge.monitor.states import State
 from bridge.monitor.table import TableMonitor
 from bridge.monitor.writes import Writes
 
@@ -141,10 +142,13 @@ def open_gaps(tables: Iterable[TableMonitor], refused: str | None) -> Iterator[O
     """
     for table in tables:
         for gap in table.gaps.open:
-            if gap.until is None and refused is not None:
-                yield replace(gap, why_open=f"{gap.why_open}: {refused}")
+            if gap.until is None:
+                why = gap.why_open if refused is None else f"{gap.why_open}: {refused}"
+            elif table.state in (State.CATCHING_UP, State.SNAPSHOTTING):
+                why = "the table is being read"
             else:
-                yield gap
+                why = f"{gap.why_open}: {table.reason}" if table.reason else gap.why_open
+            yield replace(gap, why_open=why)
 
 
 def left_open(journal: Path, table: str | None = None) -> list[OpenGap]:

@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from bridge.config import CatchUp, Config, Table
+from bridge.config import Config, Table
 from bridge.delivery.encoding import TableForm
 from bridge.errors import BridgeError, excerpt
-from bridge.monitor.table import TableOptions
+from bridge.monitor.table_options import (
+    DEFAULT_WHOLE_ROWS,
+    ByColumn,
+    CatchUp,
+    Off,
+    TableOptions,
+    Whole,
+)
 from bridge.monitor.watch import WatchOptions
 from bridge.sinks.base import Sink, SinkSettings
 from bridge.sinks.registry import find
@@ -123,3 +130,14 @@ def _table_options(name: str, table: Table) -> TableOptions:
         update_rows=table.update_rows.column if table.update_rows is not None else None,
         snapshot=table.snapshot,
     )
+
+
+def _catch_up(table: Table) -> CatchUp:
+    wanted = table.catch_up
+    if wanted is None:
+        return Whole(DEFAULT_WHOLE_ROWS, keyed=True)
+    if wanted == "off":
+        return Off()
+    if wanted.column is not None:
+        return ByColumn(wanted.column)
+    return Whole(wanted.whole_table or DEFAULT_WHOLE_ROWS)

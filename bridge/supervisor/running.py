@@ -7,17 +7,26 @@ is applied; what fails until then leaves the old one as it was.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 
+import structlog
+
+from bridge.config import Config
 from bridge.delivery.encoding import Encoder
 from bridge.journal import Journal
 from bridge.monitor.intake import Intake
-from bridge.monitor.table import TableMonitor, TableOptions
+from bridge.monitor.mark import Mark
+from bridge.monitor.table import TableMonitor
+from bridge.monitor.table_options import TableOptions
 from bridge.monitor.watch import Watch
 from bridge.sinks.base import Sink
 from bridge.supervisor.damage import JournalDamage
-from bridge.supervisor.plan import Plan
+from bridge.supervisor.discovery import Listed
+from bridge.supervisor.found import MARK, Found, schemas
+from bridge.supervisor.plan import Plan, make_plan
 from bridge.supervisor.workers import SinkWorkers
+
+log = structlog.get_logger()
 
 # How long a change waits for what is in memory to be stored.
 _PATIENCE_SECONDS = 2.0
@@ -30,12 +39,17 @@ class Running:
 
     Args:
         plan: what runs at first; its lanes are registered.
+        found: the tables of it that patterns mean.
         journal: open.
         intake: takes what the tables' monitors post.
         encoder: writes rows by the plan's forms.
         workers: of the sinks, none yet.
 
     Attributes:
+        plan: what runs.
+        found: the tables that patterns mean.
+        tables: the monitors, by name.
+        workers: of the sinks.
         watch: looks after the tables; set once they are made.
         damage: tells what the journal lost.
     """
@@ -43,7 +57,13 @@ class Running:
     watch: Watch
 
     def __init__(
-        self, plan: Plan, journal: Journal, intake: Intake, encoder: Encoder, workers: SinkWorkers
+        self,
+        plan: Plan,
+        found: Found,
+        journal: Journal,
+        intake: Intake,
+        encoder: Encoder,
+        workers: SinkWorkers,
     ) -> None:
         self._journal = journal
         self._intake = intake
@@ -51,17 +71,69 @@ class Running:
         self.workers = workers
         self.damage = JournalDamage(journal)
         self.plan = plan
+        self.found = found
         # Sinks that have lanes which are not configured any more.
         self._too_wide: set[str] = set()
         self.tables: dict[str, TableMonitor] = {}
         self.tables = self._make_tables(plan.tables, {}, journal.marks())
+        for name in found.new.keys() & self.tables.keys():
+            self.tables[name].was_absent(found.new[name])
 
-    def change(self, plan: Plan, sinks: Mapping[str, Sink]) -> None:
+    def reload(self, config: Config) -> None:
+        """Go over to another configuration.
+
+        Raises:
+            BridgeError: it cannot be applied; nothing was.
+        """
+        dropped = [name for name, table in self.tables.items() if table.schema is None]
+        found = self.found.within(config, forgotten(dropped, self._journal), ())
+        plan, stats = make_plan(config, found.names), self.workers.stats()
+        sinks = {
+            name: sink.build(name)
+            for name, sink in plan.sinks.items()
+            if self.plan.sinks.get(name) != sink
+            or stats[name].waiting
+            or stats[name].state != "delivering"
+        }
+        self._change(plan, sinks, {})
+        self._keep_found(found)
+        self.watch.list_schemas(schemas(config))
+
+    def take_found(self, listed: Listed, at: float) -> None:
+        """Look after the tables that patterns mean and that were not there before.
+
+        Args:
+            listed: what there is.
+            at: when it was asked for, seconds since the epoch.
+
+        Raises:
+            BridgeError: it could not be done; nothing was.
+        """
+        old = self.plan
+        heard = [name for name, table in self.tables.items() if table.schema is not None]
+        found = self.found.within(old.config, (), heard).look(old.config, listed, at)
+        if found.by_pattern == self.found.by_pattern:
+            self.found = found
+            return
+        plan = make_plan(old.config, found.names)
+        sinks = {n: s.build(n) for n, s in plan.sinks.items() if old.sinks[n] != s}
+        # Stored before anything of the tables is, so that what is new stays so over a kill.
+        self._keep_found(found)
+        self._change(plan, sinks, found.new)
+        log.info("tables_found", tables=sorted(plan.tables.keys() - old.tables.keys()))
+
+    def _keep_found(self, found: Found) -> None:
+        self.found = found
+        self._intake.post(Mark(MARK, found.to_text()))
+
+    def _change(self, plan: Plan, sinks: Mapping[str, Sink], absent: Mapping[str, float]) -> None:
         """Go over to another plan.
 
         Args:
             plan: what is wanted from now on.
             sinks: those that are new or changed, or are to try again at once.
+            absent: tables that were not there at a look, and when that was, seconds since the
+                epoch: all of their rows are to come.
 
         Raises:
             BridgeError: it cannot be applied; nothing was.
@@ -69,6 +141,8 @@ class Running:
         # So that the marks of a changed table are the latest; a full journal holds up nobody.
         self._intake.barrier(_PATIENCE_SECONDS)
         tables = self._make_tables(plan.tables, self.plan.tables, self._journal.marks())
+        for name in absent.keys() & tables.keys():
+            tables[name].was_absent(absent[name])
         self._add_lanes(plan)
         self._apply(plan, sinks, tables)
 
@@ -83,7 +157,12 @@ class Running:
             if before.get(name) == options:
                 tables[name] = self.tables[name]
                 continue
-            tables[name] = TableMonitor(options, self._intake.post, closable=True)
+            tables[name] = TableMonitor(
+                options,
+                self._intake.post,
+                hold=self.plan.config.kinetica.probe_interval,
+                closable=True,
+            )
             tables[name].restore(marks)
         return tables
 
@@ -149,3 +228,17 @@ class Running:
             elif name not in self.workers.stats():
                 self._journal.unregister(name)
             self._too_wide.discard(name)
+
+
+def recall_found(config: Config, journal: Journal) -> Found:
+    """Return the tables that patterns were seen to mean before, of those still waited for."""
+    marks = journal.marks()
+    heard = {m.partition("/")[2]: text for m, text in marks.items() if m.startswith("schema/")}
+    dropped = [name for name, text in heard.items() if text == "null"]
+    return Found.from_text(marks.get(MARK, "")).within(config, forgotten(dropped, journal), heard)
+
+
+def forgotten(dropped: Iterable[str], journal: Journal) -> Collection[str]:
+    """Return which of the tables that were dropped have nothing more to deliver."""
+    pending = {account.table for account in journal.accounts() if account.pending}
+    return frozenset(dropped) - pending

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import structlog
 
@@ -26,11 +26,14 @@ from bridge.monitor.closing import Closer
 from bridge.monitor.intake import MAX_QUEUED_BYTES, Intake
 from bridge.monitor.receiver import WHY_NOT_C
 from bridge.monitor.subscriber import Subscriber
-from bridge.monitor.table import Route
+from bridge.monitor.table import Route, TableMonitor
 from bridge.monitor.watch import Watch
-from bridge.supervisor.plan import make_plan, make_ring, watch_options
-from bridge.supervisor.running import Running
-from bridge.supervisor.snapshot import Reloads, Snapshot, lags, open_gaps
+from bridge.supervisor.discovery import Discovery, Listed
+from bridge.supervisor.found import Found, schemas
+from bridge.supervisor.gaps import GapDesk
+from bridge.supervisor.plan import Plan, make_plan, make_ring, watch_options
+from bridge.supervisor.running import Running, recall_found
+from bridge.supervisor.snapshot import Reloads, Snapshot, lags
 from bridge.supervisor.token import leave_token
 from bridge.supervisor.workers import SinkWorkers
 
@@ -61,6 +64,7 @@ class Supervisor:
 
     Attributes:
         trouble: why a start does not come to its end, None where all is well.
+        gaps: the open gaps, and requests to close them.
     """
 
     def __init__(
@@ -71,8 +75,8 @@ class Supervisor:
         queue_bytes: int = MAX_QUEUED_BYTES,
     ) -> None:
         self._upkeep_pause = upkeep_pause
-        self._plan = make_plan(config)
-        self._sinks = {name: sink.build(name) for name, sink in self._plan.sinks.items()}
+        self._config = config
+        self._sinks = {name: sink.build(name) for name, sink in make_plan(config).sinks.items()}
         journal = config.journal
         self._journal = Journal(
             journal.path,
@@ -88,6 +92,8 @@ class Supervisor:
         )
         self._closer = Closer(self._intake, JournalHistory(journal.path), self._suspect)
         self._upkeep = Loop("upkeep", self._keep_up)
+        self._discovery = Discovery(self._take_found)
+        self.gaps = GapDesk(self._tables, self._cluster, lambda: self._intake.refused, self._closer)
         self._changing = threading.Lock()  # held by whoever starts, reloads or stops
         self._stopping = threading.Event()
         self._running: Running | None = None
@@ -104,16 +110,17 @@ class Supervisor:
             JournalUnavailable: the journal cannot be opened, and trying again would not help.
         """
         with self._changing:
-            if not self._open_journal():
+            opened = self._open_journal()
+            if opened is None:
                 return
             self._leave_token()
-            plan, journal = self._plan, self._journal
+            (plan, found), journal = opened, self._journal
             path, receiver = str(plan.config.journal.path), f"pyzmq ({WHY_NOT_C})"
             log.info("starting", journal=path, codec=CODEC, receiver=receiver if WHY_NOT_C else "c")
             # The journal's id is in every event and in the name of every monitor of ours.
             encoder = Encoder(journal.id, plan.forms)
             workers = SinkWorkers(lambda name: Worker(name, journal, encoder))
-            running = Running(plan, journal, self._intake, encoder, workers)
+            running = Running(plan, found, journal, self._intake, encoder, workers)
             running.watch = Watch(
                 make_ring(plan.config),
                 list(running.tables.values()),
@@ -121,24 +128,29 @@ class Supervisor:
                 instance=journal.id[:8],
                 options=watch_options(plan.config),
                 closer=self._closer,
+                names=self._discovery.note,
             )
+            running.watch.list_schemas(schemas(plan.config))
             for name, sink in plan.sinks.items():
                 workers.configure(name, self._sinks[name], sink)
             self._running = running
             self._upkeep.start()
+            self._discovery.loop.start()
             self._intake.start()
             self._subscriber.start()
             running.watch.start()
 
-    def _open_journal(self) -> bool:
-        """Open the journal and give every lane its place; False where a stop came first."""
+    def _open_journal(self) -> tuple[Plan, Found] | None:
+        """Open the journal and give every lane its place; None where a stop came first."""
         attempts = 0
         while not self._stopping.is_set():
             try:
                 self._journal.open()
-                for name in set(self._journal.sinks()) - self._plan.sinks.keys():
+                found = recall_found(self._config, self._journal)
+                plan = make_plan(self._config, found.names)
+                for name in set(self._journal.sinks()) - plan.sinks.keys():
                     self._journal.unregister(name)  # else its lanes would keep events for ever
-                for name, sink in self._plan.sinks.items():
+                for name, sink in plan.sinks.items():
                     self._journal.register(name, sink.tables)
             except JournalUnavailable:
                 raise
@@ -149,12 +161,12 @@ class Supervisor:
                 self._stopping.wait(backoff(attempts))
             else:
                 self.trouble = None
-                return True
-        return False
+                return plan, found
+        return None
 
     def _leave_token(self) -> None:
         """Let commands on this machine ask for what needs a token."""
-        folder = self._plan.config.journal.path
+        folder = self._config.journal.path
         try:
             self._token = leave_token(folder)
         except OSError as error:  # it may be read-only, say; admin.token serves then
@@ -169,27 +181,24 @@ class Supervisor:
         Raises:
             BridgeError: it cannot be applied; nothing was.
         """
-        plan = make_plan(config)
         with self._changing:
-            running, old = self._running, self._plan
+            running = self._running
             if running is None or self._stopping.is_set():
                 raise BridgeError("the service does not run")
-            stats = running.workers.stats()
-            sinks = {
-                name: sink.build(name)
-                for name, sink in plan.sinks.items()
-                if old.sinks.get(name) != sink
-                or stats[name].waiting
-                or stats[name].state != "delivering"
-            }
-            running.change(plan, sinks)
-            self._plan = plan
+            old = running.plan.config
+            running.reload(config)
+            self._config = config
         for part in _FIXED:
-            if getattr(old.config, part) != getattr(config, part):
+            if getattr(old, part) != getattr(config, part):
                 self._say_restart_needed(part)
-        if old.config.admin.listen != config.admin.listen:
+        if old.admin.listen != config.admin.listen:
             self._say_restart_needed("admin.listen")
         log.info("reloaded", tables=len(config.tables), sinks=len(config.sinks))
+
+    def _take_found(self, listed: Listed, at: float) -> None:
+        with self._changing:
+            if self._running is not None and not self._stopping.is_set():
+                self._running.take_found(listed, at)
 
     def _say_restart_needed(self, part: str) -> None:
         log.warning("restart_needed", cause=f"{part} changed, which a reload does not reach")
@@ -217,8 +226,9 @@ class Supervisor:
         finally:
             self._changing.release()
 
-    def _drain(self, running: _Running, deadline: Deadline, grace: float) -> bool:
+    def _drain(self, running: Running, deadline: Deadline, grace: float) -> bool:
         self._upkeep.stop()
+        self._discovery.stop()
         running.watch.stop(min(grace * _CLEARING_SHARE, _CLEARING_SECONDS))
         self._subscriber.stop()
         drained = self._intake.stop(deadline.left)
@@ -247,7 +257,8 @@ class Supervisor:
         return Snapshot(
             ready=watch.tried and not self._stopping.is_set(),
             tables=tables,
-            gaps=list(open_gaps(tables.values(), self._intake.refused)),
+            patterns=running.found.counts(running.plan.config),
+            gaps=self.gaps.open(),
             sinks=sinks,
             lags=lags(self._journal, sinks, accounts, time.time()),
             accounts=accounts,
@@ -269,6 +280,7 @@ class Supervisor:
         return [
             *([journal] if journal is not None else []),
             self._upkeep,
+            self._discovery.loop,
             *self._intake.loops,
             *self._subscriber.loops,
             *self._closer.loops,
@@ -279,19 +291,27 @@ class Supervisor:
     @property
     def tokens(self) -> Collection[str]:
         """What actions may be asked for with."""
-        configured = self._plan.config.admin.token
+        configured = self._config.admin.token
         given = [configured.get_secret_value()] if configured is not None else []
         return [*given, *([self._token] if self._token is not None else [])]
 
     @property
     def grace(self) -> float:
         """Seconds that a stop may take, by the present configuration."""
-        return self._plan.config.shutdown.grace
+        return self._config.shutdown.grace
 
     @property
     def draining(self) -> bool:
         """Whether it is on its way out."""
         return self._stopping.is_set()
+
+    def _tables(self) -> Mapping[str, TableMonitor]:
+        running = self._running
+        return {} if running is None else running.tables
+
+    def _cluster(self) -> str:
+        running = self._running
+        return "" if running is None else running.watch.cluster
 
     def _suspect(self) -> None:
         running = self._running

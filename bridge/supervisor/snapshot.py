@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from bridge.delivery.health import SinkStats
-from bridge.events import GapReason
 from bridge.journal import Account, Journal, JournalStats, Lane
-from bridge.monitor.states import State
+from bridge.monitor.gaps import OpenGap
 from bridge.monitor.table import TableMonitor
 
 
@@ -23,32 +22,18 @@ class Reloads:
 
 
 @dataclass(frozen=True, slots=True)
-class OpenGap:
-    """A gap that is not closed, the span that has not ended yet included.
-
-    Attributes:
-        since: microseconds since the epoch.
-        why_open: in words.
-    """
-
-    gap: str
-    table: str
-    since: int
-    reason: GapReason
-    why_open: str
-
-
-@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything that health and metrics show, read in one go.
 
     Attributes:
         ready: whether every table was tried once.
+        patterns: how many tables each pattern means, None where it was not looked at yet.
         lags: seconds by sink and table, the age of the oldest event not yet acknowledged.
     """
 
     ready: bool
     tables: Mapping[str, TableMonitor]
+    patterns: Mapping[str, int | None]
     gaps: list[OpenGap]
     sinks: Mapping[str, SinkStats]
     lags: Mapping[tuple[str, str], float]
@@ -60,43 +45,6 @@ class Snapshot:
     queued_bytes: int
     dropped_notifications: int
     unknown_messages: int
-
-
-def open_gaps(tables: Iterable[TableMonitor], refused: str | None) -> Iterator[OpenGap]:
-    """Yield the gaps that are open, of each table the oldest first.
-
-    Args:
-        tables: whose gaps.
-        refused: why the journal takes nothing at present, None where it does.
-    """
-    for table in tables:
-        for gap in list(table.unclosable):
-            yield OpenGap(gap.gap, table.name, gap.since, gap.reason, _no_way(table))
-        for gap in table.unclosed:
-            yield OpenGap(gap.gap, table.name, gap.since, gap.reason, _why_open(table))
-        span = table.span
-        if span is not None:
-            why = f"it goes on: {refused}" if refused is not None else "it goes on"
-            yield OpenGap(span.gap, table.name, span.since, span.reason, why)
-
-
-def _why_open(table: TableMonitor) -> str:
-    if table.state in (State.CATCHING_UP, State.SNAPSHOTTING):
-        return "the table is being read"
-    if table.schema is None:
-        return "the table is not there to be read"
-    if table.reading_order is None:
-        return _no_way(table)
-    return f"it was not read yet: {table.reason}" if table.reason else "it was not read yet"
-
-
-def _no_way(table: TableMonitor) -> str:
-    if not table.options.catch_up:
-        return "catch_up is off"
-    column = table.options.catch_up_column
-    if column is not None:
-        return f"the table has no column {column} to read it by"
-    return "the table has no primary key and no catch_up column to read it by"
 
 
 def lags(
