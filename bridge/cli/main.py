@@ -29,6 +29,10 @@ def carry_out(argv: Sequence[str] | None, signals: Signals) -> int:
     arguments = _parser().parse_args(argv)
     if arguments.module not in _LASTING:
         signals.give_back()
+    elif signals.stop:
+        return OK
+    # Imports and sinks' constructors take seconds on a busy machine, and nothing runs yet.
+    signals.idle = True
     try:
         # Imported when asked for: `health` runs every few seconds and needs nearly nothing.
         run = import_module(f"bridge.cli.{arguments.module}").run
