@@ -97,6 +97,7 @@ def _make_handler(answer: Callable[[Request], Answer]) -> type[BaseHTTPRequestHa
         ) -> None:
             """Answer what is no request that can be read; the connection ends with it."""
             self.close_connection = True
+            self.request_version = self.protocol_version  # of what is no request it is not known
             reason = explain or message or HTTPStatus(code).phrase
             self._send(json_answer({"error": reason}, code, (("Connection", "close"),)))
 

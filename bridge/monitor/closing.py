@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 
 import structlog
 
@@ -56,6 +57,7 @@ class Closer:
         self._workers = Workers("reader", _READERS)
         self._busy: set[TableMonitor] = set()
         self._retry_at: dict[TableMonitor, float] = {}
+        self._asked: dict[TableMonitor, list[tuple[str, Future[int]]]] = {}
         self._auditor = Auditor(history, intake.barrier)
         self._audit_at: dict[TableMonitor, float] = {}
 
@@ -74,7 +76,8 @@ class Closer:
             return
         now = time.monotonic()
         snapshot = table.snapshot_due
-        if snapshot or (table.gaps.unclosed and table.reading_order is not None):
+        missing = table.gaps.unclosed and table.reading_order is not None
+        if snapshot or missing or table in self._asked:
             if now >= self._retry_at.get(table, 0.0):
                 self._busy.add(table)
                 table.signal(Signal.SNAPSHOT if snapshot else Signal.CATCH_UP)
@@ -83,6 +86,17 @@ class Closer:
             self._busy.add(table)
             self._audit_at[table] = now + AUDIT_SECONDS
             self._workers.submit(lambda: self._audit(table, cluster))
+
+    def close_now(self, table: TableMonitor, gap: str) -> Future[int]:
+        """Read a table now, whatever its catch_up says, and say how many rows were delivered.
+
+        Where the gap could not be closed, the future raises why.
+        """
+        future: Future[int] = Future()
+        self._asked.setdefault(table, []).append((gap, future))
+        self._retry_at.pop(table, None)
+        self._done()
+        return future
 
     def first_level(self, table: TableMonitor, cluster: Cluster) -> None:
         """Note how high a growing column stands when its table is first listened to.
@@ -115,11 +129,17 @@ class Closer:
             ours = not isinstance(error, BridgeError)  # then the log needs the place, too
             log.warning("reading_failed", table=table.name, cause=str(error), exc_info=ours)
             self._end(table, f"reading the table failed: {error}")
+            for _, future in self._asked.pop(table, []):
+                future.set_exception(error)
         else:
             if snapshot:
                 table.finish_snapshot()
-            table.gaps.close([gap.gap for gap in gaps], "read", rows, cluster.url)
+            asked = self._asked.pop(table, [])
+            ids = [*(gap.gap for gap in gaps), *(gap for gap, _ in asked)]
+            table.gaps.close(ids, "read", rows, cluster.url)
             self._end(table, None)
+            for _, future in asked:
+                future.set_result(rows)
 
     def _audit(self, table: TableMonitor, cluster: Cluster) -> None:
         try:

@@ -13,7 +13,7 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, replace
 from functools import partial
@@ -82,6 +82,9 @@ class Watch:
         instance: str,
         options: WatchOptions,
         closer: Closer | None = None,
+        *,
+        schemas: Collection[str] = (),
+        discovered: Callable[[str, frozenset[str]], None] | None = None,
     ) -> None:
         self._ring = ring
         self._charges = [Charge(table) for table in tables]
@@ -91,6 +94,8 @@ class Watch:
         self._options = options
         self._closer = closer
         self._failover = Failover(ring, options.probe_timeout, options.failback)
+        self._schemas, self._discovered = schemas, discovered
+        self._found: dict[str, frozenset[str]] = {}
         self._site: Site | None = None
         self._attempts = 0
         self._wake = threading.Event()
@@ -120,7 +125,8 @@ class Watch:
     @property
     def tried(self) -> bool:
         """Whether every table was tried once."""
-        return all(charge.tried for charge in self._charges)
+        looked = self._discovered is None or all(s in self._found for s in self._schemas)
+        return looked and all(charge.tried for charge in self._charges)
 
     def start(self) -> None:
         """Start the watch."""
@@ -130,9 +136,12 @@ class Watch:
         """Probe now."""
         self._wake.set()
 
-    def look_after(self, tables: Sequence[TableMonitor]) -> None:
+    def look_after(
+        self, tables: Sequence[TableMonitor], schemas: Collection[str] | None = None
+    ) -> None:
         """Look after these tables from the next round on, and no longer after others."""
         self._wanted = tables
+        self._schemas = self._schemas if schemas is None else schemas
         self._wake.set()
 
     def stop(self, timeout: float) -> None:
@@ -171,6 +180,11 @@ class Watch:
             if self._site is None:
                 self._site = self._arrive(cluster)
             seen = observe(cluster, schemas, self._options.probe_timeout, asked_at)
+            if self._discovered is not None:
+                for schema in self._schemas:
+                    names = frozenset(cluster.tables(schema, self._options.probe_timeout))
+                    self._found[schema] = names
+                    self._discovered(schema, names)
         except WireError as error:
             return self._cluster_failed(error)
         self._attempts = 0

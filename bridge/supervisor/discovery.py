@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 
 import structlog
@@ -30,16 +31,21 @@ class Discovery:
     def __init__(self, take: Callable[[Listed, float], None]) -> None:
         self._take = take
         self._wake = threading.Event()
-        self._lock = threading.Lock()  # guards the look that is not handed on yet
-        self._look: tuple[Listed, float] | None = None
+        self._lock = threading.Lock()  # guards what was seen
+        self._listed: Listed = {}
+        self._at = 0.0
         self._attempts = 0
         self.loop = Loop("tables", self._step)
 
-    def note(self, listed: Listed, at: float) -> None:
-        """Say what there is; any thread may call."""
+    def note(self, schema: str, names: frozenset[str]) -> None:
+        """Say which tables a schema has now; any thread may call."""
         with self._lock:
-            before = self._look[0] if self._look is not None else {}
-            self._look = {**before, **listed}, at
+            self._listed = {**self._listed, schema: names}
+            self._at = time.time()
+        self._wake.set()
+
+    def again(self) -> None:
+        """Hand on once more what was seen."""
         self._wake.set()
 
     def stop(self) -> None:
@@ -52,11 +58,9 @@ class Discovery:
             return True
         self._wake.clear()
         with self._lock:
-            look = self._look
-        if look is None:
-            return True
+            listed, at = self._listed, self._at
         try:
-            self._take(*look)
+            self._take(listed, at)
         except (BridgeError, OSError) as error:  # a disk that fails, say: all is tried again
             self._attempts += 1
             log.warning("tables_not_taken_over", cause=str(error), attempts=self._attempts)
@@ -64,7 +68,4 @@ class Discovery:
             self._wake.set()
         else:
             self._attempts = 0
-            with self._lock:
-                if self._look is look:
-                    self._look = None
         return True

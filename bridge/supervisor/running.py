@@ -7,6 +7,7 @@ is applied; what fails until then leaves the old one as it was.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Collection, Iterable, Mapping
 
 import structlog
@@ -16,6 +17,7 @@ from bridge.delivery.encoding import Encoder
 from bridge.journal import Journal
 from bridge.monitor.intake import Intake
 from bridge.monitor.mark import Mark
+from bridge.monitor.moment import Moment
 from bridge.monitor.table import TableMonitor
 from bridge.monitor.table_options import TableOptions
 from bridge.monitor.watch import Watch
@@ -77,7 +79,7 @@ class Running:
         self.tables: dict[str, TableMonitor] = {}
         self.tables = self._make_tables(plan.tables, {}, journal.marks())
         for name in found.new.keys() & self.tables.keys():
-            self.tables[name].was_absent(found.new[name])
+            self.tables[name].was_absent(_moment(found.new[name]))
 
     def reload(self, config: Config) -> None:
         """Go over to another configuration.
@@ -97,7 +99,6 @@ class Running:
         }
         self._change(plan, sinks, {})
         self._keep_found(found)
-        self.watch.list_schemas(schemas(config))
 
     def take_found(self, listed: Listed, at: float) -> None:
         """Look after the tables that patterns mean and that were not there before.
@@ -142,7 +143,7 @@ class Running:
         self._intake.barrier(_PATIENCE_SECONDS)
         tables = self._make_tables(plan.tables, self.plan.tables, self._journal.marks())
         for name in absent.keys() & tables.keys():
-            tables[name].was_absent(absent[name])
+            tables[name].was_absent(_moment(absent[name]))
         self._add_lanes(plan)
         self._apply(plan, sinks, tables)
 
@@ -201,7 +202,7 @@ class Running:
             if name in old.sinks and old.sinks[name].tables - sink.tables
         )
         self.plan, self.tables = plan, tables
-        self.watch.look_after(list(tables.values()))
+        self.watch.look_after(list(tables.values()), schemas(plan.config))
 
     def _start_workers(self, plan: Plan, sinks: Mapping[str, Sink]) -> None:
         """Start the workers of sinks that are new; where one cannot be, none is."""
@@ -242,3 +243,8 @@ def forgotten(dropped: Iterable[str], journal: Journal) -> Collection[str]:
     """Return which of the tables that were dropped have nothing more to deliver."""
     pending = {account.table for account in journal.accounts() if account.pending}
     return frozenset(dropped) - pending
+
+
+def _moment(wall: float) -> Moment:
+    """Return a moment of which only the wall clock's time is known: long ago, in order."""
+    return Moment(-math.inf, wall)

@@ -128,9 +128,9 @@ class Supervisor:
                 instance=journal.id[:8],
                 options=watch_options(plan.config),
                 closer=self._closer,
-                names=self._discovery.note,
+                schemas=schemas(plan.config),
+                discovered=self._discovery.note,
             )
-            running.watch.list_schemas(schemas(plan.config))
             for name, sink in plan.sinks.items():
                 workers.configure(name, self._sinks[name], sink)
             self._running = running
@@ -188,6 +188,7 @@ class Supervisor:
             old = running.plan.config
             running.reload(config)
             self._config = config
+        self._discovery.again()  # another pattern may mean other tables of what was seen
         for part in _FIXED:
             if getattr(old, part) != getattr(config, part):
                 self._say_restart_needed(part)

@@ -167,7 +167,7 @@ def test_head_is_get_without_a_body(admin: AdminServer, path: str, status: int) 
         b"GET /livez HTTP/1.1\r\n" + b"a: b\r\n" * 200 + b"\r\n",
         b"POST /api/gaps/1/close HTTP/1.1\r\nContent-Length: 1000000000\r\n\r\n",
         b"POST /api/gaps/1/close HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
-        b"POST /api/gaps/1/close HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        b"POST /livez HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
     ],
 )
 def test_what_is_no_request_is_answered_in_json(admin: AdminServer, sent: bytes) -> None:

@@ -282,8 +282,8 @@ WRONG: dict[str, tuple[str, list[str]]] = {
         _named("demo.we ather"),
         [
             (
-                '3: tables[0].name: "demo.we ather" holds a space, which no table\'s name can have; '
-                "write it as Kinetica lists it, without quotes"
+                '3: tables[0].name: "demo.we ather" holds a space, which no table\'s name can '
+                "have; write it as Kinetica lists it, without quotes"
             )
         ],
     ),
