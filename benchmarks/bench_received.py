@@ -98,7 +98,7 @@ def main() -> None:
     for _ in Stream(count).more():
         pass
     making = time.perf_counter() - start
-    with tempfile.TemporaryDirectory(dir=".") as folder:
+    with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "index.db"
         received = Received(path, SCHEMA, Stream(count))
         start = time.perf_counter()
