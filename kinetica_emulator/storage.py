@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -34,15 +34,19 @@ _NUMERIC_TEXT = ("decimal", "ulong")
 
 
 class RowStore:
-    """The rows of every table."""
+    """The rows of every table.
 
-    def __init__(self) -> None:
+    Args:
+        moment: the server's wall clock, in UTC.
+    """
+
+    def __init__(self, moment: Callable[[], datetime]) -> None:
         self._connection = sqlite3.connect(
             ":memory:", isolation_level=None, check_same_thread=False, cached_statements=256
         )
         self._connection.create_collation("NUMERIC_TEXT", _compare_numbers)
         for name in ("NOW", "CURRENT_DATETIME"):
-            self._connection.create_function(name, 0, _now)
+            self._connection.create_function(name, 0, lambda: _text(moment()))
         self._connection.create_function("IS_NULL", 1, _is_null, deterministic=True)
         self._converters: dict[Column, str] = {}
         # Why a converter refused a value: SQLite only says that a function failed.
@@ -80,9 +84,18 @@ class RowStore:
                 f"CREATE UNIQUE INDEX {quote(name + ' key')} ON {quote(name)} ({keys})"
             )
 
+    def exists(self, name: str) -> bool:
+        """Say whether there is a table `name`."""
+        query = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?"
+        return bool(self.run(query, (name,)).fetchone()[0])
+
     def drop(self, name: str) -> None:
         """Drop the table `name`."""
         self._connection.execute(f"DROP TABLE {quote(name)}")
+
+    def clear(self, name: str) -> None:
+        """Delete all rows of the table `name`."""
+        self._connection.execute(f"DELETE FROM {quote(name)}")  # noqa: S608 (a quoted name)
 
     def rebuild(
         self, old: str, new: str, kind: RecordType, sources: Sequence[tuple[str, tuple[Any, ...]]]
@@ -181,8 +194,8 @@ def _compare_numbers(left: str, right: str) -> int:
     return (a > b) - (a < b)
 
 
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+def _text(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
 
 
 def _is_null(value: Any) -> bool:
