@@ -31,6 +31,7 @@ class Monitor:
         type_schema: the Avro schema of its records.
         condition: its filter as SQL, empty for none.
         suspended: whether its notifications were switched off.
+        creator: who made it.
     """
 
     topic_id: str
@@ -40,10 +41,21 @@ class Monitor:
     type_schema: str
     condition: str = ""
     suspended: bool = False
+    creator: str = ""
     topic: bytes = field(init=False)
 
     def __post_init__(self) -> None:
         self.topic = self.topic_id.encode()
+
+    @property
+    def asked(self) -> str:
+        """The id it was made under, its topic if it was given none."""
+        return self.options.get("monitor_id") or self.topic_id
+
+    @property
+    def aliases(self) -> tuple[str, str]:
+        """The names by which it is found besides its topic."""
+        return self.asked, self.topic_id.rpartition(".")[2]
 
 
 class MonitorSet:
@@ -51,6 +63,9 @@ class MonitorSet:
 
     def __init__(self) -> None:
         self._by_id: dict[str, Monitor] = {}
+        self._by_table: dict[str, list[Monitor]] = {}
+        # Other names of monitors; of two with the same, the older has it.
+        self._by_alias: dict[str, Monitor] = {}
 
     def add(self, monitor: Monitor) -> None:
         """Take a monitor in.
@@ -61,29 +76,47 @@ class MonitorSet:
         if monitor.topic_id in self._by_id:
             raise RequestError(f"Table monitor '{monitor.topic_id}' already exists")
         self._by_id[monitor.topic_id] = monitor
+        self._by_table.setdefault(monitor.table, []).append(monitor)
+        for alias in monitor.aliases:
+            self._by_alias.setdefault(alias, monitor)
 
-    def get(self, topic_id: str) -> Monitor:
-        """Return the monitor of that id.
+    def find(self, name: str) -> Monitor | None:
+        """Return the monitor of that topic, of that topic without its schema, or asked for so."""
+        return self._by_id.get(name) or self._by_alias.get(name)
+
+    def get(self, name: str) -> Monitor:
+        """Return the monitor of that name, in any form that `find` takes.
 
         Raises:
             RequestError: there is none.
         """
-        try:
-            return self._by_id[topic_id]
-        except KeyError:
-            raise RequestError(f"Table monitor '{topic_id}' does not exist") from None
+        monitor = self.find(name)
+        if monitor is None:
+            raise RequestError(f"Table monitor '{name}' does not exist")
+        return monitor
 
-    def remove(self, topic_id: str) -> None:
+    def remove(self, name: str) -> None:
         """Drop one monitor; like `get` if there is none."""
-        del self._by_id[self.get(topic_id).topic_id]
+        monitor = self.get(name)
+        self._by_table[monitor.table].remove(monitor)
+        self._forget(monitor)
 
     def remove_table(self, table: str) -> None:
         """Drop every monitor of a table, silently, as Kinetica does when it is altered."""
-        self._by_id = {id_: kept for id_, kept in self._by_id.items() if kept.table != table}
+        for monitor in self._by_table.pop(table, ()):
+            self._forget(monitor)
+
+    def _forget(self, monitor: Monitor) -> None:
+        del self._by_id[monitor.topic_id]
+        for alias in monitor.aliases:
+            if self._by_alias.get(alias) is monitor:
+                del self._by_alias[alias]
 
     def clear(self) -> None:
         """Drop every monitor."""
         self._by_id.clear()
+        self._by_table.clear()
+        self._by_alias.clear()
 
     def all(self) -> list[Monitor]:
         """Return every monitor."""
@@ -93,8 +126,8 @@ class MonitorSet:
         """Return the monitors that publish an event of a table."""
         return [
             monitor
-            for monitor in self._by_id.values()
-            if monitor.table == table and monitor.event == event and not monitor.suspended
+            for monitor in self._by_table.get(table, ())
+            if monitor.event == event and not monitor.suspended
         ]
 
     def described(self, table: str) -> str:
@@ -103,12 +136,9 @@ class MonitorSet:
         Several monitors of one event are joined by commas, in the order of their creation.
         """
         topics: dict[str, str] = {}
-        for monitor in self._by_id.values():
-            if monitor.table == table:
-                before = topics.get(monitor.event)
-                topics[monitor.event] = (
-                    f"{before},{monitor.topic_id}" if before else monitor.topic_id
-                )
+        for monitor in self._by_table.get(table, ()):
+            before = topics.get(monitor.event)
+            topics[monitor.event] = f"{before},{monitor.topic_id}" if before else monitor.topic_id
         return json.dumps(topics) if topics else ""
 
 
