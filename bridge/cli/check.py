@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bridge.cli import logs
+from bridge.cli.listing import counted
 from bridge.cli.main import ENVIRONMENT, OK
 from bridge.config import Config, Table, find_file, load
 from bridge.errors import BridgeError
@@ -37,7 +38,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Validate, then try every connection; 3 if one of them is not as it should be."""
     path = find_file(arguments.config)
     config = load(path)
-    print(f"ok      {path}: {len(config.tables)} tables, {len(config.sinks)} sinks")
+    tables, sinks = counted(len(config.tables), "table"), counted(len(config.sinks), "sink")
+    print(f"ok      {path}: {tables}, {sinks}")
     if arguments.offline:
         return OK
     logs.configure("error", config.log.format)
@@ -63,7 +65,7 @@ def _findings(config: Config) -> Iterator[Finding]:
             tables_of = tables_of or cluster
             yield _monitor_port(cluster, config)
     for table in config.tables:
-        yield _table(table, tables_of)
+        yield _pattern(table, config, tables_of) if table.is_pattern else _table(table, tables_of)
     ring.close()
     for name, settings in config.sinks.items():
         sink = find(settings.type)(settings)
@@ -132,6 +134,26 @@ def _table(table: Table, cluster: Cluster | None) -> Finding:
     if missing:
         return Finding(f"table {name}", "", f"has no column {', '.join(missing)}")
     return Finding(f"table {name}", _described(info))
+
+
+def _pattern(entry: Table, config: Config, cluster: Cluster | None) -> Finding:
+    what = f"pattern {entry.name}"
+    if cluster is None:
+        return Finding(what, "", "no cluster to ask")
+    try:
+        listed = cluster.tables(entry.name.rpartition(".")[0], config.kinetica.timeout)
+    except BridgeError as error:
+        return Finding(what, "", str(error))
+    meant = [info for name, info in listed.items() if config.entry(name) is entry]
+    lacking = {
+        column: info.name
+        for info in meant
+        for column in entry.columns_named - {column.name for column in info.schema.columns}
+    }
+    if lacking:
+        problems = (f"{table} has no column {column}" for column, table in sorted(lacking.items()))
+        return Finding(what, "", "; ".join(problems))
+    return Finding(what, f"means {counted(len(meant), 'table')} at present")
 
 
 def _described(info: TableInfo) -> str:
