@@ -22,7 +22,7 @@ import structlog
 
 from bridge.errors import BridgeError, ClusterUnavailable, WireError
 from bridge.loop import Loop, backoff
-from bridge.monitor.charge import Charge
+from bridge.monitor.watched import Charge
 from bridge.monitor.closing import Closer
 from bridge.monitor.establish import Established, Site, TableMissing
 from bridge.monitor.failover import Failover
