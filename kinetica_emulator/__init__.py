@@ -9,5 +9,6 @@ alone import it, when they run.
 from kinetica_emulator.emulator import Emulator
 from kinetica_emulator.errors import EmulatorError
 from kinetica_emulator.ring import Ring
+from kinetica_emulator.traits import Traits
 
-__all__ = ["Emulator", "EmulatorError", "Ring"]
+__all__ = ["Emulator", "EmulatorError", "Ring", "Traits"]

@@ -9,9 +9,10 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
+from bridge.events import Column
 from kinetica_emulator import sqltext
 from kinetica_emulator.columns import RecordType
 from kinetica_emulator.database import Database, Table
@@ -67,7 +68,7 @@ def insert(
         RequestError: a record was refused and `options.partial` is not set; nothing went in.
     """
     kind = table.kind
-    filled = _fill(kind, rows)
+    filled = _fill(kind, rows, database.traits.moment())
     if filled is not rows:
         rows, frames = filled, None
     kept, errors = keep(kind, rows, truncate=options.truncate_strings)
@@ -96,7 +97,7 @@ def insert(
             first, last = database.rows.append(table.name, kept)
             result.row_ids = list(range(first, last + 1))
         result.inserted = len(kept)
-    if kept and database.monitors.active(table.name, "insert"):
+    if kept and database.wrote(table, "insert"):
         if frames is None:
             frames = encode_rows(kind, wire_rows(kind, kept))
         database.notify_inserted(table, frames, first)
@@ -116,6 +117,9 @@ def _insert_by_key(
     kind, name = table.kind, quote(table.name)
     names = [column.name for column in kind.columns]
     keys = [names.index(key) for key in kind.primary_key]
+    stamped = [
+        (names.index(column.name), now) for column, now in stamps(kind, database.traits.moment())
+    ]
     marks = ", ".join("?" * len(names))
     put = f"INSERT INTO {name} VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608 (a quoted name)
     same_key = " AND ".join(f"{quote(key)} = ?" for key in kind.primary_key)
@@ -128,7 +132,10 @@ def _insert_by_key(
             new.append(index)
             result.row_ids.append(int(cursor.lastrowid or 0))
         elif options.update_on_existing_pk:
-            found = database.rows.run(change, (*row, *(row[key] for key in keys)))
+            changed = list(row)
+            for position, now in stamped:
+                changed[position] = now
+            found = database.rows.run(change, (*changed, *(row[key] for key in keys)))
             result.row_ids += [row_id for (row_id,) in found.fetchall()]
             result.updated += 1
         elif not options.ignore_existing_pk:
@@ -136,10 +143,9 @@ def _insert_by_key(
     return new
 
 
-def _fill(kind: RecordType, rows: list[Row]) -> list[Row]:
+def _fill(kind: RecordType, rows: list[Row], moment: datetime) -> list[Row]:
     """Put in what the server provides: now, or a random uuid, where nothing usable was given."""
     makers: dict[int, Any] = {}
-    moment = datetime.now(UTC)
     for position, column in enumerate(kind.columns):
         marks = kind.properties.get(column.name, ())
         if "init_with_now" in marks:
@@ -169,6 +175,15 @@ def _usable(check: Any, value: Any) -> bool:
     except ValueError:
         return False
     return True
+
+
+def stamps(kind: RecordType, moment: datetime) -> list[tuple[Column, Any]]:
+    """Return the columns that the server sets at each update, with their value at a moment."""
+    return [
+        (column, now_text(column, moment))
+        for column in kind.columns
+        if "update_with_now" in kind.properties.get(column.name, ())
+    ]
 
 
 def update(
@@ -210,10 +225,10 @@ def update(
         assignments.append(f"{quote(name)} = ?")
     if not assignments:
         raise RequestError("No new values given")
-    for column in kind.columns:
-        if "update_with_now" in kind.properties.get(column.name, ()):
+    for column, now in stamps(kind, database.traits.moment()):
+        if column.name not in values:
             assignments.append(f"{quote(column.name)} = ?")
-            parameters.append(now_text(column, datetime.now(UTC)))
+            parameters.append(now)
     verb = "UPDATE OR REPLACE" if replace else "UPDATE"
     cursor = database.rows.run(
         f"{verb} {quote(table.name)} SET {', '.join(assignments)} WHERE {where}", parameters

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import fastavro
@@ -135,6 +135,12 @@ def build_type(
         record,
         fastavro.parse_schema({"type": "array", "items": record}),
     )
+
+
+def opaque_type(type_schema: str) -> RecordType:
+    """Return a type of which only the schema's text is told, whatever that is."""
+    kind = build_type([("unknown", "string", True)], {})
+    return replace(kind, type_schema=type_schema, type_id=_content_id(type_schema, {}))
 
 
 def parse_definition(

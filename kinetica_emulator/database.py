@@ -15,9 +15,12 @@ from typing import Any
 
 from kinetica_emulator.columns import RecordType
 from kinetica_emulator.errors import RequestError
+from kinetica_emulator.history import History
 from kinetica_emulator.monitors import MonitorSet
+from kinetica_emulator.permissions import ANONYMOUS, Permissions
 from kinetica_emulator.records import zigzag_long
 from kinetica_emulator.storage import RowStore
+from kinetica_emulator.traits import Traits
 
 DEFAULT_SCHEMA = "ki_home"
 # Letters, digits and a few signs, no dot: it parts schema and table.
@@ -33,7 +36,8 @@ class Table:
     Attributes:
         name: its qualified name.
         kind: its record type.
-        replicated: whether it was created as a replicated table.
+        history: which table it is, and what was done to it.
+        descriptions: what `/show/table` calls it, nothing for a plain table.
         ttl: its time to live in minutes as text; told, not acted upon.
         comment: what it is for.
         indexes: columns with an index; told, not acted upon.
@@ -41,7 +45,8 @@ class Table:
 
     name: str
     kind: RecordType
-    replicated: bool = False
+    history: History
+    descriptions: tuple[str, ...] = ()
     ttl: str = "-1"
     comment: str = ""
     indexes: list[str] = field(default_factory=list)
@@ -52,17 +57,49 @@ class Table:
         return self.name.partition(".")[0]
 
 
+@dataclass(slots=True)
+class Unpublished:
+    """Changes of rows that no monitor hears of.
+
+    Attributes:
+        tables: qualified names of the tables concerned; empty for all.
+        events: insert, update or delete, those concerned.
+        left: how many more changes, None for any number.
+    """
+
+    tables: frozenset[str]
+    events: frozenset[str]
+    left: int | None
+
+    def takes(self, table: str, event: str) -> bool:
+        """Say whether a change is one of those, and count it."""
+        if event not in self.events or (self.tables and table not in self.tables):
+            return False
+        if self.left is None:
+            return True
+        self.left -= 1
+        return self.left >= 0
+
+
 class Database:
     """One cluster's state.
 
     Args:
         publish: takes a topic and the frames of one notification; must not block.
+        traits: what kind of server it is.
     """
 
-    def __init__(self, publish: Publish) -> None:
+    def __init__(self, publish: Publish, traits: Traits) -> None:
         # Guards everything below; re-entrant, as SQL statements call the native operations.
         self.lock = threading.RLock()
-        self.rows = RowStore()
+        self.traits = traits
+        self.permissions = Permissions()
+        # Who makes the request under way.
+        self.user = ANONYMOUS
+        self.unpublished: Unpublished | None = None
+        self._last_oid = 0
+        self._last_created = 0.0
+        self.rows = RowStore(traits.moment)
         self.monitors = MonitorSet()
         self.types: dict[str, RecordType] = {}
         self.tables: dict[str, Table] = {}
@@ -170,8 +207,27 @@ class Database:
         with self.rows.transaction():
             self.rows.create(qualified, kind)
         self.add_type(kind)
-        table = self.tables[qualified] = Table(qualified, kind)
+        table = self.tables[qualified] = Table(qualified, kind, self._born())
         return table
+
+    def _born(self) -> History:
+        """Begin a table's history: a number of its own, and a time after that of the last one."""
+        self._last_oid += 1
+        # A thousandth is what the times' texts show.
+        self._last_created = max(self.traits.now(), self._last_created + 0.001)
+        return History(self._last_oid, self._last_created, self.user)
+
+    def note_read(self, table: Table) -> None:
+        """Note that a table was read."""
+        table.history.reads.note(self.traits.now(), self.user)
+
+    def note_write(self, table: Table) -> None:
+        """Note that rows of a table were changed."""
+        table.history.writes.note(self.traits.now(), self.user)
+
+    def note_alter(self, table: Table) -> None:
+        """Note that a table was altered."""
+        table.history.alters.note(self.traits.now(), self.user)
 
     def drop_table(self, name: str, *, if_exists: bool = False) -> None:
         """Drop a table, its rows, and, without a word to anyone, its monitors.
@@ -217,6 +273,14 @@ class Database:
         del self.tables[table.name]
         table.name, table.kind = target, self.add_type(kind)
         self.tables[target] = table
+        self.note_alter(table)
+
+    def wrote(self, table: Table, event: str) -> bool:
+        """Note that rows were changed; whether monitors are to hear of it."""
+        self.note_write(table)
+        if self.unpublished is not None and self.unpublished.takes(table.name, event):
+            return False
+        return bool(self.monitors.active(table.name, event))
 
     def notify_inserted(self, table: Table, frames: Sequence[bytes], first: int) -> None:
         """Publish inserted records to the table's insert monitors, each through its filter.
@@ -239,7 +303,7 @@ class Database:
                 self._publish(monitor.topic, chosen)
 
     def notify_count(self, table: Table, event: str, count: int) -> None:
-        """Publish how many rows an update or a delete touched, unless it touched none."""
-        if count:
+        """Note and publish how many rows an update or a delete touched, unless it touched none."""
+        if count and self.wrote(table, event):
             for monitor in self.monitors.active(table.name, event):
                 self._publish(monitor.topic, [zigzag_long(count)])

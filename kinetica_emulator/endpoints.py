@@ -194,6 +194,20 @@ _ALL = (
         "no_error_if_not_exists",
     ),
     _endpoint(
+        "/grant/permission",
+        Kind.DDL,
+        "principal:s, object:s, object_type:s, permission:s, options:{s}",
+        "principal:s, object:s, object_type:s, permission:s",
+        "columns filter_expression with_grant_option",
+    ),
+    _endpoint(
+        "/revoke/permission",
+        Kind.DDL,
+        "principal:s, object:s, object_type:s, permission:s, options:{s}",
+        "principal:s, object:s, object_type:s, permission:s",
+        "columns",
+    ),
+    _endpoint(
         "/create/tablemonitor",
         Kind.LOCAL,
         "table_name:s, options:{s}",

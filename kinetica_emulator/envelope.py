@@ -15,7 +15,7 @@ from typing import Any
 import fastavro
 
 from kinetica_emulator.endpoints import ENVELOPE, Endpoint
-from kinetica_emulator.errors import RequestError
+from kinetica_emulator.errors import RequestError, unknown_option
 
 BINARY = "application/octet-stream"
 JSON = "application/json"
@@ -39,7 +39,7 @@ def decode_request(endpoint: Endpoint, content_type: str, body: bytes) -> dict[s
     if endpoint.options is not None:
         for key in request["options"]:
             if key not in endpoint.options:
-                raise RequestError(f"Parameter map key: '{key}' is not a valid parameter")
+                raise unknown_option(key)
     return request
 
 

@@ -19,3 +19,8 @@ class RequestError(BridgeError):
     def __init__(self, message: str, *, status: int = 400) -> None:
         super().__init__(message)
         self.status = status
+
+
+def unknown_option(key: str) -> RequestError:
+    """Return the error for an option that the call does not know."""
+    return RequestError(f"Parameter map key: '{key}' is not a valid parameter")

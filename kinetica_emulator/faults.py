@@ -13,13 +13,15 @@ class Faults:
 
     Attributes:
         status: answer every request in `endpoints` with this HTTP status.
+        refusal: answer every request in `endpoints` with an ERROR reply of this text.
         dropping: close the connection of every request in `endpoints` without an answer.
         hanging: keep every request in `endpoints` waiting until it is cleared.
-        endpoints: paths the three above apply to; empty for all, pings included.
+        endpoints: paths the four above apply to; empty for all, pings included.
         after: carry the request out before it fails, so that only the answer is lost.
     """
 
     status: int | None = None
+    refusal: str | None = None
     dropping: bool = False
     hanging: bool = False
     endpoints: frozenset[str] = frozenset()
@@ -30,6 +32,7 @@ class Faults:
         self,
         *,
         status: int | None = None,
+        refusal: str | None = None,
         dropping: bool = False,
         hanging: bool = False,
         endpoints: Iterable[str] = (),
@@ -41,17 +44,20 @@ class Faults:
             self._released = threading.Event()
         self.endpoints = frozenset(endpoints)
         self.after = after
-        self.status, self.dropping, self.hanging = status, dropping, hanging
+        self.status, self.refusal = status, refusal
+        self.dropping, self.hanging = dropping, hanging
 
     def clear(self) -> None:
         """End all faults; what hung goes on."""
-        self.status, self.dropping, self.hanging = None, False, False
+        self.status, self.refusal, self.dropping, self.hanging = None, None, False, False
         self._released.set()
 
     def concern(self, path: str) -> bool:
         """Say whether a fault is in force for a path."""
-        active = self.status is not None or self.dropping or self.hanging
-        return active and (not self.endpoints or path in self.endpoints)
+        said = self.status is not None or self.refusal is not None
+        return (said or self.dropping or self.hanging) and (
+            not self.endpoints or path in self.endpoints
+        )
 
     def wait(self) -> None:
         """Wait until a hanging request may go on."""

@@ -31,6 +31,7 @@ class Monitor:
         type_schema: the Avro schema of its records.
         condition: its filter as SQL, empty for none.
         suspended: whether its notifications were switched off.
+        creator: who made it.
     """
 
     topic_id: str
@@ -40,10 +41,16 @@ class Monitor:
     type_schema: str
     condition: str = ""
     suspended: bool = False
+    creator: str = ""
     topic: bytes = field(init=False)
 
     def __post_init__(self) -> None:
         self.topic = self.topic_id.encode()
+
+    @property
+    def asked(self) -> str:
+        """The id it was made under, its topic if it was given none."""
+        return self.options.get("monitor_id") or self.topic_id
 
 
 class MonitorSet:
@@ -51,6 +58,7 @@ class MonitorSet:
 
     def __init__(self) -> None:
         self._by_id: dict[str, Monitor] = {}
+        self._by_table: dict[str, list[Monitor]] = {}
 
     def add(self, monitor: Monitor) -> None:
         """Take a monitor in.
@@ -61,29 +69,44 @@ class MonitorSet:
         if monitor.topic_id in self._by_id:
             raise RequestError(f"Table monitor '{monitor.topic_id}' already exists")
         self._by_id[monitor.topic_id] = monitor
+        self._by_table.setdefault(monitor.table, []).append(monitor)
 
-    def get(self, topic_id: str) -> Monitor:
-        """Return the monitor of that id.
+    def find(self, name: str) -> Monitor | None:
+        """Return the monitor of that topic, of that topic without its schema, or asked for so."""
+        exact = self._by_id.get(name)
+        if exact is not None:
+            return exact
+        for monitor in self._by_id.values():
+            if name in (monitor.asked, monitor.topic_id.partition(".")[2]):
+                return monitor
+        return None
+
+    def get(self, name: str) -> Monitor:
+        """Return the monitor of that name, in any form that `find` takes.
 
         Raises:
             RequestError: there is none.
         """
-        try:
-            return self._by_id[topic_id]
-        except KeyError:
-            raise RequestError(f"Table monitor '{topic_id}' does not exist") from None
+        monitor = self.find(name)
+        if monitor is None:
+            raise RequestError(f"Table monitor '{name}' does not exist")
+        return monitor
 
-    def remove(self, topic_id: str) -> None:
+    def remove(self, name: str) -> None:
         """Drop one monitor; like `get` if there is none."""
-        del self._by_id[self.get(topic_id).topic_id]
+        monitor = self.get(name)
+        del self._by_id[monitor.topic_id]
+        self._by_table[monitor.table].remove(monitor)
 
     def remove_table(self, table: str) -> None:
         """Drop every monitor of a table, silently, as Kinetica does when it is altered."""
-        self._by_id = {id_: kept for id_, kept in self._by_id.items() if kept.table != table}
+        for monitor in self._by_table.pop(table, ()):
+            del self._by_id[monitor.topic_id]
 
     def clear(self) -> None:
         """Drop every monitor."""
         self._by_id.clear()
+        self._by_table.clear()
 
     def all(self) -> list[Monitor]:
         """Return every monitor."""
@@ -93,8 +116,8 @@ class MonitorSet:
         """Return the monitors that publish an event of a table."""
         return [
             monitor
-            for monitor in self._by_id.values()
-            if monitor.table == table and monitor.event == event and not monitor.suspended
+            for monitor in self._by_table.get(table, ())
+            if monitor.event == event and not monitor.suspended
         ]
 
     def described(self, table: str) -> str:
@@ -103,12 +126,9 @@ class MonitorSet:
         Several monitors of one event are joined by commas, in the order of their creation.
         """
         topics: dict[str, str] = {}
-        for monitor in self._by_id.values():
-            if monitor.table == table:
-                before = topics.get(monitor.event)
-                topics[monitor.event] = (
-                    f"{before},{monitor.topic_id}" if before else monitor.topic_id
-                )
+        for monitor in self._by_table.get(table, ()):
+            before = topics.get(monitor.event)
+            topics[monitor.event] = f"{before},{monitor.topic_id}" if before else monitor.topic_id
         return json.dumps(topics) if topics else ""
 
 

@@ -8,8 +8,10 @@ a byte in a socket pair wakes the thread. Source: protocol, section 4.2.
 from __future__ import annotations
 
 import contextlib
+import math
 import socket
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 
@@ -19,7 +21,8 @@ from zmq.utils.monitor import recv_monitor_message
 from kinetica_emulator import network
 from kinetica_emulator.errors import EmulatorError
 
-_Notification = tuple[bytes, Sequence[bytes]]
+# When it was handed over (monotonic seconds), its topic, its frames.
+_Notification = tuple[float, bytes, Sequence[bytes]]
 
 
 class Publisher(threading.Thread):
@@ -29,7 +32,7 @@ class Publisher(threading.Thread):
     within a moment, unsent messages discarded.
 
     Args:
-        host: address to bind.
+        hosts: addresses to bind.
         port: port to bind, 0 for a free one; `port` has the real one afterwards.
         queue: most messages kept for one slow subscriber, then its newer ones are dropped.
 
@@ -37,7 +40,7 @@ class Publisher(threading.Thread):
         EmulatorError: the port cannot be bound.
     """
 
-    def __init__(self, host: str, port: int, queue: int) -> None:
+    def __init__(self, hosts: Sequence[str], port: int, queue: int) -> None:
         super().__init__(name="emulator-publisher", daemon=True)
         self._wake_receiver, self._wake_sender = socket.socketpair()
         self._wake_receiver.setblocking(False)
@@ -50,20 +53,16 @@ class Publisher(threading.Thread):
         self._events = self._socket.get_monitor_socket(
             zmq.EVENT_LISTENING | zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED
         )
-        try:
-            self._socket.bind(f"tcp://{host}:{port}")
-        except zmq.ZMQError as error:
-            self._close()
-            raise EmulatorError(
-                f"cannot publish on {host}:{port}: {error.strerror}",
-                hint="choose another monitor port, or 0 for a free one",
-            ) from error
-        endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
-        self.port = int(endpoint.rpartition(":")[2])
+        self._socket.setsockopt(zmq.IPV6, int(any(":" in host for host in hosts)))
+        self.port = port
+        for host in hosts:
+            self._bind(host)
         self._outgoing: deque[_Notification] = deque()
         self._stopping = False
         # While set, notifications are lost, as on a cut network.
         self.discarding = False
+        # Seconds for which each notification is kept back.
+        self.delay = 0.0
         # Guards the three below, and wakes whoever awaits a change of theirs.
         self._changed = threading.Condition()
         self._subscriptions: Counter[bytes] = Counter()
@@ -72,7 +71,12 @@ class Publisher(threading.Thread):
 
     def publish(self, topic: bytes, frames: Sequence[bytes]) -> None:
         """Hand over one notification; returns at once, from any thread."""
-        self._outgoing.append((topic, frames))
+        self._outgoing.append((time.monotonic(), topic, frames))
+        self._wake()
+
+    def keep_back(self, seconds: float) -> None:
+        """Send every notification so much later, those that wait already included."""
+        self.delay = seconds
         self._wake()
 
     def stop(self) -> None:
@@ -111,13 +115,33 @@ class Publisher(threading.Thread):
             poller.register(waited, zmq.POLLIN)
         try:
             while not self._stopping:
-                poller.poll()
+                poller.poll(self._wait_ms())
                 self._drain_wakes()
                 self._note_connections()
                 self._note_subscriptions()
                 self._send()
         finally:
             self._close()
+
+    def _bind(self, host: str) -> None:
+        address = f"[{host}]" if ":" in host else host
+        try:
+            self._socket.bind(f"tcp://{address}:{self.port}")
+        except zmq.ZMQError as error:
+            self._close()
+            raise EmulatorError(
+                f"cannot publish on {host}:{self.port}: {error.strerror}",
+                hint="choose another monitor port, or 0 for a free one",
+            ) from error
+        endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
+        self.port = int(endpoint.rpartition(":")[2])
+
+    def _wait_ms(self) -> int | None:
+        """Return how long there is nothing to send that is known of, None for any time."""
+        if not self._outgoing:
+            return None
+        due = self._outgoing[0][0] + self.delay
+        return max(0, math.ceil((due - time.monotonic()) * 1000))
 
     def _wake(self) -> None:
         # A full pair means that a wake is under way already; a closed one that nobody is left.
@@ -158,7 +182,9 @@ class Publisher(threading.Thread):
             return
         self._idle = False
         while self._outgoing and not self._stopping:
-            topic, frames = self._outgoing.popleft()
+            if self.delay and self._outgoing[0][0] + self.delay > time.monotonic():
+                break
+            _, topic, frames = self._outgoing.popleft()
             if not self.discarding:
                 self._socket.send_multipart([topic, *frames])
         with self._changed:

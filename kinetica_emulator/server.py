@@ -15,7 +15,7 @@ import socket
 import socketserver
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from kinetica_emulator import network
@@ -26,12 +26,15 @@ from kinetica_emulator.errors import EmulatorError, RequestError
 from kinetica_emulator.faults import Faults
 from kinetica_emulator.handlers import HANDLERS, Call
 from kinetica_emulator.identity import Identity
+from kinetica_emulator.permissions import ANONYMOUS
 
 _log = logging.getLogger(__name__)
 
 # Calls about the cluster, not its data: answered while it drains, and however busy it is.
 _ABOUT_CLUSTER = frozenset({"/show/system/status", "/show/system/properties"})
 _MAX_BODY = 2**31
+# Paths of what is asked of the emulator, not of the cluster it plays.
+CONTROL = "/emulator/"
 
 
 class RingLink(Protocol):
@@ -75,6 +78,8 @@ class Service:
 
     Attributes:
         link: the ring it is in.
+        control: carries out what is asked of the emulator itself: a name, a body; the HTTP
+            status and body of the answer.
     """
 
     def __init__(
@@ -88,28 +93,41 @@ class Service:
         self.identity = identity
         self.faults = faults
         self.link: RingLink = Alone()
+        self.control: Callable[[str, bytes], tuple[int, bytes]] = _no_control
         self._authorization = ""
+        self._owner = ANONYMOUS
         if credentials is not None:
             token = base64.b64encode(":".join(credentials).encode()).decode()
             self._authorization = f"Basic {token}"
+            self._owner = credentials[0]
 
-    def lets_in(self, authorization: str | None) -> bool:
-        """Say whether these credentials are right, in constant time."""
+    def user_of(self, authorization: str | None) -> str | None:
+        """Return who has these credentials, None if they are wrong; in constant time."""
         given = (authorization or "").encode()
-        return not self._authorization or hmac.compare_digest(given, self._authorization.encode())
+        name, password = _pair_of(authorization or "")
+        if self.database.permissions.knows(name):
+            return name if self.database.permissions.password_is(name, password) else None
+        if not self._authorization or hmac.compare_digest(given, self._authorization.encode()):
+            return self._owner
+        return None
 
     def carry_out(
-        self, endpoint: Endpoint, request: Mapping[str, Any], host_header: str | None = None
+        self,
+        endpoint: Endpoint,
+        request: Mapping[str, Any],
+        host_header: str | None = None,
+        user: str | None = None,
     ) -> Mapping[str, Any]:
         """Run one call under the lock; the reply's fields.
 
         Raises:
             RequestError: the cluster refuses it.
         """
-        call = Call(self.database, self.identity, request, host_header)
+        call = Call(self.database, self.identity, request, host_header, user)
         if endpoint.path in _ABOUT_CLUSTER:
             return HANDLERS[endpoint.path](call)
         with self.database.lock:
+            self.database.user = user or ANONYMOUS
             return HANDLERS[endpoint.path](call)
 
     def _endpoint(self, path: str) -> Endpoint:
@@ -121,7 +139,13 @@ class Service:
         return endpoint
 
     def answer(
-        self, path: str, content_type: str, accept: str, headers: Mapping[str, str], body: bytes
+        self,
+        path: str,
+        content_type: str,
+        accept: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        user: str = ANONYMOUS,
     ) -> tuple[int, bytes]:
         """Answer one POST: HTTP status and body."""
         try:
@@ -134,10 +158,10 @@ class Service:
             if kind is Kind.DML:
                 # Queued for the ring inside the lock, in the order in which it happened here.
                 with self.database.lock:
-                    reply = self.carry_out(endpoint, request, headers.get("Host"))
+                    reply = self.carry_out(endpoint, request, headers.get("Host"), user)
                     self.link.changed(kind, endpoint, request, group)
             else:
-                reply = self.carry_out(endpoint, request, headers.get("Host"))
+                reply = self.carry_out(endpoint, request, headers.get("Host"), user)
             if kind is Kind.DDL:
                 # Outside the lock: it takes those of other clusters.
                 self.link.changed(kind, endpoint, request, group)
@@ -147,6 +171,23 @@ class Service:
         except Exception as error:  # noqa: BLE001 (a bug here must not look like a dead cluster)
             _log.exception("emulator failed to answer %s", path)
             return 500, encode_error(accept, f"Internal error: {error}")
+
+
+def _no_control(name: str, body: bytes) -> tuple[int, bytes]:
+    del name, body
+    return 404, b""
+
+
+def _pair_of(authorization: str) -> tuple[str, str]:
+    """Return user and password of a header, empty ones if it has none."""
+    scheme, _, token = authorization.partition(" ")
+    if scheme != "Basic":
+        return "", ""
+    try:
+        name, _, password = base64.b64decode(token).decode().partition(":")
+    except ValueError:
+        return "", ""
+    return name, password
 
 
 class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
@@ -166,6 +207,8 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
         # Cleared while the cluster is cut off from the network: no answer leaves.
         self.audible = threading.Event()
         self.audible.set()
+        if ":" in host:
+            self.address_family = socket.AF_INET6
         try:
             super().__init__((host, port), _Connection)
         except OSError as error:
@@ -255,19 +298,24 @@ class _Connection(http.server.BaseHTTPRequestHandler):
             self._reply(411 if not length else 413, "text/plain", b"Content-Length needed")
             return
         body = self.rfile.read(int(length))
-        if not service.lets_in(self.headers.get("Authorization")):
+        user = service.user_of(self.headers.get("Authorization"))
+        if user is None:
             self._reply(401, "text/plain", b"Unauthorized")
             return
         path = "/" + self.path.partition("?")[0].strip("/")
+        if path.startswith(CONTROL):
+            status, reply = service.control(path[len(CONTROL) :], body)
+            self._reply(status, JSON, reply)
+            return
         content_type = (self.headers.get("Content-Type") or BINARY).partition(";")[0].strip()
         accept = (self.headers.get("Accept") or content_type).partition(",")[0].strip()
         if accept not in (BINARY, JSON):
             accept = JSON if content_type == JSON else BINARY
         faulty = service.faults.concern(path)
-        if faulty and not service.faults.after and self._misbehave():
+        if faulty and not service.faults.after and self._misbehave(accept):
             return
-        status, reply = service.answer(path, content_type, accept, self._headers(), body)
-        if faulty and service.faults.after and self._misbehave():
+        status, reply = service.answer(path, content_type, accept, self._headers(), body, user)
+        if faulty and service.faults.after and self._misbehave(accept):
             return
         self._reply(status, accept, reply, time.perf_counter() - started)
 
@@ -278,7 +326,7 @@ class _Connection(http.server.BaseHTTPRequestHandler):
             if name in self.headers
         }
 
-    def _misbehave(self) -> bool:
+    def _misbehave(self, accept: str = "text/plain") -> bool:
         """Carry out the fault in force; whether the request is done with."""
         faults = self.server.service.faults
         if faults.hanging:
@@ -289,6 +337,9 @@ class _Connection(http.server.BaseHTTPRequestHandler):
             return True
         if faults.status is not None:
             self._reply(faults.status, "text/plain", b"")
+            return True
+        if faults.refusal is not None:
+            self._reply(400, accept, encode_error(accept, faults.refusal))
             return True
         return False
 
@@ -301,6 +352,11 @@ class _Connection(http.server.BaseHTTPRequestHandler):
         self.send_header("x-request-time-secs", f"{seconds:.6f}")
         self.end_headers()
         self.wfile.write(body)
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """Return a time for the Date header: the server's own now, unless one is given."""
+        now = self.server.service.database.traits.now()
+        return super().date_time_string(now if timestamp is None else timestamp)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base names it)
         """Keep requests out of stderr."""

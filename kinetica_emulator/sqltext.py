@@ -58,6 +58,9 @@ _NO_ALIAS = frozenset(
         "NOT",
     ]
 )
+# A double has 15 digits for certain; one place is the point's.
+_KEPT_DIGITS = 16
+_BEFORE_OPERAND = frozenset({"AND", "OR", "NOT", "BETWEEN", "IN", "WHEN", "THEN", "ELSE", "LIKE"})
 _ENDS_TABLES = _NO_ALIAS - {"JOIN", "ON", "USING", "INNER", "LEFT", "CROSS"}
 
 
@@ -139,7 +142,35 @@ def expression(text: str) -> str:
             break
     if not tokens or depth != 0:
         raise RequestError(f"Invalid expression: {text!r}")
-    return join([_operator(token) for token in tokens])
+    return join([_operator(token) for token in exact(tokens)])
+
+
+def exact(tokens: Sequence[Token]) -> list[Token]:
+    """Write numbers that SQLite would round as texts: columns compare with these exactly."""
+    out: list[Token] = []
+    for token in tokens:
+        if token.kind != "number" or _is_kept(token.text):
+            out.append(token)
+            continue
+        sign = ""
+        if out and out[-1].text == "-" and (len(out) == 1 or _opens(out[-2])):
+            sign = out.pop().text
+        out.append(Token("string", f"'{sign}{token.text}'"))
+    return out
+
+
+def _is_kept(number: str) -> bool:
+    """Say whether SQLite keeps all digits of a number."""
+    if number.isdecimal():
+        return int(number) < 2**63
+    return "e" in number.lower() or len(number) <= _KEPT_DIGITS
+
+
+def _opens(token: Token) -> bool:
+    """Say whether a sign after this is that of a number, not a subtraction."""
+    if token.kind == "word":
+        return token.upper in _BEFORE_OPERAND
+    return token.kind == "sign" and token.text != ")"
 
 
 def _operator(token: Token) -> Token:
@@ -155,6 +186,7 @@ def rewrite_tables(tokens: Sequence[Token], resolve: Callable[[str], str | None]
             existing table, None if there is none.
     """
     out: list[Token] = []
+    tokens = exact(tokens)
     position, expecting, listing = 0, False, False
     while position < len(tokens):
         token = tokens[position]

@@ -1,8 +1,8 @@
 """Rows in SQLite: one in-memory database, one table per Kinetica table.
 
 Counts, expressions, orders and updates are SQLite's. Not thread-safe: the database above holds
-its lock around every call. Decimals and unsigned longs are text under a collation that compares
-them as numbers, exactly. SQLite takes any value for any column, so whatever SQL computes for a
+its lock around every call. Texts that order otherwise than by their bytes have a collation
+of their type. SQLite takes any value for any column, so whatever SQL computes for a
 column goes through that column's converter, as everything else went through its check.
 """
 
@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 from bridge.events import Column
+from kinetica_emulator import collations
 from kinetica_emulator.columns import RecordType
 from kinetica_emulator.errors import RequestError
 from kinetica_emulator.records import Row
@@ -30,19 +30,23 @@ _STORED = {
     "string": "TEXT",
     "bytes": "BLOB",
 }
-_NUMERIC_TEXT = ("decimal", "ulong")
 
 
 class RowStore:
-    """The rows of every table."""
+    """The rows of every table.
 
-    def __init__(self) -> None:
+    Args:
+        moment: the server's wall clock, in UTC.
+    """
+
+    def __init__(self, moment: Callable[[], datetime]) -> None:
         self._connection = sqlite3.connect(
             ":memory:", isolation_level=None, check_same_thread=False, cached_statements=256
         )
-        self._connection.create_collation("NUMERIC_TEXT", _compare_numbers)
+        for name, compare in collations.BY_NAME.items():
+            self._connection.create_collation(name, compare)
         for name in ("NOW", "CURRENT_DATETIME"):
-            self._connection.create_function(name, 0, _now)
+            self._connection.create_function(name, 0, lambda: _text(moment()))
         self._connection.create_function("IS_NULL", 1, _is_null, deterministic=True)
         self._converters: dict[Column, str] = {}
         # Why a converter refused a value: SQLite only says that a function failed.
@@ -80,9 +84,18 @@ class RowStore:
                 f"CREATE UNIQUE INDEX {quote(name + ' key')} ON {quote(name)} ({keys})"
             )
 
+    def exists(self, name: str) -> bool:
+        """Say whether there is a table `name`."""
+        query = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?"
+        return bool(self.run(query, (name,)).fetchone()[0])
+
     def drop(self, name: str) -> None:
         """Drop the table `name`."""
         self._connection.execute(f"DROP TABLE {quote(name)}")
+
+    def clear(self, name: str) -> None:
+        """Delete all rows of the table `name`."""
+        self._connection.execute(f"DELETE FROM {quote(name)}")  # noqa: S608 (a quoted name)
 
     def rebuild(
         self, old: str, new: str, kind: RecordType, sources: Sequence[tuple[str, tuple[Any, ...]]]
@@ -166,23 +179,16 @@ class RowStore:
 
 def _column_definition(column: Column) -> str:
     parts = [quote(column.name), _STORED[column.base]]
-    if column.type.startswith(_NUMERIC_TEXT):
-        parts.append("COLLATE NUMERIC_TEXT")
+    collation = collations.collation_of(column)
+    if collation:
+        parts.append(f"COLLATE {collation}")
     if not column.nullable:
         parts.append("NOT NULL")
     return " ".join(parts)
 
 
-def _compare_numbers(left: str, right: str) -> int:
-    try:
-        a, b = Decimal(left), Decimal(right)
-    except InvalidOperation:
-        return (left > right) - (left < right)
-    return (a > b) - (a < b)
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+def _text(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
 
 
 def _is_null(value: Any) -> bool:

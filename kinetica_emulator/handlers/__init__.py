@@ -14,6 +14,7 @@ from kinetica_emulator.handlers import (
     catalogue,
     dml,
     monitoring,
+    permissions,
     reads,
     statements,
     system,
@@ -23,7 +24,9 @@ from kinetica_emulator.handlers.call import Call, Handler
 HANDLERS: Mapping[str, Handler] = {
     "/show/system/properties": system.show_system_properties,
     "/show/system/status": system.show_system_status,
-    "/has/permission": system.has_permission,
+    "/has/permission": permissions.has_permission,
+    "/grant/permission": permissions.grant_permission,
+    "/revoke/permission": permissions.revoke_permission,
     "/has/table": catalogue.has_table,
     "/has/schema": catalogue.has_schema,
     "/has/type": catalogue.has_type,

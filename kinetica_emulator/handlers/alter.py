@@ -26,6 +26,8 @@ def alter_table(call: Call) -> Mapping[str, Any]:
         draft.apply()
     elif action in _TABLE_ACTIONS:
         _TABLE_ACTIONS[action](database, table, value, request["options"])
+        if action in _NOTES:
+            database.note_alter(table)
     else:
         raise RequestError(f"Table alteration '{action}' is not emulated")
     return {
@@ -169,6 +171,9 @@ _TABLE_ACTIONS: Mapping[str, Callable[[Database, Table, str, Options], None]] = 
     "create_index": _create_index,
     "delete_index": _delete_index,
 }
+
+# The others rebuild the table, which notes it.
+_NOTES = frozenset({"ttl", "add_comment", "create_index", "delete_index"})
 
 
 def split_properties(text: str) -> list[str]:

@@ -22,12 +22,23 @@ class Call:
         identity: what the cluster says of itself.
         request: the request's fields, every one present.
         host_header: the address under which the client reached us.
+        user: who asks, None for another cluster of the ring.
     """
 
     database: Database
     identity: Identity
     request: Mapping[str, Any]
     host_header: str | None = None
+    user: str | None = None
+
+    def require(self, permission: str, on: str) -> None:
+        """Do nothing if whoever asks may do this to an object, named with its schema.
+
+        Raises:
+            RequestError: they may not.
+        """
+        if self.user is not None:
+            self.database.permissions.require(self.user, permission, on)
 
     def option(self, name: str, default: str = "") -> str:
         """Return an option's text."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from kinetica_emulator.columns import parse_definition
 from kinetica_emulator.database import Table
-from kinetica_emulator.errors import RequestError
+from kinetica_emulator.errors import RequestError, unknown_option
 from kinetica_emulator.handlers.call import Call
 
 
@@ -71,7 +71,8 @@ def create_table(call: Call) -> Mapping[str, Any]:
         call.database.type(type_id),
         if_missing=call.flag("no_error_if_exists"),
     )
-    table.replicated = call.flag("is_replicated")
+    if call.flag("is_replicated"):
+        table.descriptions = ("REPLICATED",)
     table.ttl = call.option("ttl", table.ttl)
     return {
         "table_name": name,
@@ -150,6 +151,8 @@ def show_tables_bytype(call: Call) -> Mapping[str, Any]:
 def show_table(call: Call) -> Mapping[str, Any]:
     """Describe a table, the tables of a schema, the schema itself, or every table."""
     name, database = call.request["table_name"], call.database
+    if database.traits.access_data == "refused" and "get_access_data" in call.request["options"]:
+        raise unknown_option("get_access_data")
     table = database.find(name)
     if table is not None:
         return _described(call, name, [table])
@@ -168,7 +171,7 @@ def _described(call: Call, name: str, tables: Sequence[Table]) -> Mapping[str, A
     reply: dict[str, Any] = {
         "table_name": name,
         "table_names": [table.name for table in tables],
-        "table_descriptions": [["REPLICATED"] if table.replicated else [] for table in tables],
+        "table_descriptions": [list(table.descriptions) for table in tables],
         "type_ids": [table.kind.type_id for table in tables],
         "type_schemas": [table.kind.type_schema for table in tables],
         "type_labels": [table.kind.label for table in tables],
@@ -205,6 +208,8 @@ def _additional(call: Call, table: Table) -> dict[str, str]:
     monitors = call.database.monitors.described(table.name)
     if monitors:
         info["table_monitor"] = monitors
+    if call.flag("get_access_data") and call.database.traits.access_data == "told":
+        info |= table.history.access_data()
     if call.flag("get_column_info"):
         info["column_info"] = json.dumps({column.name: {} for column in table.kind.columns})
     return info

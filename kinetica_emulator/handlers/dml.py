@@ -21,6 +21,7 @@ def insert_records(call: Call) -> Mapping[str, Any]:
     """Insert binary or JSON records."""
     request = call.request
     table = call.database.table(request["table_name"])
+    call.require("table_insert", table.name)
     rows, frames, errors = _records(call, table)
     individual = call.flag("return_individual_errors")
     partial = individual or call.flag("allow_partial_batch")
@@ -90,6 +91,7 @@ def insert_records_random(call: Call) -> Mapping[str, Any]:
     """Insert records of random values; `options.all` may bound numbers by min and max."""
     request = call.request
     table = call.database.table(request["table_name"])
+    call.require("table_insert", table.name)
     options = request["options"]
     generator = random.Random(options.get("seed", {}).get("value"))  # noqa: S311 (test data)
     rows = [
@@ -152,6 +154,7 @@ def update_records(call: Call) -> Mapping[str, Any]:
     """Update by expressions; an expression that matches nothing may insert a record instead."""
     request, database = call.request, call.database
     table = database.table(request["table_name"])
+    call.require("table_update", table.name)
     expressions, maps = _selectors(call), request["new_values_maps"]
     if len(expressions) != len(maps):
         raise RequestError(f"{len(expressions)} expressions but {len(maps)} new_values_maps")
@@ -203,6 +206,7 @@ def delete_records(call: Call) -> Mapping[str, Any]:
     """Delete by expressions, by record id, or everything."""
     database = call.database
     table = database.table(call.request["table_name"])
+    call.require("table_delete", table.name)
     conditions = _selectors(call)
     if call.flag("delete_all_records"):
         conditions = ["TRUE"]

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from kinetica_emulator import sqltext
-from kinetica_emulator.database import DEFAULT_SCHEMA
 from kinetica_emulator.errors import RequestError
 from kinetica_emulator.handlers.call import Call
 from kinetica_emulator.monitors import EVENTS, Monitor, random_topic, schema_of
@@ -34,6 +33,7 @@ def create_tablemonitor(call: Call) -> Mapping[str, Any]:
     """Make a monitor of one event of a table, under the id asked for or a random one."""
     database = call.database
     table = database.table(call.request["table_name"])
+    call.require("monitor_create", table.schema)
     event = call.option("event", "insert")
     if event not in EVENTS:
         raise RequestError(f"Invalid table monitor event '{event}'")
@@ -54,12 +54,13 @@ def create_tablemonitor(call: Call) -> Mapping[str, Any]:
         condition = sqltext.expression(expression)
         database.rows.count(table.name, f"FALSE AND ({condition})")
     monitor = Monitor(
-        call.option("monitor_id") or random_topic(DEFAULT_SCHEMA),
+        _topic(call),
         table.name,
         event,
         dict(call.request["options"]),
         schema_of(event, table.kind),
         condition,
+        creator=database.user,
     )
     database.monitors.add(monitor)
     return {
@@ -69,9 +70,28 @@ def create_tablemonitor(call: Call) -> Mapping[str, Any]:
     }
 
 
+def _topic(call: Call) -> str:
+    """Return the topic of a monitor to be made.
+
+    Raises:
+        RequestError: there is a monitor that was made under the same id.
+    """
+    asked, traits = call.option("monitor_id"), call.database.traits
+    if asked and call.database.monitors.find(asked):
+        raise RequestError(f"Table monitor '{asked}' already exists")
+    if not asked or traits.topics == "other":
+        return random_topic(traits.topic_schema)
+    if traits.topics == "qualified" and "." not in asked:
+        return f"{traits.topic_schema}.{asked}"
+    return asked
+
+
 def clear_tablemonitor(call: Call) -> Mapping[str, Any]:
     """Clear a monitor."""
     topic_id = call.request["topic_id"]
+    monitor = call.database.monitors.get(topic_id)
+    if monitor.creator != call.user:
+        call.require("monitor_admin", monitor.topic_id)
     call.database.monitors.remove(topic_id)
     return {"topic_id": topic_id}
 
@@ -87,7 +107,7 @@ def show_tablemonitors(call: Call) -> Mapping[str, Any]:
         return [monitor.options.get(option) or default for monitor in shown]
 
     return {
-        "monitor_ids": [monitor.topic_id for monitor in shown],
+        "monitor_ids": [_listed(call, monitor) for monitor in shown],
         "table_names": [monitor.table for monitor in shown],
         "events": [monitor.event for monitor in shown],
         "increasing_columns": column("increasing_column"),
@@ -112,6 +132,14 @@ def show_tablemonitors(call: Call) -> Mapping[str, Any]:
             for monitor in shown
         ],
     }
+
+
+def _listed(call: Call, monitor: Monitor) -> str:
+    """Return the name under which a monitor is shown."""
+    listed = call.database.traits.listed
+    if listed == "topic":
+        return monitor.topic_id
+    return monitor.asked if listed == "asked" else monitor.topic_id.rpartition(".")[2]
 
 
 def _check_failures(text: str) -> None:

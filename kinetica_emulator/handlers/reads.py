@@ -66,6 +66,8 @@ def _selection(table: Table, names: Sequence[str]) -> tuple[list[Column], str]:
 
 def _read(call: Call, table: Table, selected: str) -> tuple[list[Row], int, bool]:
     """Return the rows of one page, how many there are in all, whether there are more."""
+    call.require("table_read", table.name)
+    call.database.note_read(table)
     expression = call.option("expression")
     where = sqltext.expression(expression) if expression.strip() else "TRUE"
     offset, limit = page(call.request["offset"], call.request["limit"])

@@ -48,7 +48,9 @@ def create_statement(database: Database, reader: Reader, qualified: Qualify) -> 
     kind = build_type(columns, properties)
     if replace:
         database.drop_table(name, if_exists=True)
-    database.create_table(name, kind, if_missing=if_missing).replicated = replicated
+    table = database.create_table(name, kind, if_missing=if_missing)
+    if replicated:
+        table.descriptions = ("REPLICATED",)
 
 
 def _read_columns(reader: Reader) -> tuple[list[Definition], dict[str, list[str]]]:

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bridge.events import Column
-from kinetica_emulator import sqltext
-from kinetica_emulator.changes import InsertOptions, insert
+from kinetica_emulator import catalog, sqltext
+from kinetica_emulator.changes import InsertOptions, insert, stamps
 from kinetica_emulator.database import Database, Table
 from kinetica_emulator.definitions import Reader
 from kinetica_emulator.dynamic import columns_of_result, dynamic_reply
@@ -57,6 +57,8 @@ class Statement:
         """Return the table of that name, in the current schema if it names none."""
         if self.schema and "." not in name:
             name = f"{self.schema}.{name}"
+        if name.lower() == catalog.OBJECTS and self.database.traits.ki_objects:
+            return catalog.objects(self.database)
         return self.database.find(name)
 
     def table(self, name: str) -> Table:
@@ -104,6 +106,7 @@ def execute_sql(call: Call) -> Mapping[str, Any]:
 def _query(statement: Statement) -> Mapping[str, Any]:
     call = statement.call
     sql = statement.rewritten(statement.tokens)
+    _read(statement)
     offset, limit = page(call.request["offset"], call.request["limit"])
     rows = statement.database.rows
     with rows.transaction():
@@ -125,6 +128,18 @@ def _query(statement: Statement) -> Mapping[str, Any]:
     }
 
 
+def _read(statement: Statement) -> None:
+    """Note the reading of the tables that a statement queries, if it may be done.
+
+    Raises:
+        RequestError: whoever asks may not read one of them.
+    """
+    for table in statement.tables:
+        if table.name != catalog.OBJECTS:
+            statement.call.require("table_read", table.name)
+            statement.database.note_read(table)
+
+
 def _insert(statement: Statement) -> int:
     """INSERT or UPSERT INTO table [(columns)] query."""
     reader = Reader(statement.tokens)
@@ -138,7 +153,9 @@ def _insert(statement: Statement) -> int:
         names = reader.names()
         for name in names:
             kind.column(name)
+    statement.call.require("table_insert", table.name)
     source = statement.rewritten(reader.rest())
+    _read(statement)
     rows = statement.database.rows.run(source, statement.parameters).fetchall()
     if rows and len(rows[0]) != len(names):
         raise RequestError(f"SQL: {len(rows[0])} values for {len(names)} columns")
@@ -172,6 +189,10 @@ def _update(statement: Statement) -> int:
         column = table.kind.column(name)
         convert = statement.database.rows.converter(column)
         parts.append(f"{quote(name)} = {convert}({statement.rewritten(expression)})")
+    named = {name for name, _ in assignments}
+    for column, now in stamps(table.kind, statement.database.traits.moment()):
+        if column.name not in named:
+            parts.append(f"{quote(column.name)} = '{now}'")
     sql = (
         f"UPDATE {quote(table.name)} AS {quote(alias)} SET {', '.join(parts)} "  # noqa: S608 (quoted names, the client's own SQL)
         f"{statement.rewritten(where)}"
@@ -200,6 +221,7 @@ def _truncate(statement: Statement) -> int:
 
 def _counted(statement: Statement, table: Table, event: str, sql: str) -> int:
     database = statement.database
+    statement.call.require(f"table_{event}", table.name)
     with database.rows.transaction():
         count = database.rows.run(sql, statement.parameters).rowcount
     database.notify_count(table, event, count)

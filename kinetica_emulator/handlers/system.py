@@ -1,4 +1,4 @@
-"""What the cluster is: properties, status, permissions."""
+"""What the cluster is: properties, status."""
 
 from __future__ import annotations
 
@@ -20,11 +20,3 @@ def show_system_properties(call: Call) -> Mapping[str, Any]:
 def show_system_status(call: Call) -> Mapping[str, Any]:
     """Return whether it runs, and whether it drains."""
     return {"status_map": call.identity.status()}
-
-
-def has_permission(call: Call) -> Mapping[str, Any]:
-    """Grant: whoever could log in may do everything here."""
-    echoed = {
-        name: call.request[name] for name in ("principal", "object", "object_type", "permission")
-    }
-    return {**echoed, "has_permission": True}
