@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from bridge.events import Schema
 from bridge.wire.catalogue import Catalogue
 from bridge.wire.client import AvroCall, Http, understanding
-from bridge.wire.tables import Facts, TableInfo
+from bridge.wire.tables import Facts, TableInfo, made_again
 from bridge.wire.types import parse_schema
 
 __all__ = [
@@ -27,15 +27,12 @@ __all__ = [
     "Query",
     "RowsPage",
     "TableInfo",
+    "made_again",
     "qualified",
 ]
 
 DEFAULT_SCHEMA = "ki_home"
 DEFAULT_MONITOR_PORT = 9002
-
-
-# What a machine calls itself.
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0"})  # noqa: S104 (compared with)
 
 
 def qualified(table: str) -> str:
@@ -194,8 +191,8 @@ class Cluster:
         ]
         address = next(filter(None, said), "")
         # An address that only the cluster's own machine can use names it to nobody else.
-        elsewhere = urlsplit(address.split(",")[0]).hostname in _LOOPBACK
-        return "" if elsewhere and self.http.host not in _LOOPBACK else address
+        own = _is_loopback(urlsplit(address.split(",")[0]).hostname or "")
+        return "" if own and not _is_loopback(self.http.host) else address
 
     def table(
         self, name: str, *, sizes: bool = False, timeout: float | None = None
@@ -286,3 +283,7 @@ class Cluster:
     def close(self) -> None:
         """Close the connections."""
         self.http.close()
+
+
+def _is_loopback(host: str) -> bool:
+    return host.startswith("127.") or host in ("localhost", "::1", "0.0.0.0")  # noqa: S104
