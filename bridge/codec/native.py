@@ -11,7 +11,7 @@ from bridge.codec.base import Codec, Joined
 from bridge.codec.faults import decode_error
 from bridge.codec.form import Form, Template, Values, Written, unsigned
 from bridge.codec.plan import operations
-from bridge.codec.ranking import highest
+from bridge.codec.ranking import highest, lowest
 from bridge.events import Schema, Times
 from bridge.types import Order, type_of
 
@@ -61,6 +61,11 @@ class NativeCodec(Codec):
             return highest(kind, self.decode(payload, count))
         with _errors_of(self.schema):
             return self.plan.highest(payload, count, place, order)
+
+    def lowest(self, payload: bytes, count: int, column: str) -> tuple[Any, bool] | None:
+        """See `Codec.lowest`."""
+        _, kind = self.place(column)
+        return lowest(kind, self.decode(payload, count))
 
     def _make_form(
         self, values: Values, columns: Sequence[str] | None, key: Sequence[str] | None
