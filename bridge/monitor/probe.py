@@ -36,7 +36,7 @@ class Monitors:
         return left
 
     def stand(self, names: Sequence[Collection[str]]) -> bool:
-        """Whether all of some monitors are there, each under one of its names, and not suspended."""
+        """Whether some monitors are all there, each under one of its names, not suspended."""
         alive = self.alive
         return all(not alive.isdisjoint(each) for each in names)
 
@@ -161,12 +161,15 @@ def decide(view: View, seen: Observation) -> tuple[Action, GapReason | None]:
         return Action.RENEW, "disconnected"
     if not seen.monitors.stand(view.monitors):
         return Action.RENEW, "monitor_lost"
+    heard = _heard(view, seen)
+    return heard if asked or heard is Action.DEAF else Action.NOTHING, None
+
+
+def _heard(view: View, seen: Observation) -> Action:
     # What was asked before the connection stood proves nothing of it.
     if view.line.connected_at is None or view.line.connected_at > seen.asked_at:
-        return Action.DEAF, None
-    if not asked:
-        return Action.NOTHING, None
-    return (Action.QUIET if view.quiet_for > view.inactivity_timeout else Action.GOOD), None
+        return Action.DEAF
+    return Action.QUIET if view.quiet_for > view.inactivity_timeout else Action.GOOD
 
 
 def _is_news(view: View, facts: Facts | None) -> bool:

@@ -206,7 +206,7 @@ class Watch:
         site = self._site
         self._care.see_to(self._tables, site, seen)
         self._standbys.ask([watched.table for watched in self._tables])
-        if self._is_of_no_use(site):
+        if self._is_of_no_use():
             self._try_elsewhere(site)
         self._maybe_fail_back(site)
         return self._pause()
@@ -308,7 +308,7 @@ class Watch:
                 self._care.note_loss(watched)
                 watched.table.signal(Signal.LOST, reason)
 
-    def _is_of_no_use(self, site: ClusterMonitors) -> bool:
+    def _is_of_no_use(self) -> bool:
         """Whether the cluster has made no monitors, or not published, for too long."""
         now, patience = Moment.now(), _PATIENCE * self._options.probe_interval
         made = [watched for watched in self._tables if watched.made is not None]
