@@ -105,7 +105,9 @@ class Watch:
         self._schemas = schemas
         self._discovered = discovered
         self._found: dict[str, frozenset[str]] = {}
-        self._health = Health(subscriber, instance, options.probe_timeout, options.monitor_port)
+        # A handshake is waited for no longer than a call.
+        answer = min(options.probe_timeout, options.timeout)
+        self._health = Health(subscriber, instance, answer, options.monitor_port)
         self._failover = Failover(ring, self._health, options.failback)
         self._site: ClusterMonitors | None = None
         self._attempts = 0
