@@ -1,6 +1,7 @@
-/* The type Plan: joins, decodes, finds ends and the highest. Nothing here parses. */
+/* The type Plan: joins, decodes, finds ends, the highest, digests. Nothing here parses. */
 #include "plan_type.h"
 
+#include "digest.h"
 #include "highest.h"
 
 static const char *const fault_names[] = {
@@ -404,6 +405,91 @@ static PyObject *Plan_highest(PyObject *self, PyObject *const *args, Py_ssize_t 
     return result;
 }
 
+/* Plan.digests(payload, count, columns) */
+
+static struct digest_column *digest_columns(const struct plan *plan, PyObject *given,
+                                            Py_ssize_t *count) {
+    if (!PyTuple_Check(given)) {
+        PyErr_SetString(PyExc_TypeError, "columns are a tuple");
+        return NULL;
+    }
+    *count = PyTuple_GET_SIZE(given);
+    struct digest_column *columns = PyMem_New(struct digest_column, *count);
+    if (columns == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < *count; i++) {
+        Py_ssize_t place;
+        const char *form;
+        PyObject *column = PyTuple_GET_ITEM(given, i);
+
+        if (!PyTuple_Check(column) || !PyArg_ParseTuple(column, "ns", &place, &form)) {
+            if (!PyErr_Occurred())
+                PyErr_SetString(PyExc_TypeError, "a column is a tuple");
+            PyMem_Free(columns);
+            return NULL;
+        }
+        columns[i].place = (size_t)place;
+        if (columns[i].place >= plan->count ||
+            !digest_form_of(form, plan->operations[place].base, &columns[i].form)) {
+            PyErr_Format(PyExc_ValueError, "no column %zd in form %s", place, form);
+            PyMem_Free(columns);
+            return NULL;
+        }
+    }
+    return columns;
+}
+
+static PyObject *Plan_digests(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
+    const struct plan *plan = &((PlanObject *)self)->decoder.plan;
+    const module_state *state = PyType_GetModuleState(Py_TYPE(self));
+    struct out bytes = {.grow = out_grow};
+    struct payload payload;
+    struct digests found;
+    Py_ssize_t column_count;
+    PyObject *result = NULL;
+
+    if (!plan_arguments(self, args, nargs, 3, &payload))
+        return NULL;
+    struct digest_column *columns = digest_columns(plan, args[2], &column_count);
+    if (columns == NULL)
+        return NULL;
+    const uint8_t **starts = PyMem_New(const uint8_t *, plan->count);
+    PyObject *numbers =
+        PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(payload.possible * sizeof(uint64_t)));
+    if (starts == NULL || numbers == NULL || out_room(&bytes, 1) == NULL) {
+        PyErr_NoMemory();
+        goto done;
+    }
+    /* What a bytes object holds is aligned like its header's last member, a word. */
+    uint64_t *written = (uint64_t *)(void *)PyBytes_AS_STRING(numbers);
+    if (payload.size < RELEASE_AT_BYTES)
+        found = find_digests(plan, &payload.reader, payload.count, columns, (size_t)column_count,
+                             starts, &bytes, written);
+    else {
+        Py_BEGIN_ALLOW_THREADS
+        found = find_digests(plan, &payload.reader, payload.count, columns, (size_t)column_count,
+                             starts, &bytes, written);
+        Py_END_ALLOW_THREADS
+    }
+    if (bytes.failed)
+        PyErr_NoMemory();
+    else if (found.verdict.fault != FAULT_NONE)
+        raise_malformed(state, (Py_ssize_t)found.records, &found.verdict);
+    else if (found.hard)
+        result = Py_NewRef(Py_None);
+    else if (payload_used_up(state, plan, &payload, found.record))
+        result = Py_NewRef(numbers);
+
+done:
+    free(bytes.data);
+    Py_XDECREF(numbers);
+    PyMem_Free(starts);
+    PyMem_Free(columns);
+    return result;
+}
+
 #define METHOD(function) (PyCFunction)(void (*)(void))function
 
 static PyMethodDef Plan_methods[] = {
@@ -411,6 +497,7 @@ static PyMethodDef Plan_methods[] = {
     {"decode", METHOD(Plan_decode), METH_FASTCALL, "Make dicts of the records in a payload."},
     {"ends", METHOD(Plan_ends), METH_FASTCALL, "Find where each record in a payload ends."},
     {"highest", METHOD(Plan_highest), METH_FASTCALL, "Find a column's greatest value."},
+    {"digests", METHOD(Plan_digests), METH_FASTCALL, "Find a number for each record."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -52,6 +52,11 @@ class Monitor:
         """The id it was made under, its topic if it was given none."""
         return self.options.get("monitor_id") or self.topic_id
 
+    @property
+    def aliases(self) -> tuple[str, str]:
+        """The names by which it is found besides its topic."""
+        return self.asked, self.topic_id.rpartition(".")[2]
+
 
 class MonitorSet:
     """All monitors of a cluster, in the order of their creation; under the database's lock."""
@@ -59,6 +64,8 @@ class MonitorSet:
     def __init__(self) -> None:
         self._by_id: dict[str, Monitor] = {}
         self._by_table: dict[str, list[Monitor]] = {}
+        # Other names of monitors; of two with the same, the older has it.
+        self._by_alias: dict[str, Monitor] = {}
 
     def add(self, monitor: Monitor) -> None:
         """Take a monitor in.
@@ -70,16 +77,12 @@ class MonitorSet:
             raise RequestError(f"Table monitor '{monitor.topic_id}' already exists")
         self._by_id[monitor.topic_id] = monitor
         self._by_table.setdefault(monitor.table, []).append(monitor)
+        for alias in monitor.aliases:
+            self._by_alias.setdefault(alias, monitor)
 
     def find(self, name: str) -> Monitor | None:
         """Return the monitor of that topic, of that topic without its schema, or asked for so."""
-        exact = self._by_id.get(name)
-        if exact is not None:
-            return exact
-        for monitor in self._by_id.values():
-            if name in (monitor.asked, monitor.topic_id.partition(".")[2]):
-                return monitor
-        return None
+        return self._by_id.get(name) or self._by_alias.get(name)
 
     def get(self, name: str) -> Monitor:
         """Return the monitor of that name, in any form that `find` takes.
@@ -95,18 +98,25 @@ class MonitorSet:
     def remove(self, name: str) -> None:
         """Drop one monitor; like `get` if there is none."""
         monitor = self.get(name)
-        del self._by_id[monitor.topic_id]
         self._by_table[monitor.table].remove(monitor)
+        self._forget(monitor)
 
     def remove_table(self, table: str) -> None:
         """Drop every monitor of a table, silently, as Kinetica does when it is altered."""
         for monitor in self._by_table.pop(table, ()):
-            del self._by_id[monitor.topic_id]
+            self._forget(monitor)
+
+    def _forget(self, monitor: Monitor) -> None:
+        del self._by_id[monitor.topic_id]
+        for alias in monitor.aliases:
+            if self._by_alias.get(alias) is monitor:
+                del self._by_alias[alias]
 
     def clear(self) -> None:
         """Drop every monitor."""
         self._by_id.clear()
         self._by_table.clear()
+        self._by_alias.clear()
 
     def all(self) -> list[Monitor]:
         """Return every monitor."""

@@ -31,6 +31,9 @@ _STORED = {
     "bytes": "BLOB",
 }
 
+# Rows from which sorting them for each page costs more than an index.
+_LARGE = 50_000
+
 
 class RowStore:
     """The rows of every table.
@@ -126,6 +129,14 @@ class RowStore:
                 rows,
             )
         return before + 1, before + len(rows)
+
+    def prepare_order(self, name: str, column: str) -> None:
+        """Make reading a large table page by page in the order of a column cheap."""
+        if self.last_id(name) >= _LARGE:
+            self.run(
+                f"CREATE INDEX IF NOT EXISTS {quote(f'{name} by {column}')} "
+                f"ON {quote(name)} ({quote(column)})"
+            )
 
     def last_id(self, name: str) -> int:
         """Return the largest row id of a table, 0 if it is empty."""

@@ -36,6 +36,13 @@ class Plan:
         self, payload: bytes, count: int, place: int, order: str, /
     ) -> tuple[Any, list[int]] | None: ...
 
+    # A number for each of the `count` records, 64 bits each, of the columns at (place, form):
+    # plain, moment, uuid, decimal. None: a value has a form that only Python knows. Raises as
+    # `decode`; ValueError: no such column, or none with that form.
+    def digests(
+        self, payload: bytes, count: int, columns: tuple[tuple[int, str], ...], /
+    ) -> bytes | None: ...
+
 # A way to write a plan's records as lines. Immutable, for any number of threads.
 @final
 class Form:

@@ -89,6 +89,25 @@ class Codec(ABC):
         """
 
     @abstractmethod
+    def digests(
+        self, payload: bytes, count: int, columns: Sequence[str] | None = None
+    ) -> memoryview:
+        """Find a number for each record: equal records have one, others in all likelihood not.
+
+        Args:
+            payload: records, one after another.
+            count: how many.
+            columns: those that count, in this order; None for all in wire order.
+
+        Returns:
+            Unsigned 64-bit numbers, the same in every process; `bridge.codec.digests` says how.
+
+        Raises:
+            DecodeError: as `decode`.
+            ValueError: no such column.
+        """
+
+    @abstractmethod
     def _make_form(
         self, values: Values, columns: Sequence[str] | None, key: Sequence[str] | None
     ) -> Form: ...
@@ -132,6 +151,10 @@ class Codec(ABC):
                 return place, column
         names = ", ".join(column.name for column in self.schema.columns)
         raise ValueError(f"no column {name} among {names}")
+
+    def _columns(self, names: Sequence[str] | None) -> Sequence[Column]:
+        """Return columns by their names, all of them for None."""
+        return self.schema.columns if names is None else [self.place(name)[1] for name in names]
 
     def transcode(
         self,

@@ -13,6 +13,7 @@ from typing import Any
 import fastavro
 
 from bridge.codec.base import Codec, Joined
+from bridge.codec.digests import digests
 from bridge.codec.fallback_form import FallbackForm
 from bridge.codec.faults import Fault, decode_error
 from bridge.codec.form import Form, Values, unsigned
@@ -67,6 +68,12 @@ class FallbackCodec(Codec):
         """See `Codec.lowest`."""
         _, kind = self.place(column)
         return lowest(kind, self.decode(payload, count))
+
+    def digests(
+        self, payload: bytes, count: int, columns: Sequence[str] | None = None
+    ) -> memoryview:
+        """See `Codec.digests`."""
+        return digests(self._columns(columns), self.decode(payload, count))
 
     def _make_form(
         self, values: Values, columns: Sequence[str] | None, key: Sequence[str] | None

@@ -8,6 +8,7 @@ from typing import Any
 
 from bridge.codec import _native
 from bridge.codec.base import Codec, Joined
+from bridge.codec.digests import digests, native_form
 from bridge.codec.faults import decode_error
 from bridge.codec.form import Form, Template, Values, Written, unsigned
 from bridge.codec.plan import operations
@@ -36,6 +37,8 @@ class NativeCodec(Codec):
     def __init__(self, schema: Schema) -> None:
         super().__init__(schema)
         self.plan = _native.Plan(operations(schema))
+        # By the columns asked for: the place and form of each, None for what C does not know.
+        self._digested: dict[tuple[str, ...] | None, tuple[tuple[int, Any], ...]] = {}
 
     def join(self, frames: Sequence[bytes]) -> Joined:
         """See `Codec.join`."""
@@ -66,6 +69,25 @@ class NativeCodec(Codec):
         """See `Codec.lowest`."""
         _, kind = self.place(column)
         return lowest(kind, self.decode(payload, count))
+
+    def digests(
+        self, payload: bytes, count: int, columns: Sequence[str] | None = None
+    ) -> memoryview:
+        """See `Codec.digests`."""
+        names = None if columns is None else tuple(columns)
+        wanted = self._digested.get(names)
+        if wanted is None:
+            wanted = self._digested[names] = self._forms_of(names)
+        if None not in (form for _, form in wanted):
+            with _errors_of(self.schema):
+                found = self.plan.digests(payload, count, wanted)
+            if found is not None:
+                return unsigned(found)
+        return digests(self._columns(names), self.decode(payload, count))
+
+    def _forms_of(self, names: tuple[str, ...] | None) -> tuple[tuple[int, Any], ...]:
+        places = [self.place(column.name) for column in self._columns(names)]
+        return tuple((place, native_form(column)) for place, column in places)
 
     def _make_form(
         self, values: Values, columns: Sequence[str] | None, key: Sequence[str] | None

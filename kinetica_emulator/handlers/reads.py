@@ -96,11 +96,19 @@ def _order(call: Call, table: Table) -> str:
         raise RequestError(f"Invalid sort_order '{direction}'")
     by = call.option("sort_by")
     if by:
-        return f"ORDER BY {quote(table.kind.column(by).name)} {_ORDERS[direction]}, _rowid_"
-    terms = []
+        _prepare(call, table, table.kind.column(by).name)
+        return f"ORDER BY {quote(by)} {_ORDERS[direction]}, _rowid_"
+    terms: list[str] = []
     for term in filter(str.strip, call.option("order_by").split(",")):
         name, _, way = term.strip().partition(" ")
         if way.strip().lower() not in ("", "asc", "desc"):
             raise RequestError(f"Invalid order_by '{term}'")
+        if not terms:
+            _prepare(call, table, table.kind.column(name).name)
         terms.append(f"{quote(table.kind.column(name).name)} {way}")
     return f"ORDER BY {', '.join([*terms, '_rowid_'])}"
+
+
+def _prepare(call: Call, table: Table, column: str) -> None:
+    if table.kind.primary_key[:1] != (column,):
+        call.database.rows.prepare_order(table.name, column)

@@ -411,6 +411,87 @@ class MonitorProgram:
                 stream.close()
 
 
+def test_the_client_reads_what_a_table_is_and_how_often_it_was_written(db: gpudb.GPUdb) -> None:
+    """Access data through `show_table`, the same through the catalogue in SQL."""
+    table = gpudb.GPUdbTable([["id", "int"]], name="t", db=db)
+    table.insert_records([[1], [2]])
+    table.insert_records([[3]])
+    table.delete_records(["id = 3"])
+
+    shown = db.show_table("t", options={"get_access_data": "true"})
+    info = shown["additional_info"][0]
+    found = db.execute_sql_and_decode(
+        "SELECT object_name, type_id, write_count, creation_time FROM ki_catalog.ki_objects",
+        encoding="binary",
+    )["records"]
+
+    assert (info["write_count"], info["alter_count"], info["last_alter_time"]) == ("3", "0", "")
+    assert info["created_time"] <= info["last_write_time"]
+    assert found["object_name"] == ["t"]
+    assert found["type_id"] == shown["type_ids"]
+    assert found["write_count"] == [3]
+    assert found["creation_time"][0] > 0
+
+
+def test_the_client_asks_and_grants_permissions(emulator: Emulator) -> None:
+    """What was granted is permitted, anything else is refused with a reason."""
+    emulator.add_user("reader", "secret")
+    admin = gpudb.GPUdb(host=emulator.url)
+    reader = gpudb.GPUdb(host=emulator.url, username="reader", password="secret")
+    gpudb.GPUdbTable([["id", "int"]], name="t", db=admin).insert_records([[1]])
+
+    def may_read() -> bool:
+        return bool(reader.has_permission("", "t", "table", "read")["has_permission"])
+
+    assert not may_read()
+    refused = reader.get_records("t", encoding="json")
+    assert refused["status_info"]["status"] == "ERROR"
+    assert "table_read" in refused["status_info"]["message"]
+    granted = admin.grant_permission("reader", "ki_home.t", "table", "read")
+    assert granted["status_info"]["status"] == "OK"
+    assert may_read()
+    assert len(reader.get_records("t", encoding="json")["records_json"]) == 1
+    admin.revoke_permission("reader", "ki_home.t", "table", "read")
+    assert not may_read()
+
+
+def test_the_client_reads_by_keyset_over_two_columns(db: gpudb.GPUdb) -> None:
+    """A condition over both and an order by both give every row once, ties included."""
+    key = [Property.PRIMARY_KEY]
+    table = gpudb.GPUdbTable([["a", "string", "char4", *key], ["b", "long", *key]], name="t", db=db)
+    rows = [[f"k{n % 3}", n] for n in range(20)]
+    table.insert_records(rows)
+
+    seen: list[tuple[str, int]] = []
+    while True:
+        condition = ""
+        if seen:
+            a, b = seen[-1]
+            condition = f"(a > '{a}') or (a = '{a}' and b > {b})"
+        page = table.get_records_by_column(
+            ["a", "b"], 0, 7, options={"expression": condition, "order_by": "a asc, b asc"}
+        )
+        if not page:
+            break
+        seen += zip(page["a"], page["b"], strict=True)
+
+    assert seen == sorted((a, b) for a, b in rows)
+
+
+def test_the_client_goes_on_where_the_topic_is_not_its_choice(
+    emulator: Emulator, db: gpudb.GPUdb
+) -> None:
+    """It takes the topic it is given, whatever schema that is in."""
+    emulator.traits.topics, emulator.traits.topic_schema = "other", "elsewhere"
+    gpudb.GPUdbTable([["id", "int"]], name="t", db=db)
+
+    topic = db.create_table_monitor("t", {"event": "insert", "monitor_id": "mine"})["topic_id"]
+
+    assert topic.startswith("elsewhere.")
+    cleared = db.clear_table_monitor(topic)
+    assert cleared["status_info"]["status"] == "OK"
+
+
 @pytest.fixture
 def watched(
     emulator: Emulator, db: gpudb.GPUdb

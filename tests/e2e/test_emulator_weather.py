@@ -7,6 +7,10 @@ import subprocess
 import sys
 import time
 
+import pytest
+from services.kinetica import Program
+from services.process import EmulatorProcess
+
 from bridge.wire.client import Access, Http
 
 COMMAND = [sys.executable, "-m", "bridge", "emulator"]
@@ -32,6 +36,22 @@ def test_the_fed_emulator_has_a_table_that_grows_and_ends_on_sigterm() -> None:
 
     assert rows > first
     assert code == 0
+
+
+def test_faults_can_be_asked_of_an_emulator_in_another_process() -> None:
+    """By HTTP, under their names, and ended in the same way."""
+    with EmulatorProcess() as emulator:
+        program = Program(emulator.url)
+        program.create("t")
+        program.ask("forbid", permission="table_insert", on="ki_home.t")
+        with pytest.raises(AssertionError, match="table_insert"):
+            program.insert("t", [1])
+
+        program.ask("heal")
+        program.insert("t", [1])
+        program.ask("recreate", table="t")
+
+        assert program.access("t")["write_count"] == "0"
 
 
 def test_a_feed_and_a_login_exclude_each_other() -> None:

@@ -49,6 +49,40 @@ class Program:
         for table in tables:
             self.call("/create/table", table_name=table, type_id=type_id)
 
+    def ask(self, fault: str, **arguments: Any) -> Any:
+        """Ask a fault of an emulator, in whichever process it runs.
+
+        Args:
+            fault: the name of a method of `Emulator`, like `heal`; or `traits`, to change some.
+            arguments: of that method; lists for what it takes several of.
+
+        Returns:
+            What the method returned; all traits after `traits`.
+
+        Raises:
+            AssertionError: there is no such fault, or it was refused.
+        """
+        request = urllib.request.Request(
+            f"{self.url}/emulator/{fault}", json.dumps(arguments).encode()
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=30) as reply:
+                answer = json.load(reply)
+        except urllib.error.HTTPError as error:
+            with error:
+                raise AssertionError(f"{fault}: {error.code} {error.read()[:500]!r}") from None
+        return answer if fault == "traits" else answer["result"]
+
+    def access(self, table: str) -> dict[str, str]:
+        """Return what the cluster tells of a table: when it was made, how often written."""
+        shown = self.call("/show/table", table_name=table, options={"get_access_data": "true"})
+        return dict(shown["additional_info"][0])
+
+    def delete(self, table: str, expression: str) -> int:
+        """Delete rows in one call and return how many they were."""
+        reply = self.call("/delete/records", table_name=table, expressions=[expression])
+        return int(reply["count_deleted"])
+
     def insert(self, table: str, ids: Iterable[int], note: str = "") -> None:
         """Insert rows with these ids in one call."""
         texts = [json.dumps({"id": n, "note": note or f"row {n}"}) for n in ids]

@@ -131,3 +131,23 @@ def test_nulls_are_asked_for_by_name(client: Any) -> None:
     assert [row["n"] for row in client.rows("t", expression="v > 0 or v <= 0")] == [1, 3]
     assert by_column(client, ["n"], "v desc, n") == [(1,), (3,), (2,)]
     assert client.select("SELECT COUNT(v), MAX(v) FROM t") == [(2, 2)]
+
+
+def test_a_large_table_is_read_in_order_whatever_happens_to_it(client: Any) -> None:
+    """Altered, renamed and made again between pages, the pages stay sorted."""
+    client.create_table("t", {"n": ["long"], "v": ["int"]})
+    client("/insert/records/random", table_name="t", count=60_000)
+
+    def first(table: str) -> list[int]:
+        return [row["v"] for row in client.rows(table, sort_by="v")]
+
+    before = first("t")
+    assert before == sorted(before)
+    client("/alter/table", table_name="t", action="add_column", value="x")
+    assert first("t") == before
+    client("/alter/table", table_name="t", action="rename_table", value="u")
+    assert first("u") == before
+    client("/clear/table", table_name="u")
+    client.create_table("u", {"v": ["int"]})
+    client("/insert/records/random", table_name="u", count=60_000)
+    assert first("u") == sorted(first("u"))

@@ -159,6 +159,9 @@ def assert_same_outcomes(
     for column in native.schema.columns:
         arguments = ("highest", payload, count, column.name)
         assert outcome(native, *arguments) == outcome(fallback, *arguments)
+    for columns in (None, ways.get("columns"), ways.get("key")):
+        arguments = ("digests", payload, count, columns)
+        assert outcome(native, *arguments) == outcome(fallback, *arguments)
     for values in ("declared", "kinetica"):
         for template in TEMPLATES:
             if "key" not in ways and not {Slot.KEY, Slot.KEY_TEXT}.isdisjoint(template):
