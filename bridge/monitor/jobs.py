@@ -146,7 +146,7 @@ class Jobs:
             else:
                 self._take_trouble(watched, result)
         except Exception:
-            log.exception("care_failed", table=table.name)  # a fault of ours
+            log.exception("establishing_failed", table=table.name)  # a fault of ours
             watched.tries.back_off()
         finally:
             watched.tried = True
