@@ -95,6 +95,19 @@ class Codec(ABC):
         """
 
     @abstractmethod
+    def lowest(self, payload: bytes, count: int, column: str) -> tuple[Any, bool] | None:
+        """Find the least value of a column, by the order of its type, and whether it has nulls.
+
+        Returns:
+            The wire value of the first record that has it, and whether any is null; None where
+            all are.
+
+        Raises:
+            DecodeError: as `decode`.
+            ValueError: no such column.
+        """
+
+    @abstractmethod
     def _make_form(
         self, values: Values, columns: Sequence[str] | None, key: Sequence[str] | None
     ) -> Form: ...

@@ -18,7 +18,7 @@ from bridge.codec.fallback_form import FallbackForm
 from bridge.codec.faults import Fault, decode_error
 from bridge.codec.form import Form, Values, unsigned
 from bridge.codec.plan import Operation, operations
-from bridge.codec.ranking import highest
+from bridge.codec.ranking import highest, lowest
 from bridge.codec.walk import FaultFound, Walker
 from bridge.errors import DecodeError
 from bridge.events import Schema
@@ -69,6 +69,11 @@ class FallbackCodec(Codec):
     ) -> memoryview:
         """See `Codec.digests`."""
         return digests(self._columns(columns), self.decode(payload, count))
+
+    def lowest(self, payload: bytes, count: int, column: str) -> tuple[Any, bool] | None:
+        """See `Codec.lowest`."""
+        _, kind = self.place(column)
+        return lowest(kind, self.decode(payload, count))
 
     def _make_form(
         self, values: Values, columns: Sequence[str] | None, key: Sequence[str] | None

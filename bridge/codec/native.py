@@ -12,7 +12,7 @@ from bridge.codec.digests import digests, native_form
 from bridge.codec.faults import decode_error
 from bridge.codec.form import Form, Template, Values, Written, unsigned
 from bridge.codec.plan import operations
-from bridge.codec.ranking import highest
+from bridge.codec.ranking import highest, lowest
 from bridge.events import Schema, Times
 from bridge.types import Order, type_of
 
@@ -83,6 +83,11 @@ class NativeCodec(Codec):
     def _forms_of(self, names: tuple[str, ...] | None) -> tuple[tuple[int, Any], ...]:
         places = [self.place(column.name) for column in self._columns(names)]
         return tuple((place, native_form(column)) for place, column in places)
+
+    def lowest(self, payload: bytes, count: int, column: str) -> tuple[Any, bool] | None:
+        """See `Codec.lowest`."""
+        _, kind = self.place(column)
+        return lowest(kind, self.decode(payload, count))
 
     def _make_form(
         self, values: Values, columns: Sequence[str] | None, key: Sequence[str] | None

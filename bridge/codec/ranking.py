@@ -1,4 +1,4 @@
-"""The greatest value among decoded records, for the orders that C does not have."""
+"""The greatest and the least value among decoded records, for the orders that C does not have."""
 
 from __future__ import annotations
 
@@ -22,3 +22,18 @@ def highest(column: Column, records: Iterable[Mapping[str, Any]]) -> tuple[Any, 
         elif rank == best[0]:
             best[2].append(index)
     return None if best is None else best[1:]
+
+
+def lowest(column: Column, records: Iterable[Mapping[str, Any]]) -> tuple[Any, bool] | None:
+    """Find a column's least value, and whether there are nulls; as `Codec.lowest`."""
+    best: tuple[Any, Any] | None = None
+    nulls = False
+    for record in records:
+        value = record[column.name]
+        if value is None:
+            nulls = True
+            continue
+        rank = comparable(column, value)
+        if best is None or rank < best[0]:
+            best = rank, value
+    return None if best is None else (best[1], nulls)

@@ -18,10 +18,11 @@ from bridge.errors import DecodeError
 from bridge.events import Schema
 from bridge.monitor.catch_up import count_between
 from bridge.monitor.identity import RowReader, comparable
+from bridge.monitor.levels import Level
+from bridge.monitor.moment import Moment
 from bridge.monitor.records import each_row
 from bridge.monitor.seen import History
 from bridge.monitor.table import TableMonitor
-from bridge.monitor.tide import MARGIN_SECONDS, Level
 from bridge.wire.calls import Cluster
 
 # A change of the table and its notification are seen at about the same time.
@@ -68,17 +69,19 @@ class Auditor:
         Raises:
             WireError: the cluster did not answer.
         """
-        if table.tide is not None:
+        if table.levels is not None:
             return self._by_column(table, cluster)
         if table.options.filter is None and {"insert", "delete"} <= set(table.options.events):
             return self._by_size(table, cluster)
         return None
 
     def _by_column(self, table: TableMonitor, cluster: Cluster) -> Finding | None:
-        tide, order, schema = table.tide, table.reading_order, table.schema
-        if tide is None or order is None or schema is None or not tide.levels:
+        levels, order, schema = table.levels, table.reading_order, table.schema
+        if levels is None or order is None or schema is None or not levels.known:
             return None
-        low, high = tide.audited or tide.levels[0], tide.before(time.time() - MARGIN_SECONDS)
+        origin = levels.from_origin()
+        low = levels.audited or Level(origin.since, origin.value, origin.ties)
+        high = levels.settled(Moment.now())
         if high is None or high.value is None or high.at <= low.at:
             return None
         if low.value is not None and comparable(order, low.value) == comparable(order, high.value):

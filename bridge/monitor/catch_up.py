@@ -19,8 +19,9 @@ import structlog
 from bridge.errors import RequestRefused
 from bridge.events import Column, Schema
 from bridge.monitor.identity import RowReader, comparable, literal
+from bridge.monitor.levels import Start
+from bridge.monitor.progress import Progress
 from bridge.monitor.seen import History, SeenRows
-from bridge.monitor.tide import Level
 from bridge.wire.calls import Cluster, Query, RowsPage
 
 log = structlog.get_logger()
@@ -31,22 +32,13 @@ _SETTLE_SECONDS = 0.5
 _SAY_SECONDS = 5.0
 
 
-@dataclass(slots=True)
-class Progress:
-    """How far a read has come: rows looked at, expected in all, and delivered."""
-
-    done: int = 0
-    expected: int = 0
-    delivered: int = 0
-
-
 @dataclass(frozen=True, slots=True)
 class Range:
     """What to read of a table.
 
     Attributes:
         order: the column to read by; None where the table has neither growing column nor key.
-        level: where to start; None to read the table whole.
+        start: where; None to read the table whole.
         since: rows received from this moment on may be among those read.
     """
 
@@ -54,13 +46,13 @@ class Range:
     schema: Schema
     filter: str | None
     order: Column | None
-    level: Level | None
+    start: Start | None
     since: float
 
     @property
     def low(self) -> Any:
         """The value to start from, None for the beginning."""
-        return self.level.value if self.level is not None else None
+        return self.start.value if self.start is not None else None
 
 
 def read_missed(
@@ -88,8 +80,8 @@ def read_missed(
     try:
         seen = SeenRows(wanted.schema, follow, wanted.order, wanted.low)
         seen.catch_up()
-        if wanted.level is not None:
-            seen.remember(wanted.level.ties)
+        if wanted.start is not None:
+            seen.remember(wanted.start.ties)
         reader = RowReader(wanted.schema)
         held: deque[tuple[float, list[bytes]]] = deque()
         said_at = time.monotonic()

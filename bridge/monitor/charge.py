@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from bridge.monitor.establish import Established
+from bridge.monitor.moment import Moment
 from bridge.monitor.probe import View
 from bridge.monitor.table import TableMonitor
 
@@ -16,7 +17,7 @@ class Charge:
 
     Attributes:
         retry_at: not before then, by the monotonic clock.
-        absent_at: when it was seen not to be there, None if it is; seconds since the epoch.
+        absent_at: when it was seen not to be there, None if it is.
     """
 
     table: TableMonitor
@@ -26,7 +27,7 @@ class Charge:
     tried: bool = False
     attempts: int = 0
     retry_at: float = -math.inf
-    absent_at: float | None = None
+    absent_at: Moment | None = None
 
     def view(self) -> View:
         """Return the table as the probe's decision sees it now."""

@@ -17,7 +17,7 @@ from bridge.monitor.callbacks import Callback, check, watched
 from bridge.monitor.library_log import log_through_logging, logger
 from bridge.monitor.options import Options
 from bridge.monitor.session import MonitoringAborted, NotLive, Session
-from bridge.monitor.table import TableOptions
+from bridge.monitor.table_options import TableOptions
 from bridge.monitor.watch import WatchOptions
 from bridge.wire.calls import qualified
 

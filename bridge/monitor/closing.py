@@ -17,14 +17,16 @@ from bridge.events import ReadCause
 from bridge.loop import Loop
 from bridge.monitor.arrivals import Arrival, Damaged
 from bridge.monitor.audit import Auditor
-from bridge.monitor.catch_up import Progress, Range, highest_rows, read_missed
-from bridge.monitor.identity import RowReader, comparable
+from bridge.monitor.catch_up import Range, highest_rows, read_missed
+from bridge.monitor.identity import comparable
 from bridge.monitor.intake import Intake
 from bridge.monitor.intake_queue import Stopping
+from bridge.monitor.levels import Start
+from bridge.monitor.moment import Moment
+from bridge.monitor.progress import Progress
 from bridge.monitor.seen import History
 from bridge.monitor.states import Signal, State
 from bridge.monitor.table import Route, TableMonitor
-from bridge.monitor.tide import MARGIN_SECONDS, Level
 from bridge.monitor.workers import Workers
 from bridge.wire.calls import Cluster
 
@@ -34,9 +36,6 @@ _READERS = 4
 # Between two audits of a table.
 AUDIT_SECONDS = 60.0
 _RETRY_SECONDS = 5.0
-# The levels of the tide are as exact as the probes: rows of this long before one may be
-# among those read from it.
-_LEVEL_SLACK = 10.0
 
 
 class Closer:
@@ -75,7 +74,7 @@ class Closer:
             return
         now = time.monotonic()
         snapshot = table.snapshot_due
-        if snapshot or (table.unclosed and table.reading_order is not None):
+        if snapshot or (table.gaps.unclosed and table.reading_order is not None):
             if now >= self._retry_at.get(table, 0.0):
                 self._busy.add(table)
                 table.signal(Signal.SNAPSHOT if snapshot else Signal.CATCH_UP)
@@ -91,20 +90,21 @@ class Closer:
         Raises:
             WireError: the table could not be read.
         """
-        tide, schema, order = table.tide, table.schema, table.reading_order
-        if tide is None or schema is None or tide.levels:
+        levels, schema = table.levels, table.schema
+        if levels is None or schema is None or levels.known:
             return
-        if order is None or order.base == "bytes":
-            log.error("catch_up_column_unusable", table=table.name, column=tide.column)
+        if not levels.usable:
+            log.error("catch_up_column_unusable", table=table.name, column=levels.column)
             return
-        frames = highest_rows(cluster, table.name, table.options.filter, tide.column)
+        asked_at = Moment.now()
+        frames = highest_rows(cluster, table.name, table.options.filter, levels.column)
         joined = (codec := compile_schema(schema)).join(frames)
-        tide.start(time.time(), codec, joined.payload, joined.count)
+        levels.first(codec, joined.payload, joined.count, asked_at)
 
     # The rest runs in a reader.
 
     def _read(self, table: TableMonitor, cluster: Cluster) -> None:
-        gaps, snapshot, born = list(table.unclosed), table.snapshot_due, table.born_at
+        gaps, snapshot, born = table.gaps.unclosed, table.snapshot_due, table.born_at
         try:
             rows = self._read_range(table, cluster, snapshot=snapshot)
             _require_same(table, born)
@@ -118,7 +118,7 @@ class Closer:
         else:
             if snapshot:
                 table.finish_snapshot()
-            table.close_gaps(gaps, cluster.url, rows)
+            table.gaps.close([gap.gap for gap in gaps], "read", rows, cluster.url)
             self._end(table, None)
 
     def _audit(self, table: TableMonitor, cluster: Cluster) -> None:
@@ -132,9 +132,15 @@ class Closer:
             finding = None
         self._busy.discard(table)
         # A gap that began meanwhile explains what was found, and will be read.
-        if finding is not None and table.span is None and not table.unclosed:
-            table.note_unaccounted(finding.rows, finding.since, cluster.url)
+        gaps = table.gaps
+        if finding is not None and not gaps.going_on and not gaps.unclosed:
+            table.counts.unaccounted = finding.rows
+            table.counts.audits += 1
             if finding.rows:
+                log.error("rows_unaccounted", table=table.name, rows=finding.rows)
+                since, until = round(finding.since * 1e6), time.time_ns() // 1000
+                evidence = f"{finding.rows} rows more in the table than were received"
+                gaps.declare("unaccounted", since, until, cluster.url, evidence)
                 self._done()
 
     def _end(self, table: TableMonitor, reason: str | None) -> None:
@@ -148,7 +154,7 @@ class Closer:
         schema, options, born = table.schema, table.options, table.born_at
         if schema is None:
             raise BridgeError(f"{table.name} is gone")
-        level, since = self._start(table, cluster, snapshot=snapshot)
+        start, since = self._start(table, snapshot=snapshot)
         route = Route(table, "read", cluster.url, compile_schema(schema), schema)
         cause: ReadCause = "snapshot" if snapshot else "gap"
         table.progress = progress = Progress()
@@ -157,7 +163,7 @@ class Closer:
             _require_same(table, born)
             self._intake.deliver(_received(route, frames, cause))
 
-        wanted = Range(table.name, schema, options.filter, table.reading_order, level, since)
+        wanted = Range(table.name, schema, options.filter, table.reading_order, start, since)
         started = time.monotonic()
         rows = read_missed(cluster, wanted, self._history, self._intake.barrier, deliver, progress)
         log.info(
@@ -169,26 +175,15 @@ class Closer:
         )
         return rows
 
-    def _start(
-        self, table: TableMonitor, cluster: Cluster, *, snapshot: bool
-    ) -> tuple[Level | None, float]:
-        """Return the level to read from, None for the whole table, and what is remembered."""
-        tide, order, filter_ = table.tide, table.reading_order, table.options.filter
-        if tide is None or order is None or table.schema is None or snapshot:
+    def _start(self, table: TableMonitor, *, snapshot: bool) -> tuple[Start | None, float]:
+        """Return where to read from, None for the whole table, and since when to remember."""
+        order = table.reading_order
+        starts = [gap.start for gap in table.gaps.unclosed]
+        known = [start for start in starts if start is not None and start.value is not None]
+        if snapshot or order is None or not known or len(known) < len(starts):
             return None, table.born_at
-        began = min(gap.since for gap in table.unclosed) / 1e6
-        if tide.origin is None or began < tide.origin.at:
-            return None, table.born_at  # from before all that is remembered
-        level = tide.before(began - MARGIN_SECONDS)
-        if level is None or level.value is None:
-            return level, table.born_at
-        frames = highest_rows(cluster, table.name, filter_, order.name)
-        rows = RowReader(table.schema).rows(b"".join(frames), len(frames))
-        highest = max((comparable(order, row[order.name]) for row in rows), default=None)
-        if highest is None or highest < comparable(order, level.value):
-            # The column fell: a table made anew under the name, or its latest rows deleted.
-            return None, table.born_at
-        return level, max(table.born_at, level.at - _LEVEL_SLACK)
+        start = min(known, key=lambda start: comparable(order, start.value))
+        return start, max(table.born_at, min(start.since for start in known))
 
 
 def _received(

@@ -103,12 +103,14 @@ class Site:
             again = self._look_again(table.name, made)
             if again is not None and again.schema == info.schema:
                 if not self._release(made):
-                    table.open_span("overrun", seen.asked_at.wall)
+                    told = "what arrived while the monitors were made found no room"
+                    table.gaps.begin("overrun", seen.asked_at, told)
                 begins = prefix(self.instance, table.name)
                 self.reap(m for m in monitors if _begins(m, begins) and m not in made.topics)
                 return made
             # In which layout the monitors spoke is not known: it is missed, and said.
-            table.open_span("altered", seen.asked_at.wall)
+            told = "the layout changed while the monitors were made"
+            table.gaps.begin("altered", seen.asked_at, told)
             self.retire(made)
             info, monitors = again, self.cluster.monitors()
         raise RequestRefused(

@@ -23,9 +23,11 @@ from bridge.events import Block, Count, Entry, GapReason, Undecodable, rfc3339
 from bridge.loop import Loop, backoff
 from bridge.monitor.arrivals import Arrival, Damaged, Loss
 from bridge.monitor.intake_queue import Barrier, Item, Queue, Received, Stopping
+from bridge.monitor.mark import Mark
+from bridge.monitor.moment import Moment
 from bridge.monitor.records import chunks, halves
 from bridge.monitor.states import State
-from bridge.monitor.table import Mark, Route, TableMonitor
+from bridge.monitor.table import Route, TableMonitor
 
 log = structlog.get_logger()
 
@@ -192,7 +194,7 @@ class Intake:
 
     def _end_overruns(self) -> None:
         while self._overrun and self._queue.bytes <= self._max_bytes // 2:
-            self._overrun.pop().end_overrun()
+            self._overrun.pop().gaps.end_overrun()
 
     def _convert(self, items: Sequence[Item], entries: list[Entry]) -> None:
         for item in items:
@@ -202,7 +204,7 @@ class Intake:
                 except BaseException:
                     # A fault of ours: it costs this item, and is said.
                     log.exception("received_and_lost", table=item.route.table.name)
-                    _declare_lost(item.route.table, item.time, item.route.cluster)
+                    _declare_lost(item.route.table, item.time)
             elif not isinstance(item, Barrier):
                 entries.append(item)
 
@@ -217,7 +219,7 @@ class Intake:
         elif route.event in ("insert", "read"):
             block = _block(item)
             if route.event == "insert":
-                table.note_rows(route.codec, item.payload, item.records)
+                table.note_rows(route.codec, item.payload, item.records, item.time)
             entries.append(block)
             table.heard(route.event, item.records, len(item.payload), item.time)
         else:
@@ -297,7 +299,7 @@ class Intake:
             else:
                 self._blocked, self.refused = "overrun", None
                 while self._stalled:
-                    self._stalled.pop().resume()
+                    self._stalled.pop().gaps.resume()
                 return
 
     def _lose(self, entries: Sequence[Entry]) -> None:
@@ -323,13 +325,14 @@ class Intake:
             table = self._tables.get(entry.table)
             if table is not None and table not in self._stalled:
                 self._stalled.add(table)
-                table.stall(entry.time / 1e6)
+                since = Moment(time.monotonic(), entry.time / 1e6)
+                table.gaps.stall(since, self.refused or "the journal is full")
 
     def _declare_lost(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
             table = self._tables.get(entry.table)
             if table is not None and isinstance(entry, (Block, Count, Undecodable)):
-                _declare_lost(table, entry.time, entry.cluster)
+                _declare_lost(table, entry.time)
 
     def _wait_for_journal(self, reason: GapReason, error: Exception) -> bool:
         """Wait before the next try; False where there is none any more."""
@@ -368,5 +371,6 @@ def _block(item: Arrival[Route]) -> Block:
     )
 
 
-def _declare_lost(table: TableMonitor, at: int, cluster: str) -> None:
-    table.declare_gap("unaccounted", at, time.time_ns() // 1000, cluster)
+def _declare_lost(table: TableMonitor, at: int) -> None:
+    since = Moment(time.monotonic(), at / 1e6)
+    table.gaps.begin("unaccounted", since, "a fault of ours lost what was received")

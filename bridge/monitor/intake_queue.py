@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from bridge.errors import BridgeError
 from bridge.events import Entry
 from bridge.monitor.arrivals import Arrival, Damaged
-from bridge.monitor.table import Mark, Route
+from bridge.monitor.mark import Mark
+from bridge.monitor.table import Route
 
 # What an entry, or a mark, costs beside its texts.
 _OVERHEAD = 400

@@ -21,10 +21,13 @@ from bridge.monitor.address import Address
 from bridge.monitor.callbacks import Callback
 from bridge.monitor.dispatch import TROUBLE, Dispatcher
 from bridge.monitor.intake import Intake
+from bridge.monitor.mark import Mark, Post
+from bridge.monitor.moment import Moment
 from bridge.monitor.second_try import SecondTry
 from bridge.monitor.states import Signal, State
 from bridge.monitor.subscriber import Subscriber
-from bridge.monitor.table import Mark, Post, Route, TableMonitor, TableOptions
+from bridge.monitor.table import Route, TableMonitor
+from bridge.monitor.table_options import TableOptions
 from bridge.monitor.watch import Watch, WatchOptions
 
 log = structlog.get_logger()
@@ -47,8 +50,10 @@ class MonitoringAborted(BridgeError):
 class _Table(TableMonitor):
     """A table's monitor that tells when its state, or the reason for it, is another one."""
 
-    def __init__(self, options: TableOptions, post: Post, changed: Callable[[], None]) -> None:
-        super().__init__(options, post)
+    def __init__(
+        self, options: TableOptions, post: Post, hold: float, changed: Callable[[], None]
+    ) -> None:
+        super().__init__(options, post, hold=hold)
         self._tell = changed
 
     def signal(self, signal: Signal, reason: str | None = None) -> State:
@@ -83,7 +88,7 @@ class Session:
             given_name, callbacks, SecondTry(self._present_layout), self._end_by_itself
         )
         self._intake = Intake(self._emit, self._suspect)
-        self.table = _Table(table, self._intake.post, self._note_state)
+        self.table = _Table(table, self._intake.post, options.probe_interval, self._note_state)
         self._subscriber: Subscriber[Route] = Subscriber(
             self._intake.put, self._suspect, self._intake.room
         )
@@ -230,8 +235,10 @@ class Session:
     def _take_down(self) -> None:
         self._watch.stop(_left(self._stop_by) * _CLEARING_SHARE)
         self._subscriber.stop()
-        self.table.end_overrun()
-        self.table.end_span(self.cluster)  # what may be missing at the end is told as well
+        gaps, now = self.table.gaps, Moment.now()
+        gaps.end_overrun()
+        gaps.end(now, self.cluster)  # what may be missing at the end is told as well
+        gaps.settle(now, self.cluster, None, force=True)
         if not self._intake.stop(_left(self._stop_by)):
             # The callback that runs is left alone; what it has not been told is not told.
             self._dispatcher.silence()

@@ -1,4 +1,4 @@
-"""One table's monitor: its state, its schema, what it counts, and the span it may have missed.
+"""One table's monitor: its state, its layout, what it counts, its gaps, and what was good.
 
 This is the core that the service and the library share. It does no I/O: the intake calls
 `heard`, `faulty` and `overrun`, the watch calls the rest, and what follows for others is
@@ -7,70 +7,29 @@ This is the core that the service and the library share. It does no I/O: the int
 
 from __future__ import annotations
 
-import json
-import secrets
+import math
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import structlog
 
 from bridge.codec import Codec, compile_schema
-from bridge.events import Alter, Column, Drop, Entry, Gap, GapReason, Schema
+from bridge.events import Alter, Column, Drop, Entry, GapReason, Schema
 from bridge.monitor.arrivals import Loss
-from bridge.monitor.catch_up import Progress
 from bridge.monitor.counts import Counts
+from bridge.monitor.gaps import Gaps
+from bridge.monitor.levels import Level, Levels
+from bridge.monitor.mark import Mark, Post
+from bridge.monitor.moment import NEVER, Moment
+from bridge.monitor.progress import Progress
 from bridge.monitor.schema_text import schema_from_json, schema_to_json
 from bridge.monitor.states import Signal, State, step
-from bridge.monitor.tide import Level, Tide
+from bridge.monitor.table_options import Off, TableOptions
+from bridge.monitor.writes import Writes
 
 log = structlog.get_logger()
-
-# Gaps that nothing can close are shown as long as the process runs, the latest of them.
-_MOST_UNCLOSABLE = 1000
-
-DecodeFailure = Literal["dead_letter", "skip", "abort"]
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A small fact that must outlive a restart, stored in order with the entries."""
-
-    name: str
-    text: str
-
-
-Post = Callable[[Entry | Mark], None]
-
-
-@dataclass(frozen=True, slots=True)
-class TableOptions:
-    """What a table's monitor is told; the configuration's names and meanings.
-
-    Attributes:
-        name: the qualified name.
-        events: which of insert, update and delete to watch.
-        filter: an expression that inserted rows must meet, evaluated by Kinetica.
-        inactivity_timeout: seconds of silence after which a well table is called idle.
-        on_decode_failure: what becomes of a frame that is no record of the table.
-        on_drop: wait for a dropped table to come back, or stop.
-        catch_up: whether gaps are closed by reading the table, where that can be done.
-        catch_up_column: a column that grows with every insert, by which gaps are closed.
-        snapshot: whether the rows that are there already are delivered first.
-    """
-
-    name: str
-    events: tuple[str, ...] = ("insert", "update", "delete")
-    filter: str | None = None
-    inactivity_timeout: float = 1200.0
-    on_decode_failure: DecodeFailure = "dead_letter"
-    on_drop: Literal["wait", "stop"] = "wait"
-    catch_up: bool = True
-    catch_up_column: str | None = None
-    snapshot: Literal["never", "initial"] = "never"
 
 
 @dataclass(eq=False, slots=True)
@@ -87,47 +46,57 @@ class Route:
     schema: Schema
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A stretch of time in which events may have been missed, not over yet."""
-
-    gap: str
-    since: int
-    reason: GapReason
-
-
 class TableMonitor:
     """The monitor of one table. All methods may be called from any thread.
 
     Args:
         options: what to watch and how.
         post: takes entries of the monitor's own (alter, drop, gap), in order with the rows.
+        hold: a probe interval, seconds: trouble that begins so soon after another continues it.
         closable: whether somebody reads the table to close its gaps.
+
+    Attributes:
+        gaps: what may have been missed.
+        levels: of the growing column, None where none is named.
+        writes: what the server counts.
+        identities: of the table, by the cluster that says it.
+        good: when a probe last proved that nothing is missed.
+        born_at: since when it is this table and no namesake that was dropped.
     """
 
-    def __init__(self, options: TableOptions, post: Post, *, closable: bool = False) -> None:
+    def __init__(
+        self, options: TableOptions, post: Post, *, hold: float = 5.0, closable: bool = False
+    ) -> None:
         self.options = options
-        self._closable = closable and options.catch_up
+        self._closable = closable
         self.counts = Counts()
         self._post = post
-        self._lock = threading.Lock()  # guards all below
+        self._lock = threading.Lock()  # guards the state and its reason
         self._state = State.CONNECTING
         self._reason: str | None = "starting"
         self.changed_at = time.time()
         self._active_at = time.monotonic()
         self.schema: Schema | None = None
-        self.span: Span | None = None
-        self._overrun = False
-        self._stalled = False
-        self._discarded = False  # in the span that is open
-        self.good_at = 0.0  # when a probe last proved that nothing is missed
-        column = options.catch_up_column
-        self.tide: Tide | None = Tide(column) if column is not None else None
-        self.unclosed: list[Gap] = []
-        self.unclosable: deque[Gap] = deque(maxlen=_MOST_UNCLOSABLE)
+        column = options.growing_column
+        self.levels: Levels | None = Levels(column) if column is not None else None
+        self.writes = Writes()
+        self.gaps = Gaps(
+            options.name,
+            post,
+            self.counts,
+            self.levels,
+            self.writes,
+            hold=hold,
+            obstacle=self.obstacle,
+        )
+        self.identities: dict[str, str] = {}
+        self.good = NEVER
         self.snapshot_due = options.snapshot == "initial"
-        self.born_at = 0.0  # since when it is this table and no namesake that was dropped
+        self.born_at = 0.0
         self.progress: Progress | None = None
+        self._told_disproved = False
+        self._marking = threading.Lock()  # guards this, and the order in which marks are posted
+        self._saved: dict[str, str] = {}  # marks as they were last posted
 
     @property
     def name(self) -> str:
@@ -186,11 +155,24 @@ class TableMonitor:
         if self._state is State.IDLE:
             self.signal(Signal.HEARD)
 
-    def note_rows(self, codec: Codec, payload: bytes, count: int) -> None:
+    def note_rows(self, codec: Codec, payload: bytes, count: int, time_: int) -> None:
         """Take in inserted rows, from which the growing column's height is told."""
-        if self.tide is not None:
-            with self._lock:
-                self.tide.note(codec, payload, count)
+        levels = self.levels
+        if levels is None:
+            return
+        moment = Moment(time.monotonic(), time_ / 1e6)
+        if levels.note(codec, payload, count, moment):
+            self.gaps.set_back(moment.wall)
+        if levels.disproved is not None and not self._told_disproved:
+            self._told_disproved = True
+            log.error(
+                "column_does_not_grow",
+                table=self.name,
+                column=levels.column,
+                cause=levels.disproved,
+                consequence="gaps stay open, as no read from a value on proves them closed",
+            )
+            self._mark("levels", levels.to_json(self.good))
 
     def faulty(self, reason: str) -> None:
         """Count a frame that does not decode; under `abort` it ends the monitor."""
@@ -213,108 +195,23 @@ class TableMonitor:
         The span lasts at least until `end_overrun`, whatever a probe says of the connection.
         """
         self.counts.discarded[loss.route.event] += loss.records
-        with self._lock:
-            first = not self._discarded
-            self._overrun = self._discarded = True
-            if first and self._stalled and self.span is not None:
-                # What waited until now is not lost yet.
-                self.span = replace(self.span, since=max(self.span.since, loss.time))
-        self.open_span(reason, loss.time / 1e6)
+        since = Moment(time.monotonic(), loss.time / 1e6)
+        self.gaps.overrun(since, reason, "the intake had no room")
 
-    def end_overrun(self) -> None:
-        """Note that there is room again; the next probe ends the span."""
-        with self._lock:
-            self._overrun = False
-
-    def stall(self, since: float) -> None:
-        """Note that what arrived since a moment waits in memory, as the journal is full."""
-        with self._lock:
-            self._stalled = True
-        self.open_span("journal_full", since)
-
-    def resume(self) -> None:
-        """Note that the journal took what waited; where nothing was discarded there is no gap."""
-        with self._lock:
-            self._stalled = False
-            span = self.span
-            if span is None or span.reason != "journal_full" or self._discarded:
-                return
-            self.span = None
-            self.counts.gaps_open -= 1
-        log.info("gap_withdrawn", table=self.name, gap=span.gap)
-
-    # Spans in which something may have been missed.
-
-    def open_span(self, reason: GapReason, since: float) -> None:
-        """Note that events may be missed since a moment, seconds since the epoch.
-
-        A span already open goes on under its first cause, except that a failover, which
-        begins as a lost connection, gives it its own name, and so does a full journal, which
-        begins as an overrun.
-        """
-        with self._lock:
-            span = self.span
-            if span is None:
-                self.span = Span(secrets.token_hex(8), round(since * 1e6), reason)
-                self.counts.gaps_open += 1
-            elif span.reason != reason and (
-                reason == "failover" or (span.reason, reason) == ("overrun", "journal_full")
-            ):
-                self.span = replace(span, reason=reason)
-            else:
-                return
-        log.warning("gap_opened", table=self.name, cause=reason, gap=self.span.gap)
-
-    def end_span(self, cluster: str) -> Gap | None:
-        """End the open span, post its gap event, and return it.
-
-        None if there is none, or if it cannot end yet, as there is no room.
-        """
-        with self._lock:
-            if self._overrun or self._stalled:
-                return None
-            span, self.span = self.span, None
-            self._discarded = False
-        if span is None:
-            return None
-        return self._post_gap(span, time.time_ns() // 1000, cluster)
-
-    def declare_gap(self, reason: GapReason, since: int, until: int, cluster: str) -> None:
-        """Post the gap of a span that was over before it was noticed; microseconds."""
-        self.counts.gaps_open += 1
-        self._post_gap(Span(secrets.token_hex(8), since, reason), until, cluster)
-
-    def _post_gap(self, span: Span, until: int, cluster: str) -> Gap:
-        now = time.time_ns() // 1000
-        self.counts.gaps[span.reason] += 1
-        # Where the clock was set back meanwhile, the span reaches over both times.
-        since, until = min(span.since, until), max(span.since, until)
-        gap = Gap(self.name, cluster, now, span.gap, since, until, span.reason)
-        self._post(gap)
+    def obstacle(self) -> str | None:
+        """Return why no read can close a gap; None where one can, as far as is known."""
+        catch_up = self.options.catch_up
+        if not self._closable:
+            return "nobody reads the table"
+        if isinstance(catch_up, Off):
+            return "catch_up is off"
         # A layout that is not known yet may turn out to have a key.
-        if self._closable and (self.schema is None or self.reading_order is not None):
-            self._set_unclosed([*self.unclosed, gap])
-        else:
-            self.unclosable.append(gap)
-        seconds = round((until - since) / 1e6, 3)
-        log.warning("gap_ended", table=self.name, cause=span.reason, gap=span.gap, seconds=seconds)
-        return gap
-
-    def close_gaps(self, gaps: Sequence[Gap], cluster: str, rows: int) -> None:
-        """Post the second event of gaps that one read has closed.
-
-        The rows it delivered count for the first of them.
-        """
-        now = time.time_ns() // 1000
-        known = {gap.gap for gap in self.unclosed}  # a drop meanwhile has closed them all
-        gaps = [gap for gap in gaps if gap.gap in known]
-        for gap in gaps:
-            self._post(replace(gap, cluster=cluster, time=now, closed=True, rows=rows, by="read"))
-            log.info("gap_closed", table=self.name, gap=gap.gap, rows=rows)
-            rows = 0
-        closed = {gap.gap for gap in gaps}
-        self.counts.gaps_open -= len(closed)
-        self._set_unclosed([gap for gap in self.unclosed if gap.gap not in closed])
+        if self.schema is None or self.reading_order is not None:
+            return None
+        column = self.options.growing_column
+        if column is not None:
+            return f"the table has no column {column} to read it by"
+        return "the table has no primary key and no catch_up column to read it by"
 
     @property
     def reading_order(self) -> Column | None:
@@ -322,103 +219,107 @@ class TableMonitor:
         schema = self.schema
         if schema is None:
             return None
-        name = self.options.catch_up_column or next(iter(schema.primary_key), None)
+        name = self.options.growing_column or next(iter(schema.primary_key), None)
         return next((column for column in schema.columns if column.name == name), None)
-
-    def finish_snapshot(self) -> None:
-        """Note that the rows that were there already have been delivered."""
-        self.snapshot_due = False
-        self._post(Mark(f"snapshot/{self.name}", "done"))
-
-    def _set_unclosed(self, gaps: list[Gap]) -> None:
-        self.unclosed = gaps
-        saved = [[g.cluster, g.time, g.gap, g.since, g.until, g.reason] for g in gaps]
-        self._post(Mark(f"gaps/{self.name}", json.dumps(saved)))
-
-    def forget_span(self) -> None:
-        """Let the open span go: nothing can be missed of a table that is not there."""
-        with self._lock:
-            if self.span is not None:
-                self.counts.gaps_open -= 1
-            self.span = None
 
     def post(self, entry: Entry | Mark) -> None:
         """Post an entry or a mark of the monitor's own."""
         self._post(entry)
 
-    # What outlives a restart.
-
     def adopt_schema(self, schema: Schema | None, cluster: str) -> None:
         """Take a layout as the present one, or none after a drop; say what changed."""
-        old, self.schema = self.schema, schema
-        now = time.time_ns() // 1000
+        old = self.schema
         if schema is None:
             if old is not None:
-                log.warning("table_dropped", table=self.name)
-                # Of a table that is gone there is no row left to be missed.
-                self.close_gaps(self.unclosed, cluster, 0)
-                self._post(Drop(self.name, cluster, now))
-                self._forget_rows(now / 1e6)
-        elif old is not None and old.columns != schema.columns:
+                self.made_again(cluster)
+            return
+        self.schema = schema
+        if old is not None and old.columns != schema.columns:
             log.warning("table_altered", table=self.name)
-            self._post(Alter(self.name, cluster, now, old, schema))
+            self._post(Alter(self.name, cluster, time.time_ns() // 1000, old, schema))
         if old != schema:
-            self._post(Mark(f"schema/{self.name}", schema_to_json(schema)))
+            self._mark("schema", schema_to_json(schema))
+            self._take_layout(schema)
+
+    def _take_layout(self, schema: Schema) -> None:
+        levels = self.levels
+        if levels is not None and not levels.adopt(schema):
+            # Values of before cannot be compared with those of now.
+            self.gaps.restart(levels.from_origin(), f"column {levels.column} is another one now")
+
+    def made_again(self, cluster: str) -> None:
+        """Note that the table was dropped, whether or not there is another of its name now.
+
+        Nothing of the old one counts any more. Its gaps stay open: what was missed of it before
+        it went is missed.
+        """
+        log.warning("table_dropped", table=self.name)
+        now = Moment.now()
+        self.schema = None
+        self._post(Drop(self.name, cluster, round(now.wall * 1e6)))
+        self._mark("schema", schema_to_json(None))
+        self.born_at = now.wall
+        self._mark("born_at", repr(now.wall))
+        self.identities.pop(cluster, None)
+        self.writes.forget()
+        start = None
+        if self.levels is not None:
+            self._told_disproved = False
+            self.levels.empty(now)
+            self._mark("levels", self.levels.to_json(now))
+            start = self.levels.start(now)
+        self.gaps.restart(start, "the table was dropped before it was read")
+
+    def finish_snapshot(self) -> None:
+        """Note that the rows that were there already have been delivered."""
+        self.snapshot_due = False
+        self._mark("snapshot", "done")
 
     def settle_audit(self, level: Level) -> None:
         """Note that all rows up to a level are accounted for."""
-        if self.tide is not None:
-            with self._lock:
-                self.tide.audited = level
+        if self.levels is not None:
+            self.levels.audited = level
 
-    def note_unaccounted(self, rows: int, since: float, cluster: str) -> None:
-        """Take the result of an audit; rows that nobody reported are a gap that is over."""
-        self.counts.unaccounted = rows
-        self.counts.audits += 1
-        if rows:
-            log.error("rows_unaccounted", table=self.name, rows=rows)
-            self.open_span("unaccounted", since)
-            self.end_span(cluster)
+    # What outlives a restart.
 
-    def _forget_rows(self, now: float) -> None:
-        """Forget what was known of the rows of a table that is gone."""
-        self.born_at = now
-        self._post(Mark(f"born_at/{self.name}", repr(now)))
-        if self.tide is not None:
-            with self._lock:
-                self.tide.empty(now)
-            self._post(Mark(f"tide/{self.name}", self.tide.to_json()))
-
-    def prove_good(self, at: float) -> None:
-        """Note that nothing had been missed at a moment, seconds since the epoch.
-
-        Does nothing while a span is open.
-        """
-        if self.span is not None:
+    def prove_good(self, at: Moment) -> None:
+        """Note that nothing had been missed at a moment. Does nothing while a span goes on."""
+        if self.gaps.going_on:
             return
-        self.good_at = at
-        self._post(Mark(f"good_at/{self.name}", repr(at)))
-        if self.tide is not None:
-            with self._lock:
-                self.tide.settle(at)
-            self._post(Mark(f"tide/{self.name}", self.tide.to_json()))
+        self.good = at
+        self.writes.settle(at)
+        self._mark("writes", self.writes.to_json(at))
+        if self.levels is not None:
+            self.levels.settle(at)
+            self._mark("levels", self.levels.to_json(at))
+        self._mark("good_at", repr(at.wall))
+
+    def _mark(self, name: str, text: str) -> None:
+        """Post a mark of the table where it says something new."""
+        with self._marking:
+            if self._saved.get(name) != text:
+                self._saved[name] = text
+                self._post(Mark(f"{name}/{self.name}", text))
 
     def restore(self, marks: Mapping[str, str]) -> None:
-        """Take up what an earlier run left: its schema, and the time since it was last well."""
-        self.schema = schema_from_json(marks.get(f"schema/{self.name}", "null"))
-        self.born_at = float(marks.get(f"born_at/{self.name}", 0))
-        self.snapshot_due &= marks.get(f"snapshot/{self.name}") != "done"
-        if self.tide is not None:
-            self.tide.from_json(marks.get(f"tide/{self.name}", "[null, null]"))
-        gaps = [Gap(self.name, *gap) for gap in json.loads(marks.get(f"gaps/{self.name}", "[]"))]
-        if self.options.catch_up:
-            self.unclosed = gaps
-        else:
-            self.unclosable.extend(gaps)
-        self.counts.gaps_open = len(gaps)
-        self.good_at = float(marks.get(f"good_at/{self.name}", 0))
-        if self.good_at:
-            self.open_span("start", self.good_at)
+        """Take up what an earlier run left: its layout, its gaps, and when it was last well."""
+
+        def mark(name: str, default: str) -> str:
+            return marks.get(f"{name}/{self.name}", default)
+
+        now = Moment.now()
+        self.schema = schema_from_json(mark("schema", "null"))
+        self.born_at = float(mark("born_at", "0"))
+        self.snapshot_due &= mark("snapshot", "") != "done"
+        self.writes.from_json(mark("writes", "null"))
+        if self.levels is not None:
+            text = mark("levels", mark("tide", "null"))
+            self.levels.from_json(text, self.schema, now)
+        self.gaps.restore(mark("gaps", "[]"))
+        good_at = float(mark("good_at", "0"))
+        if good_at:
+            self.good = Moment(-math.inf, good_at)
+            self.gaps.begin("start", self.good, "the bridge was not running")
 
 
 def make_route(table: TableMonitor, event: str, cluster: str, schema: Schema) -> Route:

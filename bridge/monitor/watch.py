@@ -142,13 +142,13 @@ class Watch:
         self._wake.set()
         self._loop.join(timeout)
         site = self._site
-        now = time.time()
+        now = Moment.now()
         if site is not None:
             for charge in self._charges:
                 if charge.made is None:
                     continue
                 self._workers.submit(partial(site.clear, charge.made))
-                if charge.table.span is None and charge.made.channel.connected:
+                if charge.made.channel.connected:
                     charge.table.prove_good(now)
         self._workers.stop(max(0.0, deadline - time.monotonic()))
         self._ring.close()
@@ -245,9 +245,9 @@ class Watch:
             case Action.DROPPED:
                 self._hand_on(made)  # its last rows come before the drop
                 self._renounce(charge, site)
-                self._note_missing(charge, seen.asked_at.wall)
+                self._note_missing(charge, seen.asked_at)
             case Action.RENEW if reason is not None:
-                table.open_span(reason, table.good_at)
+                table.gaps.begin(reason, table.good, _CAUSES[reason])
                 table.signal(Signal.LOST, _CAUSES[reason])
                 charge.made = None
                 self._submit(charge, site, seen, made)
@@ -262,11 +262,12 @@ class Watch:
         table = charge.table
         if made.channel.losses != made.losses:
             charge.made = replace(made, losses=made.channel.losses)
-        table.end_span(self.cluster)
+        table.gaps.end(seen.asked_at, self.cluster)
+        table.gaps.settle(seen.asked_at, self.cluster, None)
         # What still waited in the socket then is not handed on yet: a kill would lose it.
         good_at = min(seen.asked_at, made.channel.emptied_at)
         if good_at >= made.at:
-            table.prove_good(good_at.wall)
+            table.prove_good(good_at)
         table.counts.last_probe = seen.asked_at.wall
         if not quiet or table.state is not State.IDLE:
             table.signal(Signal.ESTABLISHED)
@@ -288,14 +289,15 @@ class Watch:
             self._workers.submit(partial(site.retire, charge.made))
             charge.made = None
 
-    def _note_missing(self, charge: Charge, asked_at: float) -> None:
+    def _note_missing(self, charge: Charge, asked_at: Moment) -> None:
         table = charge.table
         existed = table.schema is not None
         charge.absent_at = asked_at
-        if existed:
-            table.end_span(self.cluster)  # what the table lost before it went is said
+        if existed:  # what the table lost before it went is said
+            table.gaps.end(Moment.now(), self.cluster)
+            table.gaps.settle(asked_at, self.cluster, None, force=True)
         else:
-            table.forget_span()
+            table.gaps.withdraw("the table was not there")
         table.adopt_schema(None, self.cluster)
         if existed and table.options.on_drop == "stop":
             table.signal(Signal.DROPPED, "the table was dropped")
@@ -324,7 +326,7 @@ class Watch:
                 self._closer.first_level(table, site.cluster)
         except TableMissing:
             charge.retry_at = time.monotonic() + min(self._options.probe_interval, 1.0)
-            self._note_missing(charge, seen.asked_at.wall)
+            self._note_missing(charge, seen.asked_at)
         except Exception as error:
             if not isinstance(error, BridgeError):
                 log.exception("establishing_failed", table=table.name)  # a fault of ours
@@ -337,10 +339,10 @@ class Watch:
                 return
             charge.made, charge.attempts = made, 0
             if charge.absent_at is not None:
-                table.open_span("start", charge.absent_at)
+                table.gaps.begin("start", charge.absent_at, "the table was not there")
                 charge.absent_at = None
-            table.end_span(site.cluster.url)
-            table.prove_good(time.time())
+            table.gaps.end(made.at, site.cluster.url)
+            table.prove_good(made.at)
             table.signal(Signal.ESTABLISHED)
             if self._closer is not None:
                 self._closer.look_after(table, site.cluster)
@@ -387,8 +389,8 @@ class Watch:
         """Let go of all monitors, to be made again on the cluster that is now in use."""
         self._site = None
         for charge in self._charges:
-            if charge.table.good_at:
-                charge.table.open_span("failover", charge.table.good_at)
+            if charge.table.good.wall:
+                charge.table.gaps.begin("failover", charge.table.good, reason)
             if charge.made is not None:
                 self._subscriber.unsubscribe({t.encode() for t in charge.made.topics})
                 charge.made = None
@@ -406,4 +408,5 @@ def _note_loss(charge: Charge) -> None:
     """Open a span where the connection was lost since the monitors were made, or last good."""
     made = charge.made
     if made is not None and made.channel.losses != made.losses:
-        charge.table.open_span("disconnected", made.channel.whole_until.wall)
+        evidence = f"the connection to {made.channel.endpoint} was lost"
+        charge.table.gaps.begin("disconnected", made.channel.whole_until, evidence)

@@ -9,11 +9,10 @@ endpoint and the command line.
 from bridge.supervisor.control import Control
 from bridge.supervisor.plan import make_ring, table_forms
 from bridge.supervisor.service import Supervisor
-from bridge.supervisor.snapshot import OpenGap, Reloads, Snapshot
+from bridge.supervisor.snapshot import Reloads, Snapshot
 
 __all__ = [
     "Control",
-    "OpenGap",
     "Reloads",
     "Snapshot",
     "Supervisor",

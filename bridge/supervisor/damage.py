@@ -38,4 +38,5 @@ class JournalDamage:
             until = after if after is not None else time.time_ns() // 1000
             since = min(before if before is not None else 0, until)
             for table in tables:
-                table.declare_gap("journal_damaged", since, until, cluster)
+                evidence = "a part of the journal was damaged before every sink had it"
+                table.gaps.declare("journal_damaged", since, until, cluster, evidence)

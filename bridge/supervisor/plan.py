@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from bridge.config import Config, Table
 from bridge.delivery.encoding import TableForm
 from bridge.errors import BridgeError, excerpt
-from bridge.monitor.table import TableOptions
+from bridge.monitor.table_options import (
+    DEFAULT_WHOLE_ROWS,
+    ByColumn,
+    CatchUp,
+    Off,
+    TableOptions,
+    Whole,
+)
 from bridge.monitor.watch import WatchOptions
 from bridge.sinks.base import Sink, SinkSettings
 from bridge.sinks.registry import find
@@ -106,7 +113,14 @@ def _table_options(table: Table) -> TableOptions:
         inactivity_timeout=table.inactivity_timeout,
         on_decode_failure=table.on_decode_failure,
         on_drop=table.on_drop,
-        catch_up=table.catch_up != "off",
-        catch_up_column=table.catch_up_column,
+        catch_up=_catch_up(table),
         snapshot=table.snapshot,
     )
+
+
+def _catch_up(table: Table) -> CatchUp:
+    if table.catch_up == "off":
+        return Off()
+    if table.catch_up_column is not None:
+        return ByColumn(table.catch_up_column)
+    return Whole(DEFAULT_WHOLE_ROWS, keyed=True)

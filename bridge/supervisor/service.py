@@ -31,7 +31,8 @@ from bridge.monitor.closing import Closer
 from bridge.monitor.intake import MAX_QUEUED_BYTES, Intake
 from bridge.monitor.receiver import WHY_NOT_C
 from bridge.monitor.subscriber import Subscriber
-from bridge.monitor.table import Route, TableMonitor, TableOptions
+from bridge.monitor.table import Route, TableMonitor
+from bridge.monitor.table_options import TableOptions
 from bridge.monitor.watch import Watch
 from bridge.sinks.base import Sink
 from bridge.supervisor.damage import JournalDamage
@@ -269,7 +270,12 @@ class Supervisor:
             if before.get(name) == options:
                 tables[name] = self._tables[name]
                 continue
-            tables[name] = TableMonitor(options, self._intake.post, closable=True)
+            tables[name] = TableMonitor(
+                options,
+                self._intake.post,
+                hold=self._plan.config.kinetica.probe_interval,
+                closable=True,
+            )
             tables[name].restore(marks)
         return tables
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bridge.delivery.health import SinkStats
-from bridge.events import GapReason
 from bridge.journal import Account, Journal, JournalStats, Lane
+from bridge.monitor.gaps import OpenGap
 from bridge.monitor.states import State
 from bridge.monitor.table import TableMonitor
 
@@ -20,22 +20,6 @@ class Reloads:
 
     successful: bool = True
     success_at: float = field(default_factory=time.time)
-
-
-@dataclass(frozen=True, slots=True)
-class OpenGap:
-    """A gap that is not closed, the span that has not ended yet included.
-
-    Attributes:
-        since: microseconds since the epoch.
-        why_open: in words.
-    """
-
-    gap: str
-    table: str
-    since: int
-    reason: GapReason
-    why_open: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,33 +54,16 @@ def open_gaps(tables: Iterable[TableMonitor], refused: str | None) -> Iterator[O
         refused: why the journal takes nothing at present, None where it does.
     """
     for table in tables:
-        for gap in list(table.unclosable):
-            yield OpenGap(gap.gap, table.name, gap.since, gap.reason, _no_way(table))
-        for gap in table.unclosed:
-            yield OpenGap(gap.gap, table.name, gap.since, gap.reason, _why_open(table))
-        span = table.span
-        if span is not None:
-            why = f"it goes on: {refused}" if refused is not None else "it goes on"
-            yield OpenGap(span.gap, table.name, span.since, span.reason, why)
-
-
-def _why_open(table: TableMonitor) -> str:
-    if table.state in (State.CATCHING_UP, State.SNAPSHOTTING):
-        return "the table is being read"
-    if table.schema is None:
-        return "the table is not there to be read"
-    if table.reading_order is None:
-        return _no_way(table)
-    return f"it was not read yet: {table.reason}" if table.reason else "it was not read yet"
-
-
-def _no_way(table: TableMonitor) -> str:
-    if not table.options.catch_up:
-        return "catch_up is off"
-    column = table.options.catch_up_column
-    if column is not None:
-        return f"the table has no column {column} to read it by"
-    return "the table has no primary key and no catch_up column to read it by"
+        for gap in table.gaps.open:
+            if gap.until is None:
+                why = f"{gap.why_open}: {refused}" if refused is not None else gap.why_open
+                yield replace(gap, why_open=why)
+            elif table.state in (State.CATCHING_UP, State.SNAPSHOTTING):
+                yield replace(gap, why_open="the table is being read")
+            elif gap.closable and table.reason:
+                yield replace(gap, why_open=f"{gap.why_open}: {table.reason}")
+            else:
+                yield gap
 
 
 def lags(

@@ -91,8 +91,8 @@ class InProcess:
         table = snapshot.tables[TABLE]
         return (
             table.state in ("live", "idle")
-            and table.span is None
-            and not (closable and (table.counts.gaps_open or table.unclosed))
+            and not table.gaps.going_on
+            and not (closable and table.counts.gaps_open)
             and snapshot.queued_bytes == 0
             and all(account.pending == 0 for account in snapshot.accounts)
         )
@@ -110,8 +110,8 @@ class InProcess:
         snapshot = self.supervisor.snapshot()
         table = snapshot.tables[TABLE]
         return (
-            f"{table.state} ({table.reason}) on {snapshot.cluster}, {table.span}, "
-            f"{table.counts}, unclosed {table.unclosed}, {snapshot.accounts}"
+            f"{table.state} ({table.reason}) on {snapshot.cluster}, {table.gaps.open}, "
+            f"{table.counts}, {snapshot.accounts}"
         )
 
 

@@ -16,6 +16,8 @@ import yaml
 from services.process import wait_until
 
 from bridge.config import parse
+from bridge.monitor.levels import MARGIN_SECONDS
+from bridge.monitor.moment import Moment
 from bridge.monitor.naming import prefix
 from bridge.supervisor import Snapshot, Supervisor
 from bridge.wire.client import Access, Http
@@ -150,8 +152,9 @@ class Rig:
 
     def height(self, table: str = TABLE) -> Any:
         """The highest value of the growing column that is settled."""
-        tide = self.snapshot().tables[table].tide
-        return tide.levels[-1].value if tide is not None and tide.levels else None
+        levels = self.snapshot().tables[table].levels
+        level = levels.settled(Moment.now().earlier(-MARGIN_SECONDS)) if levels else None
+        return level.value if level else None
 
     def wait_audits(self, count: int, table: str = TABLE) -> None:
         """Wait until a table has been audited some more times."""
@@ -188,6 +191,6 @@ class Rig:
     def wait_gaps_closed(self, timeout: float = 30.0) -> None:
         def closed() -> bool:
             tables = self.snapshot().tables.values()
-            return all(t.counts.gaps_open == 0 and t.span is None for t in tables)
+            return all(t.counts.gaps_open == 0 for t in tables)
 
         wait_until(closed, "every gap is closed", timeout)

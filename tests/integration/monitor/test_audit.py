@@ -9,7 +9,7 @@ import pytest
 from services.process import wait_until
 from services.rig import COLUMNS, TABLE, Database, Rig
 
-from bridge.monitor import audit, closing
+from bridge.monitor import closing, levels
 from kinetica_emulator import Emulator
 
 
@@ -17,7 +17,7 @@ from kinetica_emulator import Emulator
 def often(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Audit at every probe, and what was just received too."""
     monkeypatch.setattr(closing, "AUDIT_SECONDS", 0.1)
-    monkeypatch.setattr(audit, "MARGIN_SECONDS", 0.0)
+    monkeypatch.setattr(levels, "MARGIN_SECONDS", 0.0)
     return
 
 

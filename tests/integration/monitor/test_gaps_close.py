@@ -166,6 +166,7 @@ def test_a_snapshot_delivers_what_was_there_first(
         rig.wait_live()
         database.insert_ids([2400])
         rig.wait_ids(range(2401))
+        wait_until(lambda: rig.events("gap"), "the gap is over")
     assert rig.events("gap")[0]["reason"] == "start"
 
 

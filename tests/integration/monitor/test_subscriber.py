@@ -21,7 +21,8 @@ from bridge.monitor.intake import Intake
 from bridge.monitor.moment import Moment
 from bridge.monitor.subscriber import Subscriber
 from bridge.monitor.table import Route as TableRoute
-from bridge.monitor.table import TableMonitor, TableOptions, make_route
+from bridge.monitor.table import TableMonitor, make_route
+from bridge.monitor.table_options import TableOptions
 
 SCHEMA = Schema("7", (Column("n", "long", "long"),))
 CODEC = compile_schema(SCHEMA)

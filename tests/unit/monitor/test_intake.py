@@ -14,7 +14,10 @@ from bridge.errors import DecodeError, JournalError, JournalFull
 from bridge.events import Block, Column, Count, Entry, Gap, Schema, Undecodable
 from bridge.monitor.arrivals import Arrival, Damaged, Loss
 from bridge.monitor.intake import Intake
-from bridge.monitor.table import Mark, Route, TableMonitor, TableOptions, make_route
+from bridge.monitor.mark import Mark
+from bridge.monitor.moment import NEVER, Moment
+from bridge.monitor.table import Route, TableMonitor, make_route
+from bridge.monitor.table_options import TableOptions
 
 SCHEMA = Schema("7", (Column("n", "int", "int"),))
 COUNT = Schema("count", (Column("count", "long", "long", nullable=True),))
@@ -73,6 +76,13 @@ def route(table: TableMonitor, event: str = "insert") -> Route:
 def rows(table: TableMonitor, *numbers: int, time_: int = 1) -> Arrival[Route]:
     payload = b"".join(bytes([n * 2]) for n in numbers)
     return Arrival(route(table), payload, len(numbers), time_)
+
+
+def end_gap(table: TableMonitor) -> Gap | None:
+    """As a good probe now does, and one that comes a probe interval later."""
+    now = Moment.now()
+    table.gaps.end(now, "http://a")
+    return table.gaps.settle(now, "http://a", None, force=True)
 
 
 def until(fact: Callable[[], Any], patience: float = 10.0) -> None:
@@ -139,12 +149,10 @@ def test_a_fault_of_ours_costs_one_item_and_is_a_gap(
 
     intake.put([rows(table, 1), broken, rows(table, 2)])
     intake.barrier(10)
-    intake.barrier(10)
 
     blocks = [entry.payload for entry in journal.entries if isinstance(entry, Block)]
-    gaps = [entry for entry in journal.entries if isinstance(entry, Gap)]
     assert blocks == [b"\x02", b"\x04"]
-    assert [(gap.reason, gap.since) for gap in gaps] == [("unaccounted", 3)]
+    assert [(gap.reason, gap.since) for gap in table.gaps.open] == [("unaccounted", 3)]
     assert intake.loops[0].faults == 0
 
 
@@ -169,10 +177,11 @@ def test_a_span_over_which_the_clock_was_set_back_reaches_over_both_times(
     intake: Intake, journal: Journal, table: TableMonitor
 ) -> None:
     """Not from a later moment until an earlier one."""
-    later = time.time() + 600
-    table.open_span("start", later)
+    now = Moment.now()
+    later = now.wall + 600
+    table.gaps.begin("start", Moment(now.order - 1, later), "a test")
 
-    gap = table.end_span("http://a")
+    gap = end_gap(table)
 
     assert gap is not None
     assert gap.since < gap.until == round(later * 1e6)
@@ -190,11 +199,10 @@ def test_an_entry_that_cannot_be_emitted_is_found_and_lost_alone(
     journal.refuse = refuse
     intake.put([rows(table, n) for n in range(5)])
     intake.barrier(30)
-    intake.barrier(30)
 
     blocks = [entry.payload for entry in journal.entries if isinstance(entry, Block)]
     assert blocks == [b"\x00", b"\x02", b"\x06", b"\x08"]
-    assert [e.reason for e in journal.entries if isinstance(e, Gap)] == ["unaccounted"]
+    assert [gap.reason for gap in table.gaps.open] == ["unaccounted"]
 
 
 def test_marks_are_kept_by_name_and_behind_what_they_speak_of(
@@ -232,18 +240,18 @@ def test_a_full_journal_is_one_gap_that_is_open_while_it_lasts(
     until(lambda: journal.tries > 1)
     for _ in range(3):
         intake.put([], [Loss(route(table), 1, 10, 100, 7_000_000)])
-        table.end_span("http://a")
-        table.prove_good(9.0)
+        end_gap(table)
+        table.prove_good(Moment.now())
 
     assert table.counts.gaps_open == 1
-    assert table.span is not None
-    assert (table.span.reason, table.span.since) == ("journal_full", 7_000_000)
-    assert table.good_at == 0.0
+    (gap,) = table.gaps.open
+    assert (gap.reason, gap.since) == ("journal_full", 7_000_000)
+    assert table.good == NEVER
     assert table.counts.discarded == {"insert": 30}
 
     journal.refuse = lambda _: None
     intake.barrier(10)
-    until(lambda: table.end_span("http://a"))
+    until(lambda: end_gap(table))
     intake.barrier(10)
     (gap,) = [entry for entry in journal.entries if isinstance(entry, Gap)]
     assert (gap.reason, gap.since) == ("journal_full", 7_000_000)
