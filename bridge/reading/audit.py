@@ -28,14 +28,23 @@ from bridge.reading.received import History, ReceivedRows
 from bridge.types import comparable, literal
 from bridge.wire.calls import Cluster, Query
 
-# Between two looks; a row is expected by the next one.
-AUDIT_SECONDS = 60.0
-# Until a suspicion is looked at again.
-CONFIRM_SECONDS = 10.0
 # A column may be out of order for a minute: so many looks a count reaches back.
 _REACH = 2
 # How far before a look its rows may have been received, by stored times.
 _SLACK_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class AuditTimes:
+    """When tables are audited, seconds.
+
+    Attributes:
+        every: between two looks; a row is expected by the next one.
+        confirm: until a suspicion is looked at again.
+    """
+
+    every: float = 60.0
+    confirm: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +105,7 @@ class Auditor:
         arrived: returns once all that arrived before is in the history.
         pause: waits some seconds, or raises.
         settle: how long after a change of the table its notification comes, seconds.
+        times: of the looks.
     """
 
     def __init__(
@@ -104,11 +114,13 @@ class Auditor:
         arrived: Callable[[], object],
         pause: Callable[[float], object],
         settle: float,
+        times: AuditTimes,
     ) -> None:
         self._history = history
         self._arrived = arrived
         self._pause = pause
         self._settle = settle
+        self._times = times
         self._states: dict[TableMonitor, _State] = {}
 
     def due(self, table: TableMonitor, now: float) -> bool:
@@ -129,7 +141,7 @@ class Auditor:
         state = self._states.get(table)
         if state is None or state.born != table.born_at:
             state = self._states[table] = _State(table.born_at, deque(maxlen=_REACH))
-        state.due = now.order + AUDIT_SECONDS
+        state.due = now.order + self._times.every
         column = _growing(table)
         if column is not None:
             return self._by_column(state, table, cluster, column, now)
@@ -151,11 +163,11 @@ class Auditor:
             return Finding(0, suspect.low.at)
         due = state.looks[-1] if state.looks else None
         self._look(state, table, cluster, column, now)
-        if due is None or due.low is None or now.order < due.at.order + AUDIT_SECONDS / 2:
+        if due is None or due.low is None or now.order < due.at.order + self._times.every / 2:
             return None
         if due.rows <= self._received(table, column, due):
             return Finding(0, due.low.at)
-        state.suspicion, state.due = due, now.order + CONFIRM_SECONDS
+        state.suspicion, state.due = due, now.order + self._times.confirm
         return None
 
     def _look(
@@ -205,7 +217,7 @@ class Auditor:
             state.suspicion = None
             return Finding(0, last.at)
         if state.suspicion is None:
-            state.suspicion, state.due = seen, now.order + CONFIRM_SECONDS
+            state.suspicion, state.due = seen, now.order + self._times.confirm
             return None
         state.size, state.suspicion = None, None
         return Finding(missed, last.at)

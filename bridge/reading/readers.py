@@ -26,10 +26,11 @@ from bridge.monitor.moment import Moment
 from bridge.monitor.states import Signal, State
 from bridge.monitor.table import TableMonitor
 from bridge.monitor.workers import Workers
-from bridge.reading.audit import Auditor, Finding
+from bridge.reading.audit import Auditor, AuditTimes, Finding
 from bridge.reading.closing import Closing, closing_of
 from bridge.reading.comparison import Patience
 from bridge.reading.entire import read_entire
+from bridge.reading.pages import PageLimits
 from bridge.reading.received import History
 from bridge.reading.task import Outcome, Task, Tools
 from bridge.types import type_of
@@ -43,6 +44,21 @@ _RETRY_SECONDS = 5.0
 _LONGEST_RETRY = 300.0
 # Of a column whose height is asked for: rows that share it are remembered.
 _HIGHEST_ROWS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingOptions:
+    """How tables are read.
+
+    Attributes:
+        limits: of a page.
+        patience: how long rows are waited for.
+        audits: when tables are looked at for losses that nobody reported.
+    """
+
+    limits: PageLimits = field(default_factory=PageLimits)
+    patience: Patience = field(default_factory=Patience)
+    audits: AuditTimes = field(default_factory=AuditTimes)
 
 
 @dataclass(slots=True)
@@ -75,7 +91,7 @@ class Readers:
         history: what was received before.
         folder: where what reads need for a while lies; it is emptied.
         done: called when a read has ended.
-        patience: how long rows are waited for.
+        options: how they are read.
     """
 
     def __init__(
@@ -84,18 +100,19 @@ class Readers:
         history: History,
         folder: Path,
         done: Callable[[], None],
-        *,
-        patience: Patience | None = None,
+        options: ReadingOptions | None = None,
     ) -> None:
-        patience = patience or Patience()
+        options = options or ReadingOptions()
         self._folder = folder
-        self._tools = Tools(intake, history, folder, self._pause, patience)
+        self._tools = Tools(intake, history, folder, self._pause, options.patience, options.limits)
         self._done = done
         self._stopping = threading.Event()
         self._workers = Workers("reader", _READERS)
         self._lock = threading.Lock()  # guards the table below, and what is in it
         self._tables: dict[TableMonitor, _Table] = {}
-        self._auditor = Auditor(history, intake.barrier, self._pause, patience.settle)
+        self._auditor = Auditor(
+            history, intake.barrier, self._pause, options.patience.settle, options.audits
+        )
         self._emptied = False
 
     @property

@@ -23,7 +23,7 @@ from bridge.monitor.intake import Intake
 from bridge.monitor.progress import Progress
 from bridge.monitor.table import Route, TableMonitor
 from bridge.reading.comparison import Comparison, Patience
-from bridge.reading.pages import Pages
+from bridge.reading.pages import PageLimits, Pages
 from bridge.reading.received import History, Received
 from bridge.wire.calls import Cluster
 
@@ -59,6 +59,7 @@ class Tools:
         folder: where a read may keep what it needs, as long as it runs.
         pause: waits some seconds; raises where the bridge stops.
         patience: how long rows are waited for.
+        limits: of a page.
     """
 
     intake: Intake
@@ -66,6 +67,7 @@ class Tools:
     folder: Path
     pause: Callable[[float], object]
     patience: Patience
+    limits: PageLimits
 
 
 @dataclass(slots=True)
@@ -103,8 +105,14 @@ class Task:
 
     def pages(self, order: Sequence[str]) -> Pages:
         """Return a way to read the table by some columns first, under its filter."""
-        filter_ = self.table.options.filter
-        return Pages(self.cluster, self.table.name, self.schema, filter_=filter_, order=order)
+        return Pages(
+            self.cluster,
+            self.table.name,
+            self.schema,
+            filter_=self.table.options.filter,
+            order=order,
+            limits=self.tools.limits,
+        )
 
     def deliver(self, frames: list[bytes]) -> None:
         """Hand rows on to the journal, as read.
