@@ -175,8 +175,7 @@ class Jobs:
         table.identities[site.key] = facts.identity if facts is not None else ""
         watched.seen_on = site.key
         if self._readers is not None:
-            with contextlib.suppress(WireError):  # who may not read may listen all the same
-                self._readers.first_level(table, site.cluster)
+            self._readers.first_level(table, site.cluster)
         if watched.absent_at is not None:
             table.gaps.begin("start", watched.absent_at, "the table was not there")
             watched.absent_at = None
