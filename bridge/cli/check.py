@@ -18,6 +18,7 @@ from bridge.cli.listing import counted
 from bridge.cli.main import ENVIRONMENT, OK
 from bridge.config import Config, Table, find_file, load
 from bridge.errors import BridgeError
+from bridge.events import Schema
 from bridge.journal import filesystem_problem
 from bridge.monitor.subscriber import Subscriber
 from bridge.monitor.table import Route
@@ -130,10 +131,14 @@ def _table(table: Table, cluster: Cluster | None) -> Finding:
         return Finding(f"table {name}", "", str(error))
     if info is None:
         return Finding(f"table {name}", "", f"does not exist on {cluster.url}")
-    missing = sorted(table.columns_named - {column.name for column in info.schema.columns})
-    if missing:
-        return Finding(f"table {name}", "", f"has no column {', '.join(missing)}")
-    return Finding(f"table {name}", _described(info))
+    return Finding(f"table {name}", _described(info.schema), _problem(table, info))
+
+
+def _problem(entry: Table, info: TableInfo) -> str | None:
+    if info.schema is None:
+        return info.trouble
+    missing = sorted(entry.columns_named - {column.name for column in info.schema.columns})
+    return f"has no column {', '.join(missing)}" if missing else None
 
 
 def _pattern(entry: Table, config: Config, cluster: Cluster | None) -> Finding:
@@ -145,17 +150,15 @@ def _pattern(entry: Table, config: Config, cluster: Cluster | None) -> Finding:
     except BridgeError as error:
         return Finding(what, "", str(error))
     meant = [info for name, info in listed.items() if config.entry(name) is entry]
-    lacking = {
-        column: info.name
-        for info in meant
-        for column in entry.columns_named - {column.name for column in info.schema.columns}
-    }
-    if lacking:
-        problems = (f"{table} has no column {column}" for column, table in sorted(lacking.items()))
-        return Finding(what, "", "; ".join(problems))
+    problems = {info.name: _problem(entry, info) for info in meant}
+    found = [f"{name} {problem}" for name, problem in problems.items() if problem is not None]
+    if found:
+        return Finding(what, "", "; ".join(found))
     return Finding(what, f"means {counted(len(meant), 'table')} at present")
 
 
-def _described(info: TableInfo) -> str:
-    key = ", ".join(info.schema.primary_key) or "no primary key"
-    return f"{len(info.schema.columns)} columns, {key}"
+def _described(schema: Schema | None) -> str:
+    if schema is None:
+        return ""
+    key = ", ".join(schema.primary_key) or "no primary key"
+    return f"{len(schema.columns)} columns, {key}"

@@ -25,7 +25,11 @@ class Discovery:
     Owns its thread; ended by `stop`.
 
     Args:
-        take: takes over what a look at a moment, seconds since the epoch, has found.
+        take: takes over what a look has found; it is given the time of the look before, seconds
+            since the epoch, 0 for none.
+
+    Attributes:
+        looked_at: when the last look was, seconds since the epoch.
     """
 
     def __init__(self, take: Callable[[Listed, float], None]) -> None:
@@ -33,16 +37,18 @@ class Discovery:
         self._wake = threading.Event()
         self._lock = threading.Lock()  # guards what was seen
         self._listed: Listed = {}
-        self._at = 0.0
+        self._since = self.looked_at = 0.0
         self._attempts = 0
         self.loop = Loop("tables", self._step)
 
     def note(self, schema: str, names: frozenset[str]) -> None:
         """Say which tables a schema has now; any thread may call."""
         with self._lock:
-            self._listed = {**self._listed, schema: names}
-            self._at = time.time()
-        self._wake.set()
+            if self._listed.get(schema) != names:
+                self._listed = {**self._listed, schema: names}
+                self._since = self.looked_at
+                self._wake.set()
+            self.looked_at = time.time()
 
     def again(self) -> None:
         """Hand on once more what was seen."""
@@ -58,9 +64,9 @@ class Discovery:
             return True
         self._wake.clear()
         with self._lock:
-            listed, at = self._listed, self._at
+            listed, since = self._listed, self._since
         try:
-            self._take(listed, at)
+            self._take(listed, since)
         except (BridgeError, OSError) as error:  # a disk that fails, say: all is tried again
             self._attempts += 1
             log.warning("tables_not_taken_over", cause=str(error), attempts=self._attempts)

@@ -26,7 +26,7 @@ class Found:
         by_pattern: the tables of each pattern that was looked at; by it and its exceptions.
         new: those that were not there at a look, and were not listened to yet: the wall time of
             that look, seconds since the epoch.
-        looked_at: when the last look was.
+        looked_at: no later than the last look.
     """
 
     by_pattern: Mapping[_Key, frozenset[str]] = field(default_factory=dict)
@@ -38,13 +38,13 @@ class Found:
         """All tables found."""
         return frozenset().union(*self.by_pattern.values())
 
-    def look(self, config: Config, listed: Mapping[str, Collection[str]], at: float) -> Found:
+    def look(self, config: Config, listed: Mapping[str, Collection[str]], since: float) -> Found:
         """Return what there is after a look; what has vanished stays.
 
         Args:
             config: the patterns.
             listed: the qualified names of all tables of each schema that was listed.
-            at: when, seconds since the epoch.
+            since: when the look before was, seconds since the epoch; 0 where this run had none.
         """
         known, by_pattern, new = self.names, dict(self.by_pattern), dict(self.new)
         for entry in patterns(config):
@@ -54,9 +54,9 @@ class Found:
             mine = frozenset(name for name in names if config.entry(name) is entry)
             before = by_pattern.get(_key(entry))
             if before is not None:
-                new.update(dict.fromkeys(mine - known, self.looked_at))
+                new.update(dict.fromkeys(mine - known, max(since, self.looked_at)))
             by_pattern[_key(entry)] = mine | (before or frozenset())
-        return Found(by_pattern, new, at)
+        return Found(by_pattern, new, max(since, self.looked_at))
 
     def within(self, config: Config, gone: Collection[str], heard: Collection[str]) -> Found:
         """Return what is left of it for a start, or for another configuration.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from bridge.errors import BridgeError, excerpt
+from bridge.errors import BridgeError
 from bridge.events import Gap, rfc3339
 from bridge.journal import stored_marks
 from bridge.monitor.counts import Counts
@@ -116,15 +116,14 @@ class GapDesk:
         if asked is None:
             return None
         table, future = asked
-        if not future.done():
-            return Requested("reading")
-        error = future.exception() if not future.cancelled() else None
         still = next((found for found in table.gaps.open if found.gap == gap), None)
-        if still is None and error is None and not future.cancelled():
-            return Requested("closed", rows=future.result())
-        if still is None:
-            return Requested("closed")
-        return Requested("open", why_open=excerpt(str(error)) if error else still.why_open)
+        if not future.done():
+            # It may have been closed otherwise meanwhile.
+            return Requested("reading") if still is not None else Requested("closed")
+        error = None if future.cancelled() else future.exception()
+        if still is not None:
+            return Requested("open", why_open=str(error) if error else still.why_open)
+        return Requested("closed", rows=None if error or future.cancelled() else future.result())
 
     def _found(self, gap: str) -> tuple[TableMonitor, OpenGap]:
         found = self.find(gap)

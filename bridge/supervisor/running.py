@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 
 import structlog
 
@@ -21,6 +22,7 @@ from bridge.monitor.moment import Moment
 from bridge.monitor.table import TableMonitor
 from bridge.monitor.table_options import TableOptions
 from bridge.monitor.watch import Watch
+from bridge.reading import Readers
 from bridge.sinks.base import Sink
 from bridge.supervisor.damage import JournalDamage
 from bridge.supervisor.discovery import Listed
@@ -44,6 +46,7 @@ class Running:
         found: the tables of it that patterns mean.
         journal: open.
         intake: takes what the tables' monitors post.
+        readers: forgets tables that are watched no longer.
         encoder: writes rows by the plan's forms.
         workers: of the sinks, none yet.
 
@@ -64,11 +67,13 @@ class Running:
         found: Found,
         journal: Journal,
         intake: Intake,
+        readers: Readers,
         encoder: Encoder,
         workers: SinkWorkers,
     ) -> None:
         self._journal = journal
         self._intake = intake
+        self._readers = readers
         self._encoder = encoder
         self.workers = workers
         self.damage = JournalDamage(journal)
@@ -100,19 +105,19 @@ class Running:
         self._change(plan, sinks, {})
         self._keep_found(found)
 
-    def take_found(self, listed: Listed, at: float) -> None:
+    def take_found(self, listed: Listed, since: float) -> None:
         """Look after the tables that patterns mean and that were not there before.
 
         Args:
             listed: what there is.
-            at: when it was asked for, seconds since the epoch.
+            since: when it was asked for before, seconds since the epoch.
 
         Raises:
             BridgeError: it could not be done; nothing was.
         """
         old = self.plan
         heard = [name for name, table in self.tables.items() if table.schema is not None]
-        found = self.found.within(old.config, (), heard).look(old.config, listed, at)
+        found = self.found.within(old.config, (), heard).look(old.config, listed, since)
         if found.by_pattern == self.found.by_pattern:
             self.found = found
             return
@@ -122,6 +127,11 @@ class Running:
         self._keep_found(found)
         self._change(plan, sinks, found.new)
         log.info("tables_found", tables=sorted(plan.tables.keys() - old.tables.keys()))
+
+    def note_last_look(self, at: float) -> None:
+        """Remember until when it is known what there was, seconds since the epoch."""
+        if self.found.by_pattern and at > self.found.looked_at:
+            self._keep_found(replace(self.found, looked_at=at))
 
     def _keep_found(self, found: Found) -> None:
         self.found = found
@@ -201,6 +211,9 @@ class Running:
             for name, sink in plan.sinks.items()
             if name in old.sinks and old.sinks[name].tables - sink.tables
         )
+        for name, table in self.tables.items():
+            if tables.get(name) is not table:
+                self._readers.forget(table)
         self.plan, self.tables = plan, tables
         self.watch.look_after(list(tables.values()), schemas(plan.config))
 

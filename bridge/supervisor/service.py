@@ -22,12 +22,12 @@ from bridge.errors import BridgeError, JournalError, JournalUnavailable
 from bridge.history import JournalHistory
 from bridge.journal import Journal
 from bridge.loop import Deadline, Loop, backoff
-from bridge.monitor.closing import Closer
 from bridge.monitor.intake import MAX_QUEUED_BYTES, Intake
 from bridge.monitor.receiver import WHY_NOT_C
 from bridge.monitor.subscriber import Subscriber
 from bridge.monitor.table import Route, TableMonitor
 from bridge.monitor.watch import Watch
+from bridge.reading import Readers, ReadingOptions
 from bridge.supervisor.discovery import Discovery, Listed
 from bridge.supervisor.found import Found, schemas
 from bridge.supervisor.gaps import GapDesk
@@ -58,6 +58,7 @@ class Supervisor:
         config: the whole configuration.
         upkeep_pause: most seconds between two looks at the journal's upkeep.
         queue_bytes: what may wait in memory for the journal.
+        reading: how tables are read.
 
     Raises:
         BridgeError: a sink cannot be made.
@@ -73,6 +74,7 @@ class Supervisor:
         *,
         upkeep_pause: float = 5.0,
         queue_bytes: int = MAX_QUEUED_BYTES,
+        reading: ReadingOptions | None = None,
     ) -> None:
         self._upkeep_pause = upkeep_pause
         self._config = config
@@ -90,10 +92,18 @@ class Supervisor:
         self._subscriber: Subscriber[Route] = Subscriber(
             self._intake.put, self._suspect, self._intake.room, linger=journal.linger
         )
-        self._closer = Closer(self._intake, JournalHistory(journal.path), self._suspect)
+        self._readers = Readers(
+            self._intake,
+            JournalHistory(journal.path),
+            journal.path / "reading",
+            self._suspect,
+            reading,
+        )
         self._upkeep = Loop("upkeep", self._keep_up)
         self._discovery = Discovery(self._take_found)
-        self.gaps = GapDesk(self._tables, self._cluster, lambda: self._intake.refused, self._closer)
+        self.gaps = GapDesk(
+            self._tables, self._cluster, lambda: self._intake.refused, self._readers
+        )
         self._changing = threading.Lock()  # held by whoever starts, reloads or stops
         self._stopping = threading.Event()
         self._running: Running | None = None
@@ -120,14 +130,14 @@ class Supervisor:
             # The journal's id is in every event and in the name of every monitor of ours.
             encoder = Encoder(journal.id, plan.forms)
             workers = SinkWorkers(lambda name: Worker(name, journal, encoder))
-            running = Running(plan, found, journal, self._intake, encoder, workers)
+            running = Running(plan, found, journal, self._intake, self._readers, encoder, workers)
             running.watch = Watch(
                 make_ring(plan.config),
                 list(running.tables.values()),
                 self._subscriber,
                 instance=journal.id[:8],
                 options=watch_options(plan.config),
-                closer=self._closer,
+                closer=self._readers,
                 schemas=schemas(plan.config),
                 discovered=self._discovery.note,
             )
@@ -196,10 +206,10 @@ class Supervisor:
             self._say_restart_needed("admin.listen")
         log.info("reloaded", tables=len(config.tables), sinks=len(config.sinks))
 
-    def _take_found(self, listed: Listed, at: float) -> None:
+    def _take_found(self, listed: Listed, since: float) -> None:
         with self._changing:
             if self._running is not None and not self._stopping.is_set():
-                self._running.take_found(listed, at)
+                self._running.take_found(listed, since)
 
     def _say_restart_needed(self, part: str) -> None:
         log.warning("restart_needed", cause=f"{part} changed, which a reload does not reach")
@@ -232,10 +242,11 @@ class Supervisor:
         self._discovery.stop()
         running.watch.stop(min(grace * _CLEARING_SHARE, _CLEARING_SECONDS))
         self._subscriber.stop()
+        running.note_last_look(self._discovery.looked_at)
         drained = self._intake.stop(deadline.left)
         if not drained:
             log.error("received_and_not_stored", bytes=self._intake.queued_bytes, cause="no time")
-        self._closer.stop(0.0)
+        self._readers.stop(0.0)
         drained &= running.workers.stop(deadline, lambda: bool(self._pending()))
         self._upkeep.join(deadline.left)
         pending = self._pending()
@@ -284,7 +295,7 @@ class Supervisor:
             self._discovery.loop,
             *self._intake.loops,
             *self._subscriber.loops,
-            *self._closer.loops,
+            *self._readers.loops,
             *running.watch.loops,
             *running.workers.loops(),
         ]

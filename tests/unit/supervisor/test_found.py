@@ -38,8 +38,8 @@ def test_what_a_pattern_finds_first_is_not_new_and_what_comes_later_is() -> None
     """New since the look before; a name outside the patterns is none of ours."""
     made = config("name: 's.*'", "name: r.t")
 
-    first = Found().look(made, {"s": {"s.a"}, "r": {"r.t", "r.u"}}, 100.0)
-    second = first.look(made, {"s": {"s.a", "s.b"}}, 200.0)
+    first = Found().look(made, {"s": {"s.a"}, "r": {"r.t", "r.u"}}, 0.0)
+    second = first.look(made, {"s": {"s.a", "s.b"}}, 100.0)
 
     assert schemas(made) == {"s"}
     assert (first.names, dict(first.new)) == ({"s.a"}, {})
@@ -48,7 +48,7 @@ def test_what_a_pattern_finds_first_is_not_new_and_what_comes_later_is() -> None
 
 def test_another_pattern_makes_no_table_new() -> None:
     """Neither one that was added, nor one whose exceptions changed."""
-    first = Found().look(config("name: 's.a*'"), {"s": {"s.a", "s.b"}}, 100.0)
+    first = Found().look(config("name: 's.a*'"), {"s": {"s.a", "s.b"}}, 0.0)
 
     wider = config("name: 's.a*'", "name: 's.*'")
     second = first.within(wider, (), ()).look(wider, {"s": {"s.a", "s.b"}}, 200.0)
@@ -62,18 +62,18 @@ def test_another_pattern_makes_no_table_new() -> None:
 def test_what_vanishes_stays_until_it_is_let_go() -> None:
     """Then it is new when it comes back."""
     made = config("name: 's.*'")
-    seen = Found().look(made, {"s": {"s.a", "s.b"}}, 100.0).look(made, {"s": {"s.a"}}, 200.0)
+    seen = Found().look(made, {"s": {"s.a", "s.b"}}, 0.0).look(made, {"s": {"s.a"}}, 200.0)
 
     assert seen.names == {"s.a", "s.b"}
     left = seen.within(made, {"s.b"}, ())
     assert left.names == {"s.a"}
-    assert dict(left.look(made, {"s": {"s.a", "s.b"}}, 300.0).new) == {"s.b": 200.0}
+    assert dict(left.look(made, {"s": {"s.a", "s.b"}}, 0.0).new) == {"s.b": 200.0}
 
 
 def test_what_was_seen_outlives_a_restart_and_what_is_new_too() -> None:
     """Until it was listened to."""
     made = config("{name: 's.*', except: [x*]}")
-    seen = Found().look(made, {"s": {"s.a"}}, 100.0).look(made, {"s": {"s.a", "s.b"}}, 200.0)
+    seen = Found().look(made, {"s": {"s.a"}}, 0.0).look(made, {"s": {"s.a", "s.b"}}, 100.0)
 
     again = Found.from_text(seen.to_text())
 
