@@ -1,4 +1,7 @@
-"""`gaps`, by the real command beside the real service, and where none runs."""
+"""`gaps`, by the real command beside the real service, and where none runs.
+
+The emulator runs in this process, so that it can be told to misbehave.
+"""
 
 from __future__ import annotations
 
@@ -6,26 +9,43 @@ import json
 import os
 import stat
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import gpudb
 import pytest
-from services.process import COMMAND, BridgeProcess, EmulatorProcess, run_command, wait_until
+from services.process import COMMAND, BridgeProcess, run_command, wait_until
+from services.rig import Database
+
+from kinetica_emulator import Emulator
 
 TABLE = "ki_home.orders"
+KEYED = {"id": ["long", "primary_key"]}
+KEYLESS = {"id": ["long"]}
+READS = ["/get/records"]
 
 
-def make_table(db: gpudb.GPUdb, name: str = TABLE) -> gpudb.GPUdbTable:
-    """One without a primary key, so that nobody reads it to close a gap."""
-    return gpudb.GPUdbTable([["id", "long"]], name=name, db=db)
+@pytest.fixture
+def cluster() -> Iterator[Emulator]:
+    """One emulated cluster."""
+    with Emulator() as emulator:
+        yield emulator
+        emulator.heal()
 
 
-def make_bridge(kinetica: EmulatorProcess, folder: Path, **more: Any) -> BridgeProcess:
+@pytest.fixture
+def database(cluster: Emulator) -> Iterator[Database]:
+    """A program that changes tables on the cluster."""
+    database = Database(cluster)
+    yield database
+    database.close()
+
+
+def make_bridge(cluster: Emulator, folder: Path, **more: Any) -> BridgeProcess:
     return BridgeProcess(
         folder,
         {
-            "kinetica": {"urls": [kinetica.url], "probe_interval": "200ms"},
+            "kinetica": {"urls": [cluster.url], "probe_interval": "200ms"},
             "tables": [{"name": TABLE}],
             "sinks": {"audit": {"type": "file", "path": str(folder / "{table}.jsonl")}},
             **more,
@@ -33,14 +53,19 @@ def make_bridge(kinetica: EmulatorProcess, folder: Path, **more: Any) -> BridgeP
     )
 
 
-def miss_rows(bridge: BridgeProcess, table: gpudb.GPUdbTable) -> str:
+def insert(database: Database, *ids: int) -> None:
+    database.insert({"id": n} for n in ids)
+
+
+def miss_rows(bridge: BridgeProcess, database: Database) -> str:
     """Let a running service miss two rows, start it again, and return the gap's id."""
     bridge.wait_live()
-    table.insert_records([[1]])
+    insert(database, 1)
     wait_until(lambda: bridge.metric("sink_delivered_events_total") >= 1, "the first row")
     assert bridge.terminate() == 0
-    table.insert_records([[2], [3]])
-    bridge.start().wait_live()
+    insert(database, 2, 3)
+    bridge.start()
+    wait_until(lambda: bridge.readyz().get("tables"), "the service is up")
     return str(wait_until(lambda: ended_gaps(bridge), "the gap is over")[0]["gap"])
 
 
@@ -64,13 +89,13 @@ def events(bridge: BridgeProcess, kind: str) -> list[dict[str, Any]]:
     return [event for event in map(json.loads, lines) if event["type"] == kind]
 
 
-def test_an_open_gap_is_listed_shown_and_closed_on_request(
-    kinetica: EmulatorProcess, db: gpudb.GPUdb, tmp_path: Path
+def test_an_open_gap_is_listed_and_shown_with_why_and_what_told_of_it(
+    cluster: Emulator, database: Database, tmp_path: Path
 ) -> None:
-    """It says why it is open and what told of it; a read on request delivers what was missed."""
-    table = make_table(db)
-    with make_bridge(kinetica, tmp_path) as bridge:
-        gap = miss_rows(bridge, table)
+    """A read on request says why it stays open, where it does, and exits with 1."""
+    database.create(TABLE, KEYLESS)
+    with make_bridge(cluster, tmp_path) as bridge:
+        gap = miss_rows(bridge, database)
 
         (listed,) = gaps(bridge, "ls")
         assert list(listed) == [
@@ -81,19 +106,48 @@ def test_an_open_gap_is_listed_shown_and_closed_on_request(
         assert "no primary key" in listed["why_open"]
         assert bridge.metric("gaps_open", table=TABLE) == 1
         assert gaps(bridge, "ls", "--table", "orders") == [listed]
+        assert gap in gaps_command(bridge, "ls").stdout
         shown = gaps_command(bridge, "show", gap)
         assert f"why open  {listed['why_open']}" in shown.stdout
         assert "the bridge was not running" in shown.stdout
 
         closed = gaps_command(bridge, "close", gap)
-        assert (closed.returncode, closed.stdout) == (0, f"{gap}: closed, 2 rows delivered\n")
+        assert closed.returncode == 1
+        assert closed.stdout == f"{gap}: stays open: {listed['why_open']}\n"
+        assert len(gaps(bridge, "ls")) == 1
+
+
+def test_a_read_on_request_waits_for_its_end_and_says_what_it_delivered(
+    cluster: Emulator, database: Database, tmp_path: Path
+) -> None:
+    """The gap is listed as closed from then on, as long as the journal has it."""
+    database.create(TABLE, KEYED)
+    with make_bridge(cluster, tmp_path) as bridge:
+        bridge.wait_live()
+        cluster.hang(READS)
+        gap = miss_rows(bridge, database)
+        assert "being read" in gaps(bridge, "ls")[0]["why_open"]
+        closing = subprocess.Popen(
+            [*COMMAND, "gaps", "close", gap, "-c", str(bridge.config_file)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        page = f"/api/gaps/{gap}"
+        wait_until(lambda: bridge.get_json(page)[1].get("request"), "the request is there")
+        assert bridge.get_json(page)[1]["request"]["state"] == "reading"
+        cluster.heal()
+
+        out, _ = closing.communicate(timeout=60)
+
+        assert (closing.returncode, out) == (0, f"{gap}: closed, 2 rows delivered\n")
         wait_until(lambda: len(events(bridge, "read")) == 2, "the rows are delivered")
         assert [event["record"]["id"] for event in events(bridge, "read")] == [2, 3]
         assert gaps(bridge, "ls") == []
         assert bridge.metric("gaps_open", table=TABLE) == 0
-        assert [
-            (g["gap"], g["closed"], g["rows"], g["by"]) for g in gaps(bridge, "ls", "--all")
-        ] == [(gap, True, 2, "read")]
+        (listed,) = gaps(bridge, "ls", "--all")
+        assert (listed["gap"], listed["closed"], listed["rows"], listed["by"]) == (
+            gap, True, 2, "read",
+        )  # fmt: skip
         assert gaps(bridge, "show", gap)[0]["closed"]
 
         again = gaps_command(bridge, "close", gap)
@@ -101,13 +155,28 @@ def test_an_open_gap_is_listed_shown_and_closed_on_request(
         assert f"no open gap has the id {gap}" in again.stderr
 
 
-def test_a_gap_is_accepted_as_it_is(
-    kinetica: EmulatorProcess, db: gpudb.GPUdb, tmp_path: Path
+def test_a_read_on_request_that_fails_says_what_the_cluster_said(
+    cluster: Emulator, database: Database, tmp_path: Path
 ) -> None:
+    """And another one may succeed."""
+    database.create(TABLE, KEYED)
+    with make_bridge(cluster, tmp_path) as bridge:
+        bridge.wait_live()
+        cluster.refuse("no right to read", READS)
+        gap = miss_rows(bridge, database)
+
+        failed = gaps_command(bridge, "close", gap)
+
+        assert failed.returncode == 1
+        assert "stays open: reading the table failed: " in failed.stdout
+        assert "no right to read" in failed.stdout
+
+
+def test_a_gap_is_accepted_as_it_is(cluster: Emulator, database: Database, tmp_path: Path) -> None:
     """Its last event says so, it is open no longer, and nothing was read."""
-    table = make_table(db)
-    with make_bridge(kinetica, tmp_path) as bridge:
-        gap = miss_rows(bridge, table)
+    database.create(TABLE, KEYLESS)
+    with make_bridge(cluster, tmp_path) as bridge:
+        gap = miss_rows(bridge, database)
 
         accepted = gaps_command(bridge, "accept", gap)
 
@@ -122,12 +191,12 @@ def test_a_gap_is_accepted_as_it_is(
 
 
 def test_without_a_service_its_gaps_are_read_and_nothing_is_done(
-    kinetica: EmulatorProcess, db: gpudb.GPUdb, tmp_path: Path
+    cluster: Emulator, database: Database, tmp_path: Path
 ) -> None:
     """ls and show say where they have it from; close and accept say what is missing."""
-    table = make_table(db)
-    with make_bridge(kinetica, tmp_path) as bridge:
-        gap = miss_rows(bridge, table)
+    database.create(TABLE, KEYLESS)
+    with make_bridge(cluster, tmp_path) as bridge:
+        gap = miss_rows(bridge, database)
         beside = gaps(bridge, "ls")
         bridge.terminate()
 
@@ -155,13 +224,13 @@ def test_a_table_that_is_not_watched_is_usage(tmp_path: Path) -> None:
 
 
 def test_the_token_is_the_services_user_s_alone_and_anew_at_each_start(
-    kinetica: EmulatorProcess, tmp_path: Path
+    cluster: Emulator, tmp_path: Path
 ) -> None:
     """Mode 0600, whatever the umask; what is not a token of this service opens nothing."""
     path = tmp_path / "journal" / "admin.token"
     before = os.umask(0)
     try:
-        with make_bridge(kinetica, tmp_path) as bridge:
+        with make_bridge(cluster, tmp_path) as bridge:
             wait_until(path.exists, "the token")
             first = path.read_text()
             assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -180,16 +249,16 @@ def test_the_token_is_the_services_user_s_alone_and_anew_at_each_start(
 
 
 def test_a_token_of_the_configuration_serves_as_well(
-    kinetica: EmulatorProcess, db: gpudb.GPUdb, tmp_path: Path
+    cluster: Emulator, database: Database, tmp_path: Path
 ) -> None:
     """From another machine, say, where nobody sees the journal; a reload changes it."""
-    table = make_table(db)
+    database.create(TABLE, KEYLESS)
     (tmp_path / "token").write_text("let me in\n")
     admin = {"listen": "127.0.0.1:0", "token_file": str(tmp_path / "token")}
-    with make_bridge(kinetica, tmp_path) as bridge:
+    with make_bridge(cluster, tmp_path) as bridge:
         admin["listen"] = bridge.config["admin"]["listen"]
         bridge.config_file.write_text(json.dumps({**bridge.config, "admin": admin}))
-        gap = miss_rows(bridge, table)
+        gap = miss_rows(bridge, database)
         (tmp_path / "journal" / "admin.token").unlink()
 
         assert gaps_command(bridge, "accept", gap).returncode == 0
@@ -197,13 +266,13 @@ def test_a_token_of_the_configuration_serves_as_well(
 
 @pytest.mark.parametrize("action", ["close", "accept"])
 def test_a_gap_that_goes_on_is_neither_closed_nor_accepted(
-    kinetica: EmulatorProcess, db: gpudb.GPUdb, tmp_path: Path, action: str
+    cluster: Emulator, database: Database, tmp_path: Path, action: str
 ) -> None:
     """409, with why."""
-    table = make_table(db)
-    with make_bridge(kinetica, tmp_path) as bridge:
-        miss_rows(bridge, table)
-        kinetica.kill()
+    database.create(TABLE, KEYLESS)
+    with make_bridge(cluster, tmp_path) as bridge:
+        miss_rows(bridge, database)
+        cluster.stop()
         going_on = wait_until(
             lambda: [gap for gap in gaps(bridge, "ls") if gap["until"] is None], "the span"
         )
@@ -212,33 +281,3 @@ def test_a_gap_that_goes_on_is_neither_closed_nor_accepted(
 
         assert (result.returncode, result.stdout) == (1, "")
         assert "it goes on" in result.stderr
-
-
-def test_progress_is_shown_on_a_terminal_alone(
-    kinetica: EmulatorProcess, db: gpudb.GPUdb, tmp_path: Path
-) -> None:
-    """A line that is written over; results stay on stdout."""
-    table = make_table(db)
-    with make_bridge(kinetica, tmp_path) as bridge:
-        gap = miss_rows(bridge, table)
-        main, other = os.openpty()
-        closed = subprocess.run(
-            [*COMMAND, "gaps", "close", gap, "-c", str(bridge.config_file)],
-            stdout=subprocess.PIPE,
-            stderr=other,
-            check=False,
-        )
-        os.close(other)
-        shown = b""
-        try:
-            while more := os.read(main, 4096):
-                shown += more
-        except OSError:
-            pass  # how a terminal ends
-        os.close(main)
-
-        assert (closed.returncode, closed.stdout) == (
-            0,
-            f"{gap}: closed, 2 rows delivered\n".encode(),
-        )
-        assert not shown or (f"{gap}: reading: ".encode() in shown and shown.endswith(b"\r\x1b[K"))

@@ -197,11 +197,6 @@ class EmulatorProcess:
         self.monitor_port: int = place["monitor_port"]
         return self
 
-    def kill(self) -> None:
-        """End it as a power cut would."""
-        self._process.kill()
-        self._process.wait(TIMEOUT)
-
     def __exit__(
         self,
         kind: type[BaseException] | None,
