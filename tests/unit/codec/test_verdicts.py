@@ -89,7 +89,7 @@ def takes(codec: Codec) -> list[Callable[[bytes, int], object]]:
 def test_damage_is_found_where_it_is(
     make_codec: Any, schema: Schema, frame: bytes, offset: int, reason: str
 ) -> None:
-    """`join`, `decode`, `ends`, `highest`, `lowest`, `lines` name the same byte for the same reason."""
+    """Whatever reads a payload names the same byte for the same reason."""
     codec = make_codec(schema)
 
     [error] = codec.join([frame]).bad
