@@ -63,32 +63,15 @@ BEGINNING = Start(None, 0.0, (), nulls=True)
 """Where nothing is known."""
 
 
-@dataclass(frozen=True, slots=True)
-class Level:
-    """The greatest value that a settled part of the column has.
-
-    Attributes:
-        at: by when, seconds since the epoch.
-        value: as it is on the wire; None where the table was empty.
-        ties: digests of the rows that had it.
-    """
-
-    at: float
-    value: Any
-    ties: tuple[int, ...] = ()
-
-
 class Levels:
     """The levels of one table's growing column. Any thread may ask, the intake's notes.
 
     Attributes:
         disproved: why the column does not grow, None while it does.
-        audited: up to here all rows are accounted for.
     """
 
     def __init__(self, column: str) -> None:
         self.column = column
-        self.audited: Level | None = None
         self.disproved: str | None = None
         self._lock = threading.Lock()  # guards all below
         self._schema: Schema | None = None
@@ -106,7 +89,6 @@ class Levels:
         self._nulls = False
         self._latest = math.inf  # the clock may have been set back meanwhile
         self.disproved = None
-        self.audited = None
         self._changed, self._settled = 0, -1
 
     @property
@@ -296,14 +278,12 @@ class Levels:
         """Return the time from which on rows were received after a moment."""
         return min([wall, *(b.wall for b in self._buckets if b.last > reach)])
 
-    def settled(self, at: Moment) -> Level | None:
-        """Return how high all that came more than a minute before a moment is."""
+    @property
+    def height(self) -> Any:
+        """The greatest value known, as it is on the wire."""
         with self._lock:
-            parts = self._settled_by(at.order - MARGIN_SECONDS)
-            if not parts:
-                return Level(self._began, None) if self._known else None
-            high, ties = highest(parts)
-            return Level(at.wall - MARGIN_SECONDS, high.wire, ties)
+            parts = self._settled_by(math.inf)
+            return highest(parts)[0].wire if parts else None
 
     # What outlives a restart.
 
@@ -341,7 +321,7 @@ class Levels:
             return self._to_json(good)
 
     def _to_json(self, good: Moment) -> str:
-        start, kind, audited = self._start(good), self._kind, self.audited
+        start, kind = self._start(good), self._kind
         parts = self._settled_by(math.inf)
         high, ties = highest(parts) if parts else (Value(None, None), ())
         return json.dumps(
@@ -355,7 +335,6 @@ class Levels:
                 "disproved": self.disproved,
                 "least": None if self._least is None else self._least.wire,
                 "nulls": self._nulls,
-                "audited": audited and [audited.at, audited.value, audited.ties],
             }
         )
 
@@ -373,9 +352,8 @@ class Levels:
             if saved["kind"] != [kind.base, kind.type]:
                 return
             self._known, self._began = saved["known"], saved["began"]
-            origin, audited = saved["origin"], saved["audited"]
+            origin = saved["origin"]
             self._origin = origin and (origin[0], tuple(origin[1]))
-            self.audited = audited and Level(audited[0], audited[1], tuple(audited[2]))
             self.disproved, self._nulls = saved["disproved"], saved["nulls"]
             if saved["least"] is not None:
                 self._least = Value(comparable(kind, saved["least"]), saved["least"])
@@ -394,7 +372,7 @@ class Levels:
 
 def _of_tide(saved: list[Any], kind: Column) -> dict[str, Any]:
     """Read the mark of an earlier version, but for its digests, which were others."""
-    origin, audited, *levels = saved
+    origin, _, *levels = saved
     known = [level for level in levels if level is not None]
     begin = known[0] if known else [0.0, None, []]
     end = known[-1] if known else begin
@@ -408,5 +386,4 @@ def _of_tide(saved: list[Any], kind: Column) -> dict[str, Any]:
         "disproved": None,
         "least": None,
         "nulls": False,
-        "audited": audited and [*audited[:2], []],
     }

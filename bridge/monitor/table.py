@@ -7,6 +7,7 @@ This is the core that the service and the library share. It does no I/O: the int
 
 from __future__ import annotations
 
+import json
 import math
 import threading
 import time
@@ -20,7 +21,8 @@ from bridge.events import Alter, Column, Drop, Entry, GapReason, Schema
 from bridge.monitor.arrivals import Loss
 from bridge.monitor.counts import Counts
 from bridge.monitor.gaps import Gaps
-from bridge.monitor.levels import Level, Levels
+from bridge.monitor.good_marks import good_at
+from bridge.monitor.levels import Levels
 from bridge.monitor.mark import Mark, Post
 from bridge.monitor.moment import NEVER, Moment
 from bridge.monitor.progress import Progress
@@ -91,6 +93,7 @@ class TableMonitor:
             keeps=closable,
         )
         self.identities: dict[str, str] = {}
+        self._stored_identities: dict[str, str] = {}
         self.good = NEVER
         self.snapshot_due = options.snapshot == "initial"
         self.born_at = 0.0
@@ -262,7 +265,8 @@ class TableMonitor:
         self._mark("schema", schema_to_json(None))
         self.born_at = now.wall
         self._mark("born_at", repr(now.wall))
-        self.identities.pop(cluster, None)
+        self.identities.clear()
+        self._mark("identities", "{}")
         self.writes.forget()
         self._mark("writes", "null")
         start = None
@@ -278,15 +282,13 @@ class TableMonitor:
         self.snapshot_due = False
         self._mark("snapshot", "done")
 
-    def settle_audit(self, level: Level) -> None:
-        """Note that all rows up to a level are accounted for."""
-        if self.levels is not None:
-            self.levels.audited = level
-
     # What outlives a restart.
 
     def prove_good(self, at: Moment) -> None:
-        """Note that nothing had been missed at a moment. Does nothing while a span goes on."""
+        """Note that nothing had been missed at a moment. Does nothing while a span goes on.
+
+        That moment itself is stored by whoever looks after all tables (`GoodMarks`).
+        """
         if self.gaps.going_on:
             return
         with self._marking:
@@ -294,7 +296,9 @@ class TableMonitor:
             self._mark("writes", self.writes.settle(at))
             if self.levels is not None:
                 self._mark("levels", self.levels.settle(at))
-            self._mark("good_at", repr(at.wall))
+            if self.identities != self._stored_identities:
+                self._stored_identities = dict(self.identities)
+                self._mark("identities", json.dumps(self._stored_identities))
 
     def _mark(self, name: str, text: str | None) -> None:
         """Post a mark of the table where it says something new; None does not."""
@@ -317,10 +321,12 @@ class TableMonitor:
         if self.levels is not None:
             text = mark("levels", mark("tide", "null"))
             self.levels.from_json(text, self.schema, now)
+        self.identities = json.loads(mark("identities", "{}"))
+        self._stored_identities = dict(self.identities)
         self.gaps.restore(mark("gaps", "[]"))
-        good_at = float(mark("good_at", "0"))
-        if good_at:
-            self.good = Moment(-math.inf, good_at)
+        was_good_at = good_at(marks, self.name)
+        if was_good_at:
+            self.good = Moment(-math.inf, was_good_at)
             self.gaps.begin("start", self.good, "the bridge was not running")
 
 
