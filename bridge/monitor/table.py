@@ -176,7 +176,7 @@ class TableMonitor:
             self._told_disproved = True
             consequence = "gaps stay open, as no read from a value on proves them closed"
             cause = levels.disproved
-            log.error("column_disproved", table=self.name, cause=cause, consequence=consequence)
+            log.error("column_does_not_grow", table=self.name, cause=cause, consequence=consequence)
             self._mark("levels", levels.to_json(self.good))
 
     def faulty(self, reason: str) -> None:
