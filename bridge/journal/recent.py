@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Collection, Sequence
 
 from bridge.journal.records import Page, Stored
-from bridge.journal.rows import Draft, Origin, draft_bytes, stored_entry
+from bridge.journal.rows import Draft, draft_size, stored_draft
 
 # The largest commit, so that it can be read while the next is written.
 KEPT_BYTES = 8 * 2**20
@@ -35,14 +35,11 @@ class Recent:
     def add(self, drafts: Sequence[Draft]) -> None:
         """Take in what was committed at the head; let go of what is too much."""
         for draft in drafts:
-            events, kind, time, table, cluster, schema, detail, payload = draft
-            origin = Origin(table, cluster, schema)
-            entry = stored_entry(events, kind, time, origin, detail, payload)
-            self._entries.append(Stored(self._head, events, entry))
-            size = draft_bytes((draft,))
+            self._entries.append(Stored(self._head, draft.events, stored_draft(draft)))
+            size = draft_size(draft)
             self._sizes.append(size)
             self._bytes += size
-            self._head += events
+            self._head += draft.events
         gone, left = max(0, len(self._entries) - _KEPT_ENTRIES), self._bytes
         left -= sum(self._sizes[:gone])
         while left > self._most:
