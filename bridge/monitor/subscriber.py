@@ -104,7 +104,7 @@ class Subscriber(Generic[R]):
         self._leaving: list[_Leaving] = []
         self._touched_at = 0.0
         self._turned_at = 0.0
-        self._little = False
+        self._trickles = False
         self._unknown_topics: set[bytes] = set()
         # Routes of which a fault of ours has lost something, and since when; told with what comes.
         self._lost: dict[R, int] = {}
@@ -196,22 +196,21 @@ class Subscriber(Generic[R]):
             weight += received
             if more:
                 self._unfinished.add(channel)
-        self._little = weight < _LITTLE_BYTES
+        self._trickles = 0 < weight < _LITTLE_BYTES and not self._leaving
         self._turned_at = time.monotonic()
         self._let_go()
         return True
 
     def _await(self) -> set[Channel]:
-        wait = 0.0 if self._unfinished or self._leaving else _TOUCH_SECONDS
-        due = self._select(wait)
+        if self._trickles:
+            # Whoever asks for us waits as well; libzmq need not wake us for each message.
+            time.sleep(max(0.0, self._turned_at + self._linger - time.monotonic()))
+        due = self._select(0.0 if self._unfinished or self._leaving else _TOUCH_SECONDS)
         now = time.monotonic()
         if None in due:
             with contextlib.suppress(BlockingIOError):
                 while self._woken.recv(4096):
                     pass
-        elif due and self._little and (left := self._turned_at + self._linger - now) > 0:
-            time.sleep(left)
-            due |= self._select(0.0)  # what came on other channels meanwhile
         if now - self._touched_at >= _TOUCH_SECONDS:
             self._touched_at = now
             due.update(self._channels)
