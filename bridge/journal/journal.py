@@ -29,7 +29,7 @@ from bridge.journal.reader import JournalReader
 from bridge.journal.recent import KEPT_BYTES
 from bridge.journal.records import Account, Damage, JournalStats, Lane, Move
 from bridge.journal.repair import recover
-from bridge.journal.rows import draft_size, drafts_of
+from bridge.journal.rows import drafts_of
 from bridge.journal.state import WRITE_SECONDS, State
 from bridge.journal.troubles import Troubles, translated
 from bridge.journal.upkeep import Upkeep
@@ -270,7 +270,7 @@ class Journal:
             JournalDiskError: the disk failed; nothing was stored.
         """
         drafts = drafts_of(entries)
-        size = sum(map(draft_size, drafts))
+        size = sum(draft.size for draft in drafts)
         opened = self._require_open()
         while True:
             with opened.log.append_lock:

@@ -268,14 +268,16 @@ class SegmentLog:
             JournalFull: the disk is full; nothing was stored.
             JournalDiskError: the disk failed; nothing was stored.
         """
-        if self._is_due(size, sum(draft.events for draft in drafts)):
-            self.roll()
         # All is worked out before the commit: what failed behind it would be appended again.
         all_marks = {**self._marks, **marks} if marks else self._marks
         totals: dict[str, int] = {}
+        events = 0
         for draft in drafts:
             before = totals.get(draft.table) or self._totals.get(draft.table, 0)
             totals[draft.table] = before + draft.events
+            events += draft.events
+        if self._is_due(size, events):
+            self.roll()
         head = self._write(drafts, marks)
         self._note(head)
         with self._grown:

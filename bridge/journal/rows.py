@@ -46,7 +46,8 @@ class Draft(NamedTuple):
     schema: Schema | None
     detail: str | None
     payload: bytes | None
-    block: Block | None = None  # what it is made of, as it would be read
+    size: int  # about the bytes that it takes on disk
+    block: Block | None  # what it is made of, as it would be read
 
 
 class Origin(NamedTuple):
@@ -136,13 +137,9 @@ def draft_of_block(block: Block) -> Draft:
         block.schema,
         detail,
         block.payload,
+        _size(detail, block.payload),
         block,
     )
-
-
-def draft_size(draft: Draft) -> int:
-    """Return about how many bytes a draft takes on disk."""
-    return len(draft.payload or b"") + len(draft.detail or "") + _ROW_BYTES
 
 
 def draft_of(entry: StoredEntry) -> Draft:
@@ -170,14 +167,19 @@ def _draft(entry: Count | Alter | Drop | Gap | Undecodable) -> Draft:
             kind = "undecodable"
             detail = entry.reason.encode("utf-8", "replace").decode("utf-8")
             payload = entry.payload
-    return Draft(1, kind, entry.time, entry.table, entry.cluster, None, detail, payload)
+    origin = (entry.table, entry.cluster, None)
+    return Draft(1, kind, entry.time, *origin, detail, payload, _size(detail, payload), None)
+
+
+def _size(detail: str | None, payload: bytes | None) -> int:
+    return len(payload or b"") + len(detail or "") + _ROW_BYTES
 
 
 def stored_draft(draft: Draft) -> StoredEntry:
     """Return the entry that a draft will be read back as."""
     if draft.block is not None:
         return draft.block
-    events, kind, time, table, cluster, schema, detail, payload, _ = draft
+    events, kind, time, table, cluster, schema, detail, payload, _, _ = draft
     return stored_entry(events, kind, time, Origin(table, cluster, schema), detail, payload)
 
 

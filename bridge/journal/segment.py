@@ -28,7 +28,6 @@ from bridge.journal.queries import QUERIES, SEGMENT_SCHEMA
 from bridge.journal.rows import (
     Draft,
     checksum,
-    draft_size,
     row_checksum,
     schema_text,
     with_checksums,
@@ -152,7 +151,7 @@ class Origins:
 
 def row_of(offset: int, draft: Draft, origin: int) -> Row:
     """Return a draft as the row at an offset."""
-    count, kind, time, _, _, _, detail, payload, _ = draft
+    count, kind, time, _, _, _, detail, payload, _, _ = draft
     check = row_checksum(offset, count, kind, time, origin, detail, payload)
     return offset, count, kind, time, origin, check, detail, payload
 
@@ -236,7 +235,7 @@ class SegmentWriter:
         rows: list[Row] = []
         size = 0
         for draft in drafts:
-            size += draft_size(draft)
+            size += draft.size
             origin = self._origins.number(draft.table, draft.cluster, draft.schema, new_origins)
             rows.append(row_of(head, draft, origin))
             head += draft.events
@@ -261,7 +260,7 @@ class SegmentWriter:
             self.oldest_time = drafts[0].time if self.oldest_time is None else self.oldest_time
             self.newest_time = max(draft.time for draft in drafts)
         for draft in drafts:
-            self.sizes[draft.table] = self.sizes.get(draft.table, 0) + draft_size(draft)
+            self.sizes[draft.table] = self.sizes.get(draft.table, 0) + draft.size
         return head
 
     def seal(self) -> None:
