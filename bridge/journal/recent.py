@@ -57,7 +57,7 @@ class Recent:
     ) -> Page | None:
         """Return what follows an offset, as `JournalReader.read` does; None where it is gone."""
         if start == self._head:
-            return Page((), start)
+            return Page((), start, [])
         entries = self._entries
         index = bisect_right(self._offsets, start) - 1
         if index < 0 or start > self._head:

@@ -67,7 +67,7 @@ def test_at_the_head_a_page_is_empty() -> None:
     """No segment is asked for what is not there yet."""
     page = recent("a").page(11, 2**20, 100, None)
 
-    assert page == Page((), 11)
+    assert page == Page((), 11, [])
 
 
 def test_entries_go_with_their_segment() -> None:
