@@ -30,6 +30,7 @@ from bridge.journal.recent import KEPT_BYTES
 from bridge.journal.records import Account, Damage, JournalStats, Lane, Move
 from bridge.journal.repair import recover
 from bridge.journal.rows import drafts_of
+from bridge.journal.segment_pages import SegmentPages
 from bridge.journal.state import WRITE_SECONDS, State
 from bridge.journal.troubles import Troubles, translated
 from bridge.journal.upkeep import Upkeep
@@ -346,8 +347,8 @@ class Journal:
         if place is None or known.offset >= offset:
             return known
         totals = dict(known.totals)
-        with JournalReader(self._path, troubles=self._troubles) as reader:
-            sums = reader.sums(place, offset, sealed=place.end is not None)
+        with SegmentPages(self._path, self._troubles) as pages:
+            sums = pages.sums(place, offset, sealed=place.end is not None)
         for table, events in sums.items():
             totals[table] = totals.get(table, 0) + events
         return Boundary(offset, totals)
