@@ -8,7 +8,8 @@ events, loop, codec. The only room, with the emulator, that imports `sqlite3`.
 
 from bridge.journal.blocks import received_since
 from bridge.journal.filesystem import filesystem_problem
-from bridge.journal.journal import MIN_SIZE, Journal, OnFull
+from bridge.journal.journal import Journal
+from bridge.journal.opening import MIN_SIZE, OnFull
 from bridge.journal.overview import overview
 from bridge.journal.reader import JournalReader
 from bridge.journal.records import (
