@@ -114,7 +114,9 @@ class SegmentLog:
     def recent(
         self, start: int, max_bytes: int, max_entries: int, tables: Collection[str] | None
     ) -> Page | None:
-        """Return a page out of memory; None where what follows an offset is not there."""
+        """Return a page out of memory, empty at the head; None where what follows is not there."""
+        if start == self._head:
+            return Page((), start, [])
         with self._grown:
             return self._recent.page(start, max_bytes, max_entries, tables)
 

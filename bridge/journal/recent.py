@@ -56,11 +56,9 @@ class Recent:
         self, start: int, max_bytes: int, max_entries: int, tables: Collection[str] | None
     ) -> Page | None:
         """Return what follows an offset, as `JournalReader.read` does; None where it is gone."""
-        if start == self._head:
-            return Page((), start, [])
         entries = self._entries
         index = bisect_right(self._offsets, start) - 1
-        if index < 0 or start > self._head:
+        if index < 0 or start >= self._head:
             return None
         found: list[Stored] = []
         size = 0
