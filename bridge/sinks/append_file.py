@@ -28,6 +28,11 @@ from bridge.sinks.writing import Writing
 
 _SCAN = 64 * 1024  # bytes looked at a time when searching backwards for a line end
 _MODE = 0o644
+# So much of what was written last stays in the page cache, for those who follow the file; what lies
+# before it is given back, so much at a time. A log that grows would else push out all others, and
+# have the kernel find fresh memory for each line.
+_KEEP_CACHED = 64 * 2**20
+_GIVE_BACK = 8 * 2**20
 _NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS}
 _NO_DIRECTORY_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF}
 
@@ -50,7 +55,7 @@ class AppendFile:
         OSError: it, or the folder above it, cannot be created, opened or synced.
     """
 
-    __slots__ = ("_begin", "_descriptor", "_end", "_identity", "path")
+    __slots__ = ("_begin", "_cached", "_descriptor", "_end", "_identity", "path")
 
     def __init__(self, path: Path, mark: bytes) -> None:
         self.path = path
@@ -62,6 +67,8 @@ class AppendFile:
             self._lock()
             # Where the last append began, and where it ended.
             self._begin = self._end = _cut_torn_line(self._descriptor, path, mark)
+            # From here on what we wrote may be in the page cache; what stood there is not ours.
+            self._cached = self._end
             # On every opening: who created the file may have died before the entry was safe.
             _sync_folder(path.parent)
         except BaseException:
@@ -106,6 +113,13 @@ class AppendFile:
                 after one failure which pages it could not write.
         """
         os.fsync(self._descriptor)
+        old = self._end - _KEEP_CACHED
+        if old - self._cached >= _GIVE_BACK and hasattr(os, "posix_fadvise"):
+            with contextlib.suppress(OSError):  # some file systems take no advice
+                os.posix_fadvise(
+                    self._descriptor, self._cached, old - self._cached, os.POSIX_FADV_DONTNEED
+                )
+            self._cached = old
 
     def undo(self) -> None:
         """Take the last `append` back, unless another has written behind it."""
