@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+from bridge.delivery.ahead import Coming
 from bridge.delivery.encoding import Encoder
 from bridge.delivery.feed import EncodingFailed, Feed
 from bridge.delivery.lane import Lane, Load
@@ -35,6 +36,7 @@ class Batches:
         batching: how large a batch may be.
         keyed: whether the sink uses keys.
         by_key: whether its order is per key.
+        ahead: told of what comes next where a batch is full.
         clock: monotonic.
     """
 
@@ -47,6 +49,7 @@ class Batches:
         *,
         keyed: bool,
         by_key: bool,
+        ahead: Callable[[Sequence[Coming]], None],
         clock: Callable[[], float],
     ) -> None:
         self._sink = sink
@@ -55,6 +58,7 @@ class Batches:
         self._batching = batching
         self._keyed = keyed
         self._by_key = by_key
+        self._ahead = ahead
         self._clock = clock
         self._feeds: deque[Feed] = deque()
         self._filling: tuple[Feed, Load, float] | None = None
@@ -113,6 +117,8 @@ class Batches:
             if not full and load.slices and not at_once and self._may_fill(feed, load):
                 continue
             self._filling = None if self._filling and self._filling[0] is feed else self._filling
+            if full:
+                self._ahead(feed.coming())
             return load
         return None
 
