@@ -282,9 +282,9 @@ class Worker:
     def _dismiss(self, crew: _Crew) -> bool:
         """Close what a crew has; False while one of it still delivers."""
         crew.tell(leaving=True)
-        if not all(loop.join(_LOOK_SECONDS) for loop in crew.loops):
-            return False
         crew.ahead.stop()
+        if not all(loop.join(_LOOK_SECONDS) for loop in (*crew.loops, crew.ahead.loop)):
+            return False
         crew.couriers[0].close()
         crew.connection.close()
         for place, counted in enumerate(("attempts", "retries", "busy_seconds")):

@@ -70,8 +70,8 @@ def test_it_is_no_more_than_a_batch_ahead() -> None:
     """However much is read, since what it makes is kept in memory."""
     encoder = Watched()
     row = block([1])
-    many = replace(row, payload=row.payload * 10_000, count=10_000, times=((10_000, row.time),))
-    entries = [Stored(10_000 * n, 10_000, many) for n in range(20)]
+    many = replace(row, payload=row.payload * 12_000, count=12_000, times=((12_000, row.time),))
+    entries = [Stored(12_000 * n, 12_000, many) for n in range(20)]
     ahead = Ahead("audit", encoder, keyed=False)
     ahead.loop.start()
 
