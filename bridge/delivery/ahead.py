@@ -15,8 +15,8 @@ from bridge.delivery.encoding import Encoder, Piece
 from bridge.journal import Stored
 from bridge.loop import Loop
 
-# A batch's worth, and well below what the encoder keeps for all sinks.
-_MOST_BYTES = 6 * 2**20
+# Less than the encoder keeps, so that what is made is still there when it is taken.
+_MOST_BYTES = 10 * 2**20
 
 # An entry, and those of its pieces that are to come; none where it is not cut yet.
 Coming = tuple[Stored, Sequence[Piece]]

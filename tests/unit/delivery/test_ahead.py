@@ -76,8 +76,8 @@ def test_it_is_no_more_than_a_batch_ahead() -> None:
     ahead.loop.start()
 
     ahead.ask([(each, ()) for each in entries])
-    wait_until(lambda: len(encoder.asked) >= 3, "three of them encoded, 6 MiB and more")
+    wait_until(lambda: len(encoder.asked) >= 5, "as many encoded as make 10 MiB")
     ahead.stop()
 
     assert ahead.loop.join(10)
-    assert len(encoder.asked) == 3
+    assert len(encoder.asked) == 5
