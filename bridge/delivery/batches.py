@@ -38,6 +38,9 @@ class Batches:
         by_key: whether its order is per key.
         ahead: told of what comes next where a batch is full.
         clock: monotonic.
+
+    Attributes:
+        exhausted: whether there was nothing behind what `next` returned last.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class Batches:
         self._clock = clock
         self._feeds: deque[Feed] = deque()
         self._filling: tuple[Feed, Load, float] | None = None
+        self.exhausted = False
 
     def __repr__(self) -> str:
         return f"<Batches {list(self._feeds)}>"
@@ -100,6 +104,7 @@ class Batches:
             JournalError: the journal could not be read.
             EncodingFailed: an entry could not be encoded; its lane is to be dropped.
         """
+        self.exhausted = False
         self._tidy()
         for _ in range(len(self._feeds)):
             feed = self._feeds[0]
@@ -119,6 +124,7 @@ class Batches:
             self._filling = None if self._filling and self._filling[0] is feed else self._filling
             if full:
                 self._ahead(feed.coming())
+            self.exhausted = not full and len(self._feeds) == 1
             return load
         return None
 

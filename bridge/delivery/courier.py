@@ -155,7 +155,8 @@ class Courier:
             worked = True
         if self.draining:
             return worked and self._held is None
-        if not worked:
+        last = batches.exhausted and self._held is None and not self._interrupted()
+        if last or not worked:  # behind the last of what there was no other look is needed
             self._idle(batches, now)
         return True
 
