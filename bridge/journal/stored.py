@@ -10,9 +10,9 @@ from typing import TypeVar
 
 from bridge.events import Gap
 from bridge.journal.database import connect_reader, is_damage
+from bridge.journal.folder import look
 from bridge.journal.layout import Place, place_path
 from bridge.journal.queries import QUERIES
-from bridge.journal.reader import JournalReader
 from bridge.journal.scan import columns_intact
 from bridge.journal.segment_reader import SegmentReader
 from bridge.journal.troubles import translated
@@ -27,7 +27,7 @@ def stored_marks(journal: Path) -> dict[str, str]:
         JournalUnavailable: there is no journal here, or it may not be read.
         JournalDiskError: the disk failed; try again.
     """
-    newest = _places(journal)[-1]
+    newest = list(look(journal).places)[-1]
 
     def read() -> dict[str, str]:
         segment = SegmentReader(journal, newest, sealed=False)
@@ -50,18 +50,13 @@ def stored_gaps(journal: Path, table: str | None = None) -> Iterator[Gap]:
         JournalUnavailable: there is no journal here, or it may not be read.
         JournalDiskError: the disk failed; try again.
     """
-    places = _places(journal)
+    places = list(look(journal).places)
     for place in places:
 
         def read(place: Place = place) -> list[Gap]:
             return _gaps(place_path(journal, place), table, sealed=place is not places[-1])
 
         yield from _guarded(journal, place, read) or ()
-
-
-def _places(journal: Path) -> list[Place]:
-    with JournalReader(journal) as reader:
-        return list(reader.look().places)
 
 
 def _guarded(journal: Path, place: Place, read: Callable[[], _Result]) -> _Result | None:
