@@ -12,7 +12,7 @@ from typing import Any
 from services.process import wait_until
 from services.rig import FAST, TABLE, Database, Rig
 
-from bridge.reading import PageLimits, Patience, ReadingOptions
+from bridge.reading import AuditTimes, PageLimits, Patience, ReadingOptions
 from kinetica_emulator import Emulator
 
 READING_LATE = ReadingOptions(patience=Patience(late=3.0))
@@ -245,3 +245,43 @@ def test_rows_that_nothing_orders_are_claimed_only_when_nothing_moved(
         assert len(seen) == there["full_sizes"][0]
         assert set(seen.values()) == {1}
     second.close()
+
+
+def test_a_table_made_again_while_the_bridge_was_down_comes_whole(
+    cluster: Emulator, database: Database, tmp_path: Path
+) -> None:
+    """A nightly reload, with the ids that were there before: a drop, and all of its rows."""
+    database.create()
+    with Rig(tmp_path, [cluster.url], catch_up={"column": "id"}) as rig:
+        rig.wait_live()
+        database.insert_ids(range(1, 6))
+        rig.wait_ids(range(1, 6))
+    cluster.recreate(TABLE)
+    database.insert_ids(range(1, 11))
+
+    with Rig(tmp_path, [cluster.url], catch_up={"column": "id"}) as rig:
+        rig.wait_ids([*range(1, 6), *range(1, 11)])
+        rig.wait_gaps_closed()
+
+    kinds = [event["type"] for event in rig.events() if event["type"] != "gap"]
+    assert kinds == ["insert"] * 5 + ["drop"] + ["read"] * 10
+
+
+def test_rows_stored_and_never_published_come_with_default_settings(
+    cluster: Emulator, database: Database, tmp_path: Path
+) -> None:
+    """Though the table has nothing but its key, and only the looks are nearer to each other."""
+    database.create()
+    often = ReadingOptions(patience=Patience(late=0.5), audits=AuditTimes(every=0.5, confirm=0.5))
+    with Rig(tmp_path, [cluster.url], {**FAST}, often) as rig:
+        rig.wait_live()
+        database.insert_ids(range(5))
+        rig.wait_ids(range(5))
+        rig.wait_audits(1)
+        cluster.skip_notifications()
+        database.insert_ids(range(5, 8))
+        cluster.heal()
+        rig.wait_ids(range(8))
+        rig.wait_gaps_closed()
+
+    assert {gap["reason"] for gap in rig.events("gap")} == {"unaccounted"}
