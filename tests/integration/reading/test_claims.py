@@ -122,30 +122,6 @@ def test_rows_deleted_between_pages_hide_none_of_a_composite_key(
     assert set(seen.values()) == {1}
 
 
-def test_an_outage_is_read_from_where_it_began(
-    cluster: Emulator, database: Database, tmp_path: Path
-) -> None:
-    """Not from the origin, however long it lasts: what came before does not come again."""
-    database.create()
-    with Rig(tmp_path, [cluster.url], catch_up={"column": "id"}) as rig:
-        rig.wait_live()
-        database.insert_ids(range(500))
-        rig.wait_ids(range(500))
-        # By now the levels would have been trimmed, if anything but the gap kept them.
-        with meanwhile(lambda n: database.insert_ids([500 + n]), pause=0.5):
-            wait_until(lambda: len(rig.ids()) > 530, "half a minute of rows")
-        last = max(rig.ids())
-        cluster.lose_notifications()
-        cluster.forget_monitors()
-        database.insert_ids([last + 1, last + 2])
-        cluster.heal()
-        wait_until(lambda: rig.events("gap"), "the gap")
-        rig.wait_gaps_closed()
-        rig.wait_ids(range(last + 3))
-
-    assert {event["record"]["id"] for event in rig.events("read")} <= {last + 1, last + 2}
-
-
 def test_a_column_that_has_nulls_leaves_the_gap_open_and_says_so(
     cluster: Emulator, database: Database, tmp_path: Path
 ) -> None:
