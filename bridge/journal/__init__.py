@@ -29,6 +29,7 @@ from bridge.journal.records import (
     StoredEntry,
     Verdict,
 )
+from bridge.journal.stored import stored_gaps, stored_marks
 
 __all__ = [
     "MIN_SIZE",
@@ -52,4 +53,6 @@ __all__ = [
     "Verdict",
     "filesystem_problem",
     "overview",
+    "stored_gaps",
+    "stored_marks",
 ]
