@@ -100,8 +100,8 @@ class Care:
         watched.note_standing(made)
         facts = seen.facts.get(table.name)
         writes = None if facts is None else _write_mark(facts, seen.asked_at, site.key)
-        if facts is not None and facts.identity:
-            table.identities[site.key] = facts.identity
+        if facts is not None:
+            table.note_identity(site.key, facts.identity)
         if writes is not None:
             table.writes.note(writes, _heard(table))
             self._suspect(watched, site)
