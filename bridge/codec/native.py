@@ -117,8 +117,10 @@ class NativeForm(Form):
         self, payload: bytes, count: int, *, template: Template, first: int, times: Times
     ) -> Written:
         """See `Form.lines`."""
-        with _errors_of(self.schema):
+        try:  # as `_errors_of`, which costs a small block a tenth of its lines
             lines, ends, keys, key_ends = self._form.lines(payload, count, template, first, times)
+        except _native.Malformed as malformed:
+            raise decode_error(self.schema.columns, *malformed.args) from None
         return Written(
             lines, unsigned(ends), keys, None if key_ends is None else unsigned(key_ends)
         )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from services.codec import objects
 
 from bridge.codec import Codec, Joined, Slot
 from bridge.errors import DecodeError
@@ -168,7 +169,7 @@ def test_a_column_may_have_any_name(make_codec: Any) -> None:
     codec = make_codec(schema)
 
     assert codec.decode(b"\x02\x02", 1) == [{'1 "a"\n': 1, "größe": None}]
-    assert codec.transcode(b"\x02\x02", 1, values="declared") == [
+    assert objects(codec, b"\x02\x02", 1, values="declared") == [
         '{"1 \\"a\\"\\n":1,"größe":null}'.encode()
     ]
 
