@@ -26,6 +26,7 @@ from bridge.monitor.moment import Moment
 from bridge.monitor.states import Signal, State
 from bridge.monitor.table import TableMonitor
 from bridge.monitor.workers import Workers
+from bridge.monitor.writes import WriteMark
 from bridge.reading.audit import Auditor, AuditTimes, Finding
 from bridge.reading.closing import Closing, closing_of
 from bridge.reading.comparison import Patience
@@ -71,6 +72,7 @@ class _Table:
         retry_at: by the monotonic clock.
         failures: in a row.
         final: gaps of which another read would prove no more.
+        audited: what the server said of its writes before an audit that accounted for all.
     """
 
     cluster: Cluster
@@ -79,6 +81,7 @@ class _Table:
     failures: int = 0
     final: frozenset[str] = field(default_factory=frozenset)
     first_at: float = 0.0
+    audited: WriteMark | None = None
 
 
 class Readers:
@@ -214,6 +217,9 @@ class Readers:
             return lambda: self._read(table, cluster, closing, snapshot=False)
         if gaps or table.gaps.going_on or not self._auditor.due(table, now.order):
             return None
+        said = table.writes.latest
+        if said is not None and known.audited is not None and known.audited.same(said):
+            return None  # nothing was written since all was accounted for
         return lambda: self._audit(table, cluster)
 
     # The rest runs in a reader.
@@ -282,6 +288,7 @@ class Readers:
 
     def _audit(self, table: TableMonitor, cluster: Cluster) -> None:
         finding: Finding | None = None
+        said = table.writes.latest
         try:
             finding = self._auditor.audit(table, cluster, Moment.now())
         except Stopping:
@@ -292,6 +299,8 @@ class Readers:
         with self._lock:
             if table in self._tables:
                 self._tables[table].busy = False
+                whole = finding is not None and not finding.rows
+                self._tables[table].audited = said if whole else None
         # A gap that began meanwhile explains what was found, and will be read.
         if finding is not None and not table.gaps.going_on and not table.gaps.unclosed:
             self._report(table, cluster, finding)
