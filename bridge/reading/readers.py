@@ -83,6 +83,11 @@ class _Table:
     first_at: float = 0.0
     audited: WriteMark | None = None
 
+    def is_accounted_for(self, table: TableMonitor) -> bool:
+        """Whether nothing was written since an audit accounted for all."""
+        said = table.writes.latest
+        return said is not None and self.audited is not None and self.audited.same(said)
+
 
 class Readers:
     """Reads tables to deliver what was, or may have been, missed.
@@ -215,11 +220,9 @@ class Readers:
                 return None
             table.signal(Signal.CATCH_UP)
             return lambda: self._read(table, cluster, closing, snapshot=False)
-        if gaps or table.gaps.going_on or not self._auditor.due(table, now.order):
+        calm = not (gaps or table.gaps.going_on or known.is_accounted_for(table))
+        if not calm or not self._auditor.due(table, now.order):
             return None
-        said = table.writes.latest
-        if said is not None and known.audited is not None and known.audited.same(said):
-            return None  # nothing was written since all was accounted for
         return lambda: self._audit(table, cluster)
 
     # The rest runs in a reader.
