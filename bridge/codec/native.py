@@ -67,8 +67,12 @@ class NativeCodec(Codec):
 
     def lowest(self, payload: bytes, count: int, column: str) -> tuple[Any, bool] | None:
         """See `Codec.lowest`."""
-        _, kind = self.place(column)
-        return lowest(kind, self.decode(payload, count))
+        place, kind = self.place(column)
+        order = type_of(kind).order
+        if order not in _ORDERS:
+            return lowest(kind, self.decode(payload, count))
+        with _errors_of(self.schema):
+            return self.plan.lowest(payload, count, place, order)
 
     def digests(
         self, payload: bytes, count: int, columns: Sequence[str] | None = None
