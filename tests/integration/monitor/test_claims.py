@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -11,8 +13,14 @@ import pytest
 from services.process import wait_until
 from services.rig import FAST, TABLE, Database, Rig
 
+from bridge.monitor.subscriber import Subscriber
+from bridge.monitor.table import Route
+from bridge.monitor.watch import Watch, WatchOptions
+from bridge.wire.calls import Cluster
+from bridge.wire.client import Access, Http
+from bridge.wire.ring import Ring
 from kinetica_emulator import Emulator
-from kinetica_emulator.ring import Ring
+from kinetica_emulator.ring import Ring as EmulatedRing
 
 # What the table of a growing column has, and how its gaps are closed.
 BY_COLUMN = {"catch_up": {"column": "id"}}
@@ -37,9 +45,9 @@ def probes(rig: Rig, count: int, table: str = TABLE) -> None:
 
 
 @pytest.fixture
-def ring() -> Iterator[Ring]:
+def ring() -> Iterator[EmulatedRing]:
     """Two clusters that replicate."""
-    with Ring(2) as made:
+    with EmulatedRing(2) as made:
         yield made
 
 
@@ -130,7 +138,9 @@ def test_what_an_alter_before_a_drop_silenced_is_a_gap(
     assert kinds(rig)[:2] == ["gap", "drop"]
 
 
-def test_a_table_missing_on_another_cluster_is_waited_for(ring: Ring, tmp_path: Path) -> None:
+def test_a_table_missing_on_another_cluster_is_waited_for(
+    ring: EmulatedRing, tmp_path: Path
+) -> None:
     """That is no drop; back on the first cluster nothing comes twice."""
     first = Database(ring[0])
     first.create()
@@ -381,7 +391,7 @@ def test_a_restart_of_the_bridge_without_writes_reads_nothing(
     "broken", [["/show/table", "/execute/sql"], ["/create/tablemonitor"]], ids=["look", "make"]
 )
 def test_a_primary_that_only_says_it_runs_is_left(
-    ring: Ring, tmp_path: Path, broken: list[str]
+    ring: EmulatedRing, tmp_path: Path, broken: list[str]
 ) -> None:
     """Its status is good, and what a monitor needs fails; it is not gone back to."""
     second = Database(ring[1])
@@ -401,7 +411,7 @@ def test_a_primary_that_only_says_it_runs_is_left(
 
 
 def test_a_cluster_whose_monitor_port_is_dead_is_left_and_not_gone_back_to(
-    ring: Ring, tmp_path: Path
+    ring: EmulatedRing, tmp_path: Path
 ) -> None:
     """HTTP alone is of no use; the gap is closed by what the other cluster has."""
     first, second = Database(ring[0]), Database(ring[1])
@@ -423,23 +433,95 @@ def test_a_cluster_whose_monitor_port_is_dead_is_left_and_not_gone_back_to(
     second.close()
 
 
+class Forwarder:
+    """Another way to a cluster's HTTP port, which can be cut and opened again."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._open: list[socket.socket] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = self._listener.getsockname()
+        self.url = f"http://127.0.0.1:{self.address[1]}"
+        self.start()
+
+    def start(self) -> None:
+        if self._listener.fileno() == -1:
+            self._listener = socket.create_server(self.address)
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
+
+    def cut(self) -> None:
+        for each in (self._listener, *self._open):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+        self._open = []
+        self._thread.join()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                here, _ = self._listener.accept()
+                there = socket.create_connection(("127.0.0.1", self._port))
+                self._open += [here, there]
+                for one, other in ((here, there), (there, here)):
+                    threading.Thread(target=self._pump, args=(one, other), daemon=True).start()
+
+    def _pump(self, one: socket.socket, other: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := one.recv(65536):
+                other.sendall(data)
+            other.shutdown(socket.SHUT_RDWR)
+
+
 def test_a_cluster_with_two_urls_is_one(
     cluster: Emulator, database: Database, tmp_path: Path
 ) -> None:
-    """Nothing that is in use is cleared when it is reached by another URL."""
+    """Nothing that is in use is cleared when the first URL can be reached again."""
     database.create()
-    other = cluster.listen_also("127.0.0.2")
-    with Rig(tmp_path, [other, cluster.url], kinetica={**FAST, "failback": "500ms"}) as rig:
+    way = Forwarder(int(cluster.url.rpartition(":")[2]))
+    with Rig(tmp_path, [way.url, cluster.url], kinetica={**FAST, "failback": "500ms"}) as rig:
         rig.wait_live()
         database.insert_ids(range(3))
         rig.wait_ids(range(3))
-        cluster.fail(500, ["/show/tablemonitors"])
-        rig.wait_state("deaf", "failing_over")
-        cluster.heal()
+        way.cut()
+        rig.wait_cluster(cluster.url)
         rig.wait_live()
+        way.start()
         probes(rig, 8)
         assert len(database.monitors()) == 3
         database.insert_ids(range(3, 6))
         rig.wait_ids(range(6))
         rig.wait_gaps_closed()
-    assert "monitor_lost" not in gaps(rig)
+        assert sum(rig.snapshot().failovers.values()) == 1
+        assert "monitor_lost" not in gaps(rig)
+    way.cut()
+
+
+@pytest.mark.parametrize("catalogue", [True, False], ids=["by catalogue", "by listing"])
+def test_the_names_of_a_schemas_tables_are_told(
+    cluster: Emulator, database: Database, catalogue: bool
+) -> None:
+    """Once, and again when they are others."""
+    cluster.traits.ki_objects = catalogue
+    database.create()
+    told: list[tuple[str, frozenset[str]]] = []
+    subscriber: Subscriber[Route] = Subscriber(lambda *_: None, lambda: None)
+    watch = Watch(
+        Ring([cluster.url], lambda url: Cluster(Http(url, Access(), 5.0))),
+        [],
+        subscriber,
+        "0a1b2c3d",
+        WatchOptions(probe_interval=0.1),
+        schemas=["ki_home"],
+        discovered=lambda schema, names: told.append((schema, names)),
+    )
+    subscriber.start()
+    watch.start()
+    wait_until(lambda: told and watch.tried, "the first names")
+    database.create("ki_home.new")
+    wait_until(lambda: len(told) > 1, "the new name")
+    watch.stop(5.0)
+    subscriber.stop()
+
+    assert told == [("ki_home", frozenset({TABLE})), ("ki_home", frozenset({TABLE, "ki_home.new"}))]
