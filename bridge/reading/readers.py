@@ -199,22 +199,27 @@ class Readers:
 
     def _job(self, table: TableMonitor, known: _Table, now: Moment) -> Callable[[], None] | None:
         """Decide what to do with a table, if anything."""
-        cluster, gaps = known.cluster, table.gaps.unclosed
+        cluster = known.cluster
         due = now.order >= known.retry_at
         if table.snapshot_due:
             if not due or table.schema is None:
                 return None
             table.signal(Signal.SNAPSHOT)
             return lambda: self._read(table, cluster, read_entire, snapshot=True)
-        if {gap.gap for gap in gaps} - known.final:
+        if self._open(table, known):
             closing = closing_of(table) if due else None
             if closing is None:
                 return None
             table.signal(Signal.CATCH_UP)
             return lambda: self._read(table, cluster, closing, snapshot=False)
-        if gaps or table.gaps.going_on or not self._auditor.due(table, now.order):
+        if table.gaps.going_on or not self._auditor.due(table, now.order):
             return None
         return lambda: self._audit(table, cluster)
+
+    @staticmethod
+    def _open(table: TableMonitor, known: _Table) -> bool:
+        """Whether there are gaps that a read may close."""
+        return not {gap.gap for gap in table.gaps.unclosed} <= known.final
 
     # The rest runs in a reader.
 
@@ -256,25 +261,31 @@ class Readers:
             if snapshot:
                 table.finish_snapshot()
             table.gaps.close(ids, "read", outcome.rows, task.cluster.url)
-            self._end(table, None)
+            self._end(table, None, failed=False)
             return
         log.warning("read_proves_nothing", table=table.name, cause=outcome.unproven)
         for gap in ids:
             table.gaps.explain(gap, outcome.unproven)
         final = frozenset(ids) if outcome.final else frozenset()
-        self._end(table, outcome.unproven, final)
+        # A gap says so itself.
+        self._end(table, outcome.unproven if snapshot else None, final, failed=True)
 
     def _end(
-        self, table: TableMonitor, reason: str | None, final: frozenset[str] = frozenset()
+        self,
+        table: TableMonitor,
+        reason: str | None,
+        final: frozenset[str] = frozenset(),
+        *,
+        failed: bool = True,
     ) -> None:
         table.progress = None
         with self._lock:
             known = self._tables.get(table)
             if known is not None:
                 known.busy = False
-                known.failures = 0 if reason is None else known.failures + 1
+                known.failures = known.failures + 1 if failed else 0
                 wait = backoff(known.failures, _RETRY_SECONDS, _LONGEST_RETRY)
-                known.retry_at = 0.0 if reason is None else time.monotonic() + wait
+                known.retry_at = time.monotonic() + wait if failed else 0.0
                 known.final |= final
         if table.state in (State.CATCHING_UP, State.SNAPSHOTTING):
             table.signal(Signal.WHOLE, reason)
@@ -290,10 +301,13 @@ class Readers:
             ours = not isinstance(error, BridgeError)
             log.warning("audit_failed", table=table.name, cause=str(error), exc_info=ours)
         with self._lock:
-            if table in self._tables:
-                self._tables[table].busy = False
-        # A gap that began meanwhile explains what was found, and will be read.
-        if finding is not None and not table.gaps.going_on and not table.gaps.unclosed:
+            known = self._tables.get(table)
+            if known is None:
+                return
+            known.busy = False
+            # A gap that began meanwhile explains what was found, and will be read.
+            explained = table.gaps.going_on or self._open(table, known)
+        if finding is not None and not explained:
             self._report(table, cluster, finding)
 
     def _report(self, table: TableMonitor, cluster: Cluster, finding: Finding) -> None:

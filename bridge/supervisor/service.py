@@ -77,6 +77,7 @@ class Supervisor:
         BridgeError: a sink cannot be made.
 
     Attributes:
+        readers: read tables; to be asked for a read that closes a gap.
         trouble: why a start does not come to its end, None where all is well.
     """
 
@@ -104,7 +105,7 @@ class Supervisor:
         self._subscriber: Subscriber[Route] = Subscriber(
             self._intake.put, self._suspect, self._intake.room, linger=journal.linger
         )
-        self._readers = Readers(
+        self.readers = Readers(
             self._intake,
             JournalHistory(journal.path),
             journal.path / "reading",
@@ -144,7 +145,7 @@ class Supervisor:
                 self._subscriber,
                 instance=journal.id[:8],
                 options=watch_options(plan.config),
-                closer=self._readers,
+                closer=self.readers,
             )
             damage = JournalDamage(journal)
             workers = SinkWorkers(lambda name: Worker(name, journal, encoder))
@@ -253,7 +254,7 @@ class Supervisor:
         )
         for name, table in self._tables.items():
             if tables.get(name) is not table:
-                self._readers.forget(table)
+                self.readers.forget(table)
         self._plan, self._tables = plan, tables
         running.watch.look_after(list(tables.values()))
 
@@ -320,7 +321,7 @@ class Supervisor:
         drained = self._intake.stop(deadline.left)
         if not drained:
             log.error("received_and_not_stored", bytes=self._intake.queued_bytes, cause="no time")
-        self._readers.stop(0.0)
+        self.readers.stop(0.0)
         drained &= running.workers.stop(deadline, lambda: bool(self._pending()))
         self._upkeep.join(deadline.left)
         pending = self._pending()
@@ -367,7 +368,7 @@ class Supervisor:
             self._upkeep,
             *self._intake.loops,
             *self._subscriber.loops,
-            *self._readers.loops,
+            *self.readers.loops,
             *running.watch.loops,
             *running.workers.loops(),
         ]
