@@ -93,7 +93,7 @@ def test_gaps_of_a_table_that_was_dropped_stay_open(stored: Stored) -> None:
     table = make(stored, ByColumn("n"))
     assert table.levels is not None
     table.levels.first(CODEC, b"\x0a", 1, Moment.now())
-    table.identities["c"] = "oid:1"
+    table.note_identity("c", "oid:1")
     table.writes.note(WriteMark(Moment.now(), "c", "oid:1", 5, "noon"), 0)
     gap = lose(table)
 
@@ -142,7 +142,7 @@ def test_what_was_known_outlives_a_restart(stored: Stored) -> None:
     table = make(stored, ByColumn("n"))
     assert table.levels is not None
     table.levels.first(CODEC, b"\x0a", 1, Moment.now().earlier(100))
-    table.identities["c"] = "oid:1"
+    table.note_identity("c", "oid:1")
     table.writes.note(WriteMark(Moment.now().earlier(100), "c", "oid:1", 5, "noon"), 0)
     gap = lose(table)
     table.prove_good(Moment.now())
