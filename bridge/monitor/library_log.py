@@ -22,6 +22,9 @@ logger = logging.getLogger("bridge.monitor")
 # The vendor's client writes its lines so.
 _FORMAT = "%(asctime)s %(levelname)-8s {%(funcName)s:%(lineno)d} %(message)s"
 
+# Whoever writes a line stands above three calls of structlog and logging.
+_CALLER = 4
+
 
 class _Fallback(logging.Handler):
     """Writes lines to stderr as long as nobody else takes them."""
@@ -64,7 +67,6 @@ def log_through_logging() -> None:
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
-            structlog.processors.format_exc_info,
             _as_text,
         ],
         wrapper_class=structlog.stdlib.BoundLogger,
@@ -74,9 +76,12 @@ def log_through_logging() -> None:
     )
 
 
-def _as_text(_logger: Any, _method: str, fields: MutableMapping[str, Any]) -> str:
-    """Write a line as `event name=value name=value`, a traceback under it."""
-    event, trace = fields.pop("event"), fields.pop("exception", None)
+def _as_text(
+    _logger: Any, _method: str, fields: MutableMapping[str, Any]
+) -> tuple[tuple[str], dict[str, Any]]:
+    """Write a line as `event name=value name=value`; a traceback is for `logging` to show."""
+    event, error = fields.pop("event"), fields.pop("exc_info", None)
     named = [f"{name}={value}" for name, value in fields.items() if value is not None]
     line = " ".join([str(event), *named])
-    return f"{line}\n{trace}" if trace else line
+    # False, lest an `exception` look for one by itself.
+    return (line,), {"stacklevel": _CALLER, "exc_info": error or False}

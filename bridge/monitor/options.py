@@ -122,8 +122,14 @@ class Options:
         self._instance = value
 
     def as_dict(self) -> dict[str, Any]:
-        """Return every option by name, in the units in which the constructor takes them."""
-        return {name: getattr(self, name) for name in self._NAMES}
+        """Return options by name, in the units in which the constructor takes them.
+
+        Every one that the vendor's client has too, and `instance` where there is one.
+        """
+        values = {name: getattr(self, name) for name in self._NAMES}
+        if self._instance is None:
+            del values["instance"]
+        return values
 
     def as_json(self) -> dict[str, Any]:
         """Return what `as_dict` does; the vendor's client has both names."""
