@@ -2,9 +2,10 @@
 
 Usage: monitor_program.py MODULE URL MONITOR_PORT TABLE MODE
 
-MODE says what is to become of a record that does not decode, SKIP or ABORT. MODULE is `gpudb` or `bridge.monitor`: the one import by which a program moves over. The
-vendor's constructor can hang for good (protocol, section 4.5); the program then ends with exit
-code 75, and whoever started it tries again.
+MODE says what is to become of a record that does not decode, SKIP or ABORT. MODULE is `gpudb` or
+`bridge.monitor`: the one import by which a program moves over. The vendor's constructor can hang
+for good (protocol, section 4.5); the program then ends with exit code 75, and whoever started it
+tries again.
 """
 
 from __future__ import annotations
