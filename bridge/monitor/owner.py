@@ -101,18 +101,18 @@ class Claims:
         self._lock = threading.Lock()  # guards _held
         self._held: set[object] = set()
 
-    def claim(self, what: object) -> bool:
-        """Take something; False if it is taken."""
+    def claim(self, wanted: frozenset[object]) -> bool:
+        """Take some things; False, and none is taken, if one of them is."""
         with self._lock:
-            if what in self._held:
+            if self._held & wanted:
                 return False
-            self._held.add(what)
+            self._held |= wanted
             return True
 
-    def release(self, what: object) -> None:
-        """Give it back; does nothing if it is not taken."""
+    def release(self, held: frozenset[object]) -> None:
+        """Give them back."""
         with self._lock:
-            self._held.discard(what)
+            self._held -= held
 
     def forget(self) -> None:
         """Start anew, in a process that was forked: whoever held something is not here."""

@@ -36,7 +36,7 @@ log = structlog.get_logger()
 # A table's reason until the first call about it was answered.
 _NOTHING_YET = "starting"
 _WELL = (State.LIVE, State.IDLE)
-# Instances that clients of this process have, each with the clusters where it has them.
+# Instances that clients of this process have, each with a cluster where it has it.
 _claims = Claims()
 # Of the time that `stop` has, what goes to clearing the monitors on the server at most.
 _CLEARING_SHARE = 0.5
@@ -90,7 +90,7 @@ class Session:
         self._given_name = given_name
         self._instance = name_instance(instance, table.name)
         self._named = instance
-        self._claim = self._instance, frozenset(address.urls)
+        self._claim = frozenset[object]((self._instance, url) for url in address.urls)
         self._claimed = False
         self._ring = address.make_ring()
         self._dispatcher = Dispatcher(

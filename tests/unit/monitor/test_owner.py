@@ -88,10 +88,10 @@ def test_what_is_claimed_is_had_by_one() -> None:
     """Until it is released, or the process is another one."""
     claims = Claims()
 
-    assert claims.claim("a")
-    assert not claims.claim("a")
-    assert claims.claim("b")
-    claims.release("a")
-    assert claims.claim("a")
+    assert claims.claim(frozenset("ab"))
+    assert not claims.claim(frozenset("bc"))
+    assert claims.claim(frozenset("c"))
+    claims.release(frozenset("ab"))
+    assert claims.claim(frozenset("b"))
     claims.forget()
-    assert claims.claim("a")
+    assert claims.claim(frozenset("abc"))
