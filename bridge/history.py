@@ -1,7 +1,7 @@
 """What a table's monitor received, read back from the journal.
 
-The monitor leaves out of a read what was delivered already, and the journal remembers that;
-neither knows the other, so the supervisor lends this between them.
+A read leaves out what was delivered already, and the journal remembers that; neither knows the
+other, so the supervisor lends this between them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bridge.events import Block
-from bridge.journal import JournalReader, received_since
+from bridge.journal import JournalReader
 
 
 class JournalHistory:
@@ -34,19 +34,27 @@ class JournalFollow:
     def __init__(self, reader: JournalReader, table: str, since: int) -> None:
         self._reader = reader
         self._table = table
-        self._since = since
+        # What is read from the table and written from here on is delivered by the one who asks.
+        self._own = reader.bounds()[1]
         self._position = _offset_at(reader, since)
 
     def more(self) -> Iterator[Block]:
-        """Yield the rows written since the last call."""
+        """Yield the rows written since the last call, but for those read since the place was taken.
+
+        A block comes whole, also where it was begun before the moment.
+        """
         while True:
             page = self._reader.read(self._position, tables=[self._table])
             for stored in page.entries:
-                if isinstance(stored.entry, Block):
-                    yield from received_since(stored.entry, self._since)
+                entry = stored.entry
+                if isinstance(entry, Block) and not self._is_own(stored.offset, entry):
+                    yield entry
             if page.next == self._position:
                 return
             self._position = page.next
+
+    def _is_own(self, offset: int, block: Block) -> bool:
+        return block.type == "read" and block.cause != "update" and offset >= self._own
 
     def close(self) -> None:
         """Close the files."""

@@ -130,6 +130,15 @@ static const uint8_t *pass_record(const struct plan *plan, struct reader *reader
     return value;
 }
 
+/* The rank of a value that was walked over just now. */
+static struct rank rank_at(const uint8_t *value, const struct reader *reader,
+                           const struct operation *operation, enum order order) {
+    struct reader look = reader_over(value, (size_t)(reader->cursor - value));
+
+    column_present(&look, operation);
+    return rank_of(&look, operation, order);
+}
+
 struct highest find_highest(const struct plan *plan, struct reader *reader, size_t count,
                             size_t column, enum order order, struct out *indices) {
     const struct operation *operation = &plan->operations[column];
@@ -149,9 +158,7 @@ struct highest find_highest(const struct plan *plan, struct reader *reader, size
         if (value == NULL)
             continue;
 
-        struct reader look = reader_over(value, (size_t)(reader->cursor - value));
-        column_present(&look, operation);
-        struct rank rank = rank_of(&look, operation, order);
+        struct rank rank = rank_at(value, reader, operation, order);
         int difference = result.value ? compare(&rank, &best, order) : 1;
         if (difference < 0)
             continue;
@@ -162,6 +169,35 @@ struct highest find_highest(const struct plan *plan, struct reader *reader, size
         }
         uint64_t index = i;
         out_text(indices, &index, sizeof index);
+    }
+    return result;
+}
+
+struct lowest find_lowest(const struct plan *plan, struct reader *reader, size_t count,
+                          size_t column, enum order order) {
+    const struct operation *operation = &plan->operations[column];
+    struct lowest result = {.record = reader->cursor, .verdict = {.fault = FAULT_NONE}};
+    struct rank best = {0};
+
+    for (size_t i = 0; i < count; i++) {
+        size_t at_column = 0;
+        result.record = reader->cursor;
+        const uint8_t *value = pass_record(plan, reader, column, &at_column);
+        if (reader->fault != FAULT_NONE) {
+            result.verdict = (struct verdict){
+                reader->fault, (size_t)(reader->fault_at - result.record), at_column};
+            return result;
+        }
+        result.records = i + 1;
+        if (value == NULL) {
+            result.nulls = true;
+            continue;
+        }
+        struct rank rank = rank_at(value, reader, operation, order);
+        if (result.value == NULL || compare(&rank, &best, order) < 0) {
+            best = rank;
+            result.value = value;
+        }
     }
     return result;
 }

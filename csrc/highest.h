@@ -1,4 +1,4 @@
-/* The greatest value of a column, and which records have it. */
+/* The greatest value of a column and which records have it; the least, and whether any is null. */
 #ifndef KINETICA_BRIDGE_HIGHEST_H
 #define KINETICA_BRIDGE_HIGHEST_H
 
@@ -28,5 +28,17 @@ struct highest {
  * `indices`, whose `failed` says that memory was short. */
 struct highest find_highest(const struct plan *plan, struct reader *reader, size_t count,
                             size_t column, enum order order, struct out *indices);
+
+struct lowest {
+    size_t records; /* as above */
+    const uint8_t *record;
+    struct verdict verdict;
+    const uint8_t *value; /* the column of the first record that has the least */
+    bool nulls;
+};
+
+/* Walk `count` records for the least value. */
+struct lowest find_lowest(const struct plan *plan, struct reader *reader, size_t count,
+                          size_t column, enum order order);
 
 #endif

@@ -76,6 +76,19 @@ class Codec(ABC):
         """
 
     @abstractmethod
+    def lowest(self, payload: bytes, count: int, column: str) -> tuple[Any, bool] | None:
+        """Find the least value of a column, by the order of its type, and whether it has nulls.
+
+        Returns:
+            The wire value of the first record that has it, and whether any is null; None where
+            all are.
+
+        Raises:
+            DecodeError: as `decode`.
+            ValueError: no such column.
+        """
+
+    @abstractmethod
     def digests(
         self, payload: bytes, count: int, columns: Sequence[str] | None = None
     ) -> memoryview:
@@ -88,19 +101,6 @@ class Codec(ABC):
 
         Returns:
             Unsigned 64-bit numbers, the same in every process; `bridge.codec.digests` says how.
-
-        Raises:
-            DecodeError: as `decode`.
-            ValueError: no such column.
-        """
-
-    @abstractmethod
-    def lowest(self, payload: bytes, count: int, column: str) -> tuple[Any, bool] | None:
-        """Find the least value of a column, by the order of its type, and whether it has nulls.
-
-        Returns:
-            The wire value of the first record that has it, and whether any is null; None where
-            all are.
 
         Raises:
             DecodeError: as `decode`.

@@ -64,16 +64,16 @@ class FallbackCodec(Codec):
         _, kind = self.place(column)
         return highest(kind, self.decode(payload, count))
 
+    def lowest(self, payload: bytes, count: int, column: str) -> tuple[Any, bool] | None:
+        """See `Codec.lowest`."""
+        _, kind = self.place(column)
+        return lowest(kind, self.decode(payload, count))
+
     def digests(
         self, payload: bytes, count: int, columns: Sequence[str] | None = None
     ) -> memoryview:
         """See `Codec.digests`."""
         return digests(self._columns(columns), self.decode(payload, count))
-
-    def lowest(self, payload: bytes, count: int, column: str) -> tuple[Any, bool] | None:
-        """See `Codec.lowest`."""
-        _, kind = self.place(column)
-        return lowest(kind, self.decode(payload, count))
 
     def _make_form(
         self, values: Values, columns: Sequence[str] | None, key: Sequence[str] | None

@@ -65,6 +65,11 @@ class NativeCodec(Codec):
         with _errors_of(self.schema):
             return self.plan.highest(payload, count, place, order)
 
+    def lowest(self, payload: bytes, count: int, column: str) -> tuple[Any, bool] | None:
+        """See `Codec.lowest`."""
+        _, kind = self.place(column)
+        return lowest(kind, self.decode(payload, count))
+
     def digests(
         self, payload: bytes, count: int, columns: Sequence[str] | None = None
     ) -> memoryview:
@@ -83,11 +88,6 @@ class NativeCodec(Codec):
     def _forms_of(self, names: tuple[str, ...] | None) -> tuple[tuple[int, Any], ...]:
         places = [self.place(column.name) for column in self._columns(names)]
         return tuple((place, native_form(column)) for place, column in places)
-
-    def lowest(self, payload: bytes, count: int, column: str) -> tuple[Any, bool] | None:
-        """See `Codec.lowest`."""
-        _, kind = self.place(column)
-        return lowest(kind, self.decode(payload, count))
 
     def _make_form(
         self, values: Values, columns: Sequence[str] | None, key: Sequence[str] | None

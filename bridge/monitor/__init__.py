@@ -1,9 +1,8 @@
 """Table monitors: one per table, entries out; and the client that makes callbacks of them.
 
 Here live the polling thread (`subscriber`), which receives and validates blocks (`receiver`), the
-thread that makes entries of them (`intake`), a table's state (`table`, `states`), the thread that
-looks after all tables through Kinetica's HTTP API (`watch`, `probe`, `establish`), and the reading
-of tables (`closing`, `catch_up`, `audit`). Where entries go is unknown to them: they are given a
+thread that makes entries of them (`intake`), a table's state (`table`, `states`), and the thread
+that looks after all tables through Kinetica's HTTP API (`watch`, `probe`, `establish`). Where entries go is unknown to them: they are given a
 callable. The service gives its journal; the library, whose names stand below, gives callbacks
 (`client`, `session`, `dispatch`). May import: errors, events, loop, types, wire, codec. The only
 room, with the emulator, that imports `zmq`.

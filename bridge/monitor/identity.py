@@ -8,12 +8,12 @@ identity is a digest of its values, each brought to one canonical form by its ty
 from __future__ import annotations
 
 from collections.abc import Sequence
-from hashlib import blake2b
 from typing import Any
 
 from bridge.codec import Codec, compile_schema
+from bridge.codec.digests import digests
 from bridge.events import Schema
-from bridge.types import canonical, comparable, literal
+from bridge.types import comparable, literal
 
 __all__ = ["RowReader", "comparable", "literal"]
 
@@ -28,8 +28,8 @@ class RowReader:
     def __init__(self, schema: Schema, names: Sequence[str] | None = None) -> None:
         self.schema = schema
         self._codec: Codec = compile_schema(schema)
-        forms = {column.name: canonical(column) for column in schema.columns}
-        self._parts = [(name, forms[name]) for name in names or forms]
+        by_name = {column.name: column for column in schema.columns}
+        self._columns = [by_name[name] for name in names or by_name]
 
     def rows(self, payload: bytes, count: int) -> list[dict[str, Any]]:
         """Decode rows that stand one after another.
@@ -41,8 +41,4 @@ class RowReader:
 
     def identity(self, row: dict[str, Any]) -> int:
         """Return the digest of a row, the same in every process."""
-        values = []
-        for name, form in self._parts:
-            value = row[name]
-            values.append(value if form is None or value is None else form(value))
-        return int.from_bytes(blake2b(repr(values).encode(), digest_size=8).digest(), "big")
+        return digests(self._columns, [row])[0]

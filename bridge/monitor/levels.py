@@ -23,9 +23,9 @@ from typing import Any
 
 from bridge.codec import Codec
 from bridge.events import Column, Schema
-from bridge.monitor.identity import RowReader, comparable
 from bridge.monitor.moment import Moment
 from bridge.monitor.records import pick
+from bridge.types import comparable
 
 # How much disorder a growing column may have, and a ring's members with it; seconds.
 MARGIN_SECONDS = 60.0
@@ -81,17 +81,15 @@ class _Ties:
 
     def __init__(self, digests: Iterable[int] = ()) -> None:
         self._digests = dict.fromkeys(islice(digests, _MOST_TIES))
-        self._raw: list[tuple[RowReader, bytes, int]] = []
+        self._raw: list[tuple[Codec, bytes, int]] = []
         self._raw_bytes = self._raw_rows = 0
 
-    def add(
-        self, reader: RowReader, codec: Codec, payload: bytes, count: int, who: list[int]
-    ) -> None:
+    def add(self, codec: Codec, payload: bytes, count: int, who: list[int]) -> None:
         who = who[: _MOST_TIES - len(self._digests) - self._raw_rows]
         if not who:
             return
         rows = pick(codec, payload, count, who)
-        self._raw.append((reader, rows, len(who)))
+        self._raw.append((codec, rows, len(who)))
         self._raw_rows += len(who)
         self._raw_bytes += len(rows)
         if self._raw_bytes > _RAW_BYTES or len(self._raw) > 100:
@@ -99,9 +97,8 @@ class _Ties:
 
     def digests(self) -> tuple[int, ...]:
         """Return the digests, in the order in which the rows came."""
-        for reader, payload, count in self._raw:
-            rows = reader.rows(payload, count)
-            self._digests.update(dict.fromkeys(map(reader.identity, rows)))
+        for codec, payload, count in self._raw:
+            self._digests.update(dict.fromkeys(codec.digests(payload, count)))
         self._raw, self._raw_bytes, self._raw_rows = [], 0, 0
         return tuple(self._digests)
 
@@ -150,7 +147,6 @@ class Levels:
         self._lock = threading.Lock()  # guards all below
         self._schema: Schema | None = None
         self._kind: Column | None = None
-        self._reader: RowReader | None = None
         self._forget()
 
     def _forget(self) -> None:
@@ -186,7 +182,6 @@ class Levels:
         columns = schema.columns if schema is not None else ()
         kind = next((c for c in columns if c.name == self.column and c.base != "bytes"), None)
         before, self._kind = self._kind, kind
-        self._reader = RowReader(schema) if schema is not None and kind is not None else None
         same = before is None or (
             kind is not None and (kind.base, kind.type) == (before.base, before.type)
         )
@@ -200,13 +195,13 @@ class Levels:
             if codec.schema != self._schema:
                 self._adopt(codec.schema)
             self._known, self._began = True, moment.wall
-            kind, reader = self._kind, self._reader
+            kind = self._kind
             found = codec.highest(payload, count, self.column) if kind is not None else None
-            if found is None or kind is None or reader is None:
+            if found is None or kind is None:
                 return
             high = _Value(comparable(kind, found[0]), found[0])
             ties = _Ties()
-            ties.add(reader, codec, payload, count, found[1])
+            ties.add(codec, payload, count, found[1])
             self._origin = high.wire, ties.digests()
             # What came before it was read may be below it.
             low = min((high, *(b.low for b in self._buckets)), key=_rank)
@@ -238,8 +233,8 @@ class Levels:
             if codec.schema is not self._schema and codec.schema != self._schema:
                 self._adopt(codec.schema)
             back, self._latest = moment.wall < self._latest, moment.wall
-            kind, reader = self._kind, self._reader
-            if kind is None or reader is None or not count:
+            kind = self._kind
+            if kind is None or not count:
                 return back
             bounds = codec.lowest(payload, count, self.column)
             top = codec.highest(payload, count, self.column)
@@ -260,7 +255,7 @@ class Levels:
             if high.rank > bucket.high.rank:
                 bucket.high, bucket.ties = high, _Ties()
             if high.rank == bucket.high.rank:
-                bucket.ties.add(reader, codec, payload, count, top[1])
+                bucket.ties.add(codec, payload, count, top[1])
             bucket.last = moment.order
             bucket.wall = min(bucket.wall, moment.wall)
             return back
@@ -445,7 +440,7 @@ def _joined(one: _Bucket, other: _Bucket) -> _Bucket:
 
 
 def _of_tide(saved: list[Any], kind: Column) -> dict[str, Any]:
-    """Read the mark of an earlier version: origin, what is audited, and the levels."""
+    """Read the mark of an earlier version, but for its digests, which were others."""
     origin, audited, *levels = saved
     known = [level for level in levels if level is not None]
     begin = known[0] if known else [0.0, None, []]
@@ -454,11 +449,11 @@ def _of_tide(saved: list[Any], kind: Column) -> dict[str, Any]:
         "kind": [kind.base, kind.type],
         "known": origin is not None,
         "began": origin[0] if origin else 0.0,
-        "origin": [origin[1], origin[2]] if origin and origin[1] is not None else None,
-        "start": [begin[1], begin[0] - _BUCKET_SECONDS, begin[2]],
-        "high": [end[1], end[2]],
+        "origin": [origin[1], []] if origin and origin[1] is not None else None,
+        "start": [begin[1], begin[0] - _BUCKET_SECONDS, []],
+        "high": [end[1], []],
         "disproved": None,
         "least": None,
         "nulls": False,
-        "audited": audited,
+        "audited": audited and [*audited[:2], []],
     }

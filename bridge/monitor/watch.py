@@ -17,13 +17,13 @@ from collections.abc import Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Protocol
 
 import structlog
 
 from bridge.errors import BridgeError, ClusterUnavailable, WireError
 from bridge.loop import Loop, backoff
 from bridge.monitor.charge import Charge
-from bridge.monitor.closing import Closer
 from bridge.monitor.establish import Established, Site, TableMissing
 from bridge.monitor.failover import Failover
 from bridge.monitor.moment import Moment
@@ -61,6 +61,16 @@ class WatchOptions:
     failback: float | None = 60.0
 
 
+class Readers(Protocol):
+    """Whoever reads tables."""
+
+    def look_after(self, table: TableMonitor, cluster: Cluster) -> None:
+        """Start what a table that is heard needs: a read, or an audit."""
+
+    def first_level(self, table: TableMonitor, cluster: Cluster) -> None:
+        """Note how high a growing column stands when its table is first listened to."""
+
+
 class Watch:
     """Look after tables on a ring of clusters.
 
@@ -81,7 +91,7 @@ class Watch:
         subscriber: Subscriber[Route],
         instance: str,
         options: WatchOptions,
-        closer: Closer | None = None,
+        closer: Readers | None = None,
     ) -> None:
         self._ring = ring
         self._charges = [Charge(table) for table in tables]

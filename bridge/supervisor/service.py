@@ -27,13 +27,13 @@ from bridge.errors import BridgeError, JournalError, JournalUnavailable
 from bridge.history import JournalHistory
 from bridge.journal import Journal
 from bridge.loop import Deadline, Loop, backoff
-from bridge.monitor.closing import Closer
 from bridge.monitor.intake import MAX_QUEUED_BYTES, Intake
 from bridge.monitor.receiver import WHY_NOT_C
 from bridge.monitor.subscriber import Subscriber
 from bridge.monitor.table import Route, TableMonitor
 from bridge.monitor.table_options import TableOptions
 from bridge.monitor.watch import Watch
+from bridge.reading import Readers, ReadingOptions
 from bridge.sinks.base import Sink
 from bridge.supervisor.damage import JournalDamage
 from bridge.supervisor.plan import Plan, make_plan, make_ring, watch_options
@@ -71,6 +71,7 @@ class Supervisor:
         config: the whole configuration.
         upkeep_pause: most seconds between two looks at the journal's upkeep.
         queue_bytes: what may wait in memory for the journal.
+        reading: how tables are read.
 
     Raises:
         BridgeError: a sink cannot be made.
@@ -85,6 +86,7 @@ class Supervisor:
         *,
         upkeep_pause: float = 5.0,
         queue_bytes: int = MAX_QUEUED_BYTES,
+        reading: ReadingOptions | None = None,
     ) -> None:
         self._upkeep_pause = upkeep_pause
         self._plan = make_plan(config)
@@ -102,7 +104,13 @@ class Supervisor:
         self._subscriber: Subscriber[Route] = Subscriber(
             self._intake.put, self._suspect, self._intake.room, linger=journal.linger
         )
-        self._closer = Closer(self._intake, JournalHistory(journal.path), self._suspect)
+        self._readers = Readers(
+            self._intake,
+            JournalHistory(journal.path),
+            journal.path / "reading",
+            self._suspect,
+            reading,
+        )
         self._upkeep = Loop("upkeep", self._keep_up)
         self._changing = threading.Lock()  # held by whoever starts, reloads or stops
         self._stopping = threading.Event()
@@ -136,7 +144,7 @@ class Supervisor:
                 self._subscriber,
                 instance=journal.id[:8],
                 options=watch_options(plan.config),
-                closer=self._closer,
+                closer=self._readers,
             )
             damage = JournalDamage(journal)
             workers = SinkWorkers(lambda name: Worker(name, journal, encoder))
@@ -243,6 +251,9 @@ class Supervisor:
             for name, sink in plan.sinks.items()
             if name in old.sinks and old.sinks[name].tables - sink.tables
         )
+        for name, table in self._tables.items():
+            if tables.get(name) is not table:
+                self._readers.forget(table)
         self._plan, self._tables = plan, tables
         running.watch.look_after(list(tables.values()))
 
@@ -309,7 +320,7 @@ class Supervisor:
         drained = self._intake.stop(deadline.left)
         if not drained:
             log.error("received_and_not_stored", bytes=self._intake.queued_bytes, cause="no time")
-        self._closer.stop(0.0)
+        self._readers.stop(0.0)
         drained &= running.workers.stop(deadline, lambda: bool(self._pending()))
         self._upkeep.join(deadline.left)
         pending = self._pending()
@@ -356,7 +367,7 @@ class Supervisor:
             self._upkeep,
             *self._intake.loops,
             *self._subscriber.loops,
-            *self._closer.loops,
+            *self._readers.loops,
             *running.watch.loops,
             *running.workers.loops(),
         ]

@@ -11,7 +11,11 @@ from services.process import BridgeProcess, wait_until
 from services.rig import FAST, TABLE
 
 from bridge.config import parse
+from bridge.reading import PageLimits, ReadingOptions
 from bridge.supervisor import Supervisor
+
+# Few rows a page, so that a read has many.
+_READING = ReadingOptions(PageLimits(rows=50))
 
 
 class Bridge(Protocol):
@@ -69,7 +73,7 @@ class InProcess:
     def start(self) -> None:
         if self._supervisor is None:
             config = parse(yaml.safe_dump(dict(self._config)))
-            self._supervisor = Supervisor(config, queue_bytes=self._queue_bytes)
+            self._supervisor = Supervisor(config, queue_bytes=self._queue_bytes, reading=_READING)
             self._supervisor.start()
 
     def stop(self) -> None:

@@ -17,17 +17,8 @@ from chaos.variants import VARIANTS
 from chaos.world import World
 from services.process import wait_until
 
-from bridge.monitor import catch_up
-
-# Few, so that a read has many pages.
-PAGE_ROWS = 50
 # Of the intake, so small that a burst does not fit.
 TIGHT_BYTES = 30_000
-
-
-@pytest.fixture(autouse=True)
-def _many_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catch_up, "PAGE_ROWS", PAGE_ROWS)
 
 
 def open_files() -> list[str]:

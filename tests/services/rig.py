@@ -19,12 +19,15 @@ from bridge.config import parse
 from bridge.monitor.levels import MARGIN_SECONDS
 from bridge.monitor.moment import Moment
 from bridge.monitor.naming import prefix
+from bridge.reading import Patience, ReadingOptions
 from bridge.supervisor import Snapshot, Supervisor
 from bridge.wire.client import Access, Http
 from kinetica_emulator import Emulator
 
 TABLE = "ki_home.orders"
 COLUMNS: dict[str, list[str]] = {"id": ["long", "primary_key"], "name": ["string", "char32"]}
+# Notifications of the emulator are not late, unless a test has asked for that.
+READING = ReadingOptions(patience=Patience(late=0.5))
 FAST = {"probe_interval": "300ms", "probe_timeout": "1s", "timeout": "5s"}
 
 
@@ -82,7 +85,12 @@ class Rig:
     """A running service. A context manager; `stop` and `start` restart it on its journal."""
 
     def __init__(
-        self, folder: Path, urls: list[str], kinetica: Mapping[str, Any] = FAST, **table: Any
+        self,
+        folder: Path,
+        urls: list[str],
+        kinetica: Mapping[str, Any] = FAST,
+        reading: ReadingOptions = READING,
+        **table: Any,
     ) -> None:
         self.folder = folder
         self.tables = [{"name": TABLE, **table}]
@@ -94,6 +102,7 @@ class Rig:
         self.supervisor: Supervisor | None = None
         self.upkeep_pause = 5.0
         self.queue_bytes = 64 * 2**20
+        self.reading = reading
 
     def __enter__(self) -> Self:
         return self.start()
@@ -117,6 +126,7 @@ class Rig:
             parse(yaml.safe_dump(config)),
             upkeep_pause=self.upkeep_pause,
             queue_bytes=self.queue_bytes,
+            reading=self.reading,
         )
         self.supervisor.start()
         return self

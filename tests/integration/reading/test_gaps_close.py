@@ -9,9 +9,10 @@ import pytest
 from services.process import wait_until
 from services.rig import COLUMNS, TABLE, Database, Rig
 
-from bridge.monitor import catch_up
+from bridge.reading import PageLimits, Patience, ReadingOptions
 from kinetica_emulator import Emulator
 
+SMALL = ReadingOptions(PageLimits(rows=100), Patience(late=0.5))
 KEYLESS = {"id": ["long"], "name": ["string"]}
 
 
@@ -149,20 +150,18 @@ def test_a_snapshot_delivers_what_was_there_first(
     database: Database,
     tmp_path: Path,
     columns: dict[str, Any],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Over many pages, with rows inserted meanwhile: each once, the old ones as read."""
-    monkeypatch.setattr(catch_up, "PAGE_ROWS", 300)
     database.create(columns=columns)
     database.insert_ids(range(2000))
-    with Rig(tmp_path, [cluster.url], snapshot="initial") as rig:
+    with Rig(tmp_path, [cluster.url], reading=SMALL, snapshot="initial") as rig:
         wait_until(lambda: len(database.monitors()) == 3, "the monitors")
         for start in range(2000, 2400, 20):
             database.insert_ids(range(start, start + 20))
         rig.wait_ids(range(2400))
         rig.wait_live()
 
-    with Rig(tmp_path, [cluster.url], snapshot="initial") as rig:
+    with Rig(tmp_path, [cluster.url], reading=SMALL, snapshot="initial") as rig:
         rig.wait_live()
         database.insert_ids([2400])
         rig.wait_ids(range(2401))
@@ -174,17 +173,15 @@ def test_a_snapshot_that_was_interrupted_goes_on(
     cluster: Emulator,
     database: Database,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Stopped in the middle of it: what was delivered is not delivered again."""
-    monkeypatch.setattr(catch_up, "PAGE_ROWS", 100)
     database.create()
     database.insert_ids(range(3000))
-    with Rig(tmp_path, [cluster.url], snapshot="initial") as rig:
+    with Rig(tmp_path, [cluster.url], reading=SMALL, snapshot="initial") as rig:
         wait_until(lambda: len(rig.ids()) >= 100, "some of the snapshot")
     first = len(rig.ids())
 
-    with Rig(tmp_path, [cluster.url], snapshot="initial") as rig:
+    with Rig(tmp_path, [cluster.url], reading=SMALL, snapshot="initial") as rig:
         rig.wait_ids(range(3000))
         rig.wait_live()
     assert 100 <= first < 3000
@@ -194,13 +191,11 @@ def test_rows_that_are_deleted_while_the_table_is_read_shift_no_others(
     cluster: Emulator,
     database: Database,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Pages go by key: what is left of the table arrives whole."""
-    monkeypatch.setattr(catch_up, "PAGE_ROWS", 100)
     database.create()
     database.insert_ids(range(2000))
-    with Rig(tmp_path, [cluster.url], snapshot="initial") as rig:
+    with Rig(tmp_path, [cluster.url], reading=SMALL, snapshot="initial") as rig:
         for start in range(0, 2000, 200):
             database.delete(f"id >= {start} and id < {start + 20}")
         rig.wait_live()

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from services.process import wait_until
 from services.rig import COLUMNS, TABLE, Database, Rig
 
-from bridge.monitor import closing, levels
+from bridge.reading import AuditTimes, Patience, ReadingOptions
 from kinetica_emulator import Emulator
 
-
-@pytest.fixture(autouse=True)
-def often(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Audit at every probe, and what was just received too."""
-    monkeypatch.setattr(closing, "AUDIT_SECONDS", 0.1)
-    monkeypatch.setattr(levels, "MARGIN_SECONDS", 0.0)
-    return
+OFTEN = ReadingOptions(patience=Patience(late=0.5), audits=AuditTimes(every=0.3, confirm=0.3))
 
 
 def lose(cluster: Emulator, database: Database, ids: range) -> None:
@@ -34,7 +26,7 @@ def test_rows_missing_between_two_values_are_found_and_read(
     """The publisher lost them without a word; rows on both sides of them had arrived."""
     database.create()
     database.insert_ids(range(50))
-    with Rig(tmp_path, [cluster.url], catch_up={"column": "id"}) as rig:
+    with Rig(tmp_path, [cluster.url], reading=OFTEN, catch_up={"column": "id"}) as rig:
         rig.wait_live()
         database.insert_ids(range(50, 60))
         rig.wait_ids(range(50, 60))
@@ -54,7 +46,7 @@ def test_without_a_growing_column_the_size_of_the_table_tells(
 ) -> None:
     """Inserts and deletes that were reported explain themselves; lost inserts do not."""
     database.create()
-    with Rig(tmp_path, [cluster.url]) as rig:
+    with Rig(tmp_path, [cluster.url], reading=OFTEN) as rig:
         rig.wait_live()
         database.insert_ids(range(10))
         database.delete("id < 3")
@@ -75,7 +67,7 @@ def test_a_keyless_table_says_how_many_rows_it_misses(
 ) -> None:
     """They cannot be read back, so the number stays on the metric and the gap open."""
     database.create(columns={"id": ["long"], "name": COLUMNS["name"]})
-    with Rig(tmp_path, [cluster.url]) as rig:
+    with Rig(tmp_path, [cluster.url], reading=OFTEN) as rig:
         rig.wait_live()
         rig.wait_audits(2)
         lose(cluster, database, range(4))

@@ -1,0 +1,292 @@
+"""Auditing what nobody reported: rows that are in the table and never arrived.
+
+ZeroMQ numbers no messages, so a publisher that drops some says nothing. Where the table has a
+growing column, each look counts the rows above the height of an earlier look; a minute later as
+many must have been received between the same two values. Elsewhere, and without a filter, the
+table's size is compared with what inserts and deletes made of it.
+
+A notification may be late, so a look that finds more rows in the table than were received is a
+suspicion; only a second look, some seconds later, makes it a finding. Fewer prove nothing, since
+rows are deleted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bridge.codec import Codec, compile_schema
+from bridge.errors import DecodeError
+from bridge.events import Column, Schema
+from bridge.monitor.moment import Moment
+from bridge.monitor.records import chunks
+from bridge.monitor.table import TableMonitor
+from bridge.reading.received import History, ReceivedRows
+from bridge.types import comparable, literal
+from bridge.wire.calls import Cluster, Query
+
+# A column may be out of order for a minute: so many looks a count reaches back.
+_REACH = 2
+# How far before a look its rows may have been received, by stored times.
+_SLACK_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class AuditTimes:
+    """When tables are audited, seconds.
+
+    Attributes:
+        every: between two looks; a row is expected by the next one.
+        confirm: until a suspicion is looked at again.
+    """
+
+    every: float = 60.0
+    confirm: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Rows that nobody reported, and since when they may have been missed."""
+
+    rows: int
+    since: Moment
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """How high the column stood, and how many rows there were above an earlier look.
+
+    Attributes:
+        at: before the cluster was asked.
+        height: the greatest value, None where there was no row.
+        low: the earlier look, None where this is the first.
+        rows: how many were above its height, up to this one's.
+    """
+
+    at: Moment
+    height: Any
+    low: _Look | None
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Size:
+    """The rows of a table that inserts and deletes do not account for, between two bounds.
+
+    Notifications are under way while the cluster is asked; their number is known to lie between
+    what had come before and what has come a moment after.
+    """
+
+    at: Moment
+    least: int
+    most: int
+    explained: tuple[int, ...]  # what gaps and reads did: their rows are accounted for by them
+
+
+@dataclass(slots=True)
+class _State:
+    """What is known of one table."""
+
+    born: float
+    looks: deque[_Look]
+    size: _Size | None = None
+    suspicion: _Look | _Size | None = None
+    due: float = 0.0
+
+
+class Auditor:
+    """Compares tables with what was received. One audit a table at a time.
+
+    Args:
+        history: what was received.
+        arrived: returns once all that arrived before is in the history.
+        pause: waits some seconds, or raises.
+        settle: how long after a change of the table its notification comes, seconds.
+        times: of the looks.
+    """
+
+    def __init__(
+        self,
+        history: History,
+        arrived: Callable[[], object],
+        pause: Callable[[float], object],
+        settle: float,
+        times: AuditTimes,
+    ) -> None:
+        self._history = history
+        self._arrived = arrived
+        self._pause = pause
+        self._settle = settle
+        self._times = times
+        self._states: dict[TableMonitor, _State] = {}
+
+    def due(self, table: TableMonitor, now: float) -> bool:
+        """Whether it is time for a look, by the monotonic clock."""
+        state = self._states.get(table)
+        return state is None or now >= state.due
+
+    def forget(self, table: TableMonitor) -> None:
+        """Forget a table, or what was seen of it before a gap."""
+        self._states.pop(table, None)
+
+    def audit(self, table: TableMonitor, cluster: Cluster, now: Moment) -> Finding | None:
+        """Look at a table; None where that proved nothing.
+
+        Raises:
+            WireError: the cluster did not answer.
+        """
+        state = self._states.get(table)
+        if state is None or state.born != table.born_at:
+            state = self._states[table] = _State(table.born_at, deque(maxlen=_REACH))
+        state.due = now.order + self._times.every
+        column = _growing(table)
+        if column is not None:
+            return self._by_column(state, table, cluster, column, now)
+        if table.options.filter is None and {"insert", "delete"} <= set(table.options.events):
+            return self._by_size(state, table, cluster, now)
+        return None
+
+    def _by_column(
+        self, state: _State, table: TableMonitor, cluster: Cluster, column: Column, now: Moment
+    ) -> Finding | None:
+        suspect = state.suspicion
+        if isinstance(suspect, _Look) and suspect.low is not None:
+            state.suspicion = None
+            there = _count(table, cluster, column, suspect.low.height, suspect.height)
+            missed = there - self._received(table, column, suspect)
+            if missed > 0:
+                state.looks.clear()
+                return Finding(missed, suspect.low.at)
+            return Finding(0, suspect.low.at)
+        due = state.looks[-1] if state.looks else None
+        self._look(state, table, cluster, column, now)
+        if due is None or due.low is None or now.order < due.at.order + self._times.every / 2:
+            return None
+        if due.rows <= self._received(table, column, due):
+            return Finding(0, due.low.at)
+        state.suspicion, state.due = due, now.order + self._times.confirm
+        return None
+
+    def _look(
+        self, state: _State, table: TableMonitor, cluster: Cluster, column: Column, now: Moment
+    ) -> None:
+        """Ask in one call how many rows lie above an earlier look, and how high the column is."""
+        low = state.looks[0] if state.looks else None
+        low = low and replace(low, low=None)
+        above = None if low is None else low.height
+        where = None if above is None else f"{column.name} > {literal(column, above)}"
+        where = _both(table.options.filter, where or f"not {column.name} is null")
+        page = cluster.read_rows(Query(table.name, where, column.name, "descending"), 0, 1)
+        height = above
+        if page.frames and table.schema is not None and page.type_id == table.schema.type_id:
+            (row,) = compile_schema(table.schema).decode(page.frames[0], 1)
+            height = row[column.name]
+        state.looks.append(_Look(now, height, low, page.total))
+
+    def _received(self, table: TableMonitor, column: Column, look: _Look) -> int:
+        """Return how many rows were received between two looks' heights, the upper included."""
+        low = look.low
+        if low is None or look.height is None:
+            return 0
+        self._arrived()
+        bottom = None if low.height is None else comparable(column, low.height)
+        top = comparable(column, look.height)
+        since = max(table.born_at, low.at.wall - _SLACK_SECONDS)
+        follow = self._history.follow(table.name, since)
+        codecs: dict[Schema, Codec] = {}
+        try:
+            return sum(_between(codecs, rows, column, bottom, top) for rows in follow.more())
+        finally:
+            follow.close()
+
+    def _by_size(
+        self, state: _State, table: TableMonitor, cluster: Cluster, now: Moment
+    ) -> Finding | None:
+        seen = self._measure(table, cluster, now)
+        last = state.size
+        if seen is None or last is None or seen.explained != last.explained:
+            state.size, state.suspicion = seen, None
+            return None
+        missed = seen.least - last.most
+        if missed <= 0:
+            # As many at most as the strictest look has said.
+            state.size = replace(seen, most=min(seen.most, last.most))
+            state.suspicion = None
+            return Finding(0, last.at)
+        if state.suspicion is None:
+            state.suspicion, state.due = seen, now.order + self._times.confirm
+            return None
+        state.size, state.suspicion = None, None
+        return Finding(missed, last.at)
+
+    def _measure(self, table: TableMonitor, cluster: Cluster, now: Moment) -> _Size | None:
+        self._arrived()
+        explained, counts = _explained(table), table.counts
+        inserted, deleted = counts.received["insert"], counts.deleted_rows
+        info = cluster.table(table.name, sizes=True)
+        if info is None or info.rows is None:
+            return None
+        self._pause(self._settle)
+        self._arrived()
+        if _explained(table) != explained:
+            return None
+        return _Size(
+            now,
+            info.rows - (counts.received["insert"] - deleted),
+            info.rows - (inserted - counts.deleted_rows),
+            explained,
+        )
+
+
+def _explained(table: TableMonitor) -> tuple[int, ...]:
+    counts = table.counts
+    return counts.gaps.total(), counts.received["read"], counts.decode_errors
+
+
+def _growing(table: TableMonitor) -> Column | None:
+    schema, name = table.schema, table.options.growing_column
+    if schema is None or name is None:
+        return None
+    return next((c for c in schema.columns if c.name == name and c.base != "bytes"), None)
+
+
+def _count(table: TableMonitor, cluster: Cluster, column: Column, low: Any, high: Any) -> int:
+    """Return how many rows the table has above `low`, None for no bound, up to `high`."""
+    where = f"{column.name} <= {literal(column, high)}"
+    if low is not None:
+        where = _both(f"{column.name} > {literal(column, low)}", where)
+    return cluster.read_rows(Query(table.name, _both(table.options.filter, where)), 0, 1).total
+
+
+def _between(
+    codecs: dict[Schema, Codec], rows: ReceivedRows, column: Column, bottom: Any, top: Any
+) -> int:
+    """Return how many of some rows lie above `bottom`, up to `top`."""
+    kind = next((c for c in rows.schema.columns if c.name == column.name), None)
+    if kind is None:
+        return 0
+    codec = codecs.setdefault(rows.schema, compile_schema(rows.schema))
+    count = 0
+    with contextlib.suppress(DecodeError):
+        least = codec.lowest(rows.payload, rows.count, column.name)
+        most = codec.highest(rows.payload, rows.count, column.name)
+        if least is None or most is None:
+            return 0
+        low, high = comparable(kind, least[0]), comparable(kind, most[0])
+        if not least[1] and (bottom is None or low > bottom) and high <= top:
+            return rows.count
+        if low > top or (bottom is not None and high <= bottom):
+            return 0
+        for payload, number in chunks(codec, rows.payload, rows.count):
+            for row in codec.decode(payload, number):
+                if row[column.name] is not None:
+                    value = comparable(kind, row[column.name])
+                    count += (bottom is None or value > bottom) and value <= top
+    return count
+
+
+def _both(first: str | None, second: str) -> str:
+    return f"({first}) and ({second})" if first else second

@@ -1,0 +1,322 @@
+"""The reading of tables, in threads of its own: snapshots, gaps to be closed, audits.
+
+A read can take hours and must hold up no monitor, so it does not run with the watch's
+workers. One read serves all gaps of its table that are over, and a snapshot closes them too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from bridge.codec import compile_schema
+from bridge.errors import BridgeError, WireError
+from bridge.events import ReadCause
+from bridge.loop import Loop, backoff
+from bridge.monitor.intake import Intake
+from bridge.monitor.intake_queue import Stopping
+from bridge.monitor.moment import Moment
+from bridge.monitor.states import Signal, State
+from bridge.monitor.table import TableMonitor
+from bridge.monitor.workers import Workers
+from bridge.reading.audit import Auditor, AuditTimes, Finding
+from bridge.reading.closing import Closing, closing_of
+from bridge.reading.comparison import Patience
+from bridge.reading.entire import read_entire
+from bridge.reading.pages import PageLimits
+from bridge.reading.received import History
+from bridge.reading.task import Outcome, Task, Tools
+from bridge.types import type_of
+from bridge.wire.calls import Cluster, Query
+
+log = structlog.get_logger()
+
+_READERS = 4
+# Between two tries to read a table: the first, and the longest.
+_RETRY_SECONDS = 5.0
+_LONGEST_RETRY = 300.0
+# Of a column whose height is asked for: rows that share it are remembered.
+_HIGHEST_ROWS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingOptions:
+    """How tables are read.
+
+    Attributes:
+        limits: of a page.
+        patience: how long rows are waited for.
+        audits: when tables are looked at for losses that nobody reported.
+    """
+
+    limits: PageLimits = field(default_factory=PageLimits)
+    patience: Patience = field(default_factory=Patience)
+    audits: AuditTimes = field(default_factory=AuditTimes)
+
+
+@dataclass(slots=True)
+class _Table:
+    """What the pool knows of a table.
+
+    Attributes:
+        cluster: where it was last heard.
+        busy: whether it is being read, or waits for a reader.
+        retry_at: by the monotonic clock.
+        failures: in a row.
+        final: gaps of which another read would prove no more.
+    """
+
+    cluster: Cluster
+    busy: bool = False
+    retry_at: float = 0.0
+    failures: int = 0
+    final: frozenset[str] = field(default_factory=frozenset)
+    first_at: float = 0.0
+
+
+class Readers:
+    """Reads tables to deliver what was, or may have been, missed.
+
+    Owns its threads; `stop` ends them at the next page. Any thread may call it.
+
+    Args:
+        intake: takes the rows read, and knows when what arrived is stored.
+        history: what was received before.
+        folder: where what reads need for a while lies; it is emptied.
+        done: called when a read has ended.
+        options: how they are read.
+    """
+
+    def __init__(
+        self,
+        intake: Intake,
+        history: History,
+        folder: Path,
+        done: Callable[[], None],
+        options: ReadingOptions | None = None,
+    ) -> None:
+        options = options or ReadingOptions()
+        self._folder = folder
+        self._tools = Tools(intake, history, folder, self._pause, options.patience, options.limits)
+        self._done = done
+        self._stopping = threading.Event()
+        self._workers = Workers("reader", _READERS)
+        self._lock = threading.Lock()  # guards the table below, and what is in it
+        self._tables: dict[TableMonitor, _Table] = {}
+        self._auditor = Auditor(
+            history, intake.barrier, self._pause, options.patience.settle, options.audits
+        )
+        self._emptied = False
+
+    @property
+    def loops(self) -> list[Loop]:
+        """The threads."""
+        return self._workers.loops
+
+    def stop(self, timeout: float) -> None:
+        """End the threads."""
+        self._stopping.set()
+        self._workers.stop(timeout)
+
+    def _pause(self, seconds: float) -> None:
+        if self._stopping.wait(seconds):
+            raise Stopping("the bridge is stopping")
+
+    def look_after(self, table: TableMonitor, cluster: Cluster) -> None:
+        """Start what a table that is heard needs: a read, if it can be done, or an audit."""
+        now = Moment.now()
+        with self._lock:
+            known = self._tables.setdefault(table, _Table(cluster))
+            known.cluster = cluster
+            if known.busy:
+                return
+            job = self._job(table, known, now)
+            known.busy = job is not None
+        if job is not None:
+            self._workers.submit(job)
+
+    def close_now(self, table: TableMonitor) -> str | None:
+        """Read a table to close its gaps, though that has failed or proven nothing before.
+
+        Returns:
+            Why it cannot be done now, None where it is under way; `table.progress` shows it.
+        """
+        with self._lock:
+            known = self._tables.get(table)
+            if known is None:
+                return "the table is not heard yet"
+            if known.busy:
+                return None if table.progress is not None else "the table is being looked at"
+            known.retry_at, known.final = 0.0, frozenset()
+        if not table.gaps.unclosed:
+            obstacle = table.obstacle()
+            return "no gap of it is open and over" if obstacle is None else obstacle
+        self.look_after(table, known.cluster)
+        return None
+
+    def forget(self, table: TableMonitor) -> None:
+        """Forget a table that is not watched any more."""
+        with self._lock:
+            self._tables.pop(table, None)
+            self._auditor.forget(table)
+
+    def first_level(self, table: TableMonitor, cluster: Cluster) -> None:
+        """Note how high a growing column stands when its table is first listened to.
+
+        Where it cannot be read a read begins with the first row: that is no reason not to listen.
+        """
+        levels, schema = table.levels, table.schema
+        if levels is None or schema is None or levels.known:
+            return
+        column = next((c for c in schema.columns if c.name == levels.column), None)
+        if column is None or type_of(column).base == "bytes":
+            log.error("catch_up_column_unusable", table=table.name, column=levels.column)
+            return
+        asked_at = Moment.now()
+        filter_, given = table.options.filter, f"not {column.name} is null"
+        query = Query(
+            table.name,
+            f"({filter_}) and ({given})" if filter_ else given,
+            column.name,
+            "descending",
+        )
+        try:
+            page = cluster.read_rows(query, 0, _HIGHEST_ROWS)
+        except WireError as error:
+            log.warning("level_unknown", table=table.name, cause=str(error))
+            return
+        if page.frames and page.type_id != schema.type_id:
+            return  # altered just now: another time
+        joined = (codec := compile_schema(schema)).join(page.frames)
+        levels.first(codec, joined.payload, joined.count, asked_at)
+
+    def _job(self, table: TableMonitor, known: _Table, now: Moment) -> Callable[[], None] | None:
+        """Decide what to do with a table, if anything."""
+        cluster, gaps = known.cluster, table.gaps.unclosed
+        due = now.order >= known.retry_at
+        if table.snapshot_due:
+            if not due or table.schema is None:
+                return None
+            table.signal(Signal.SNAPSHOT)
+            return lambda: self._read(table, cluster, read_entire, snapshot=True)
+        if {gap.gap for gap in gaps} - known.final:
+            closing = closing_of(table) if due else None
+            if closing is None:
+                return None
+            table.signal(Signal.CATCH_UP)
+            return lambda: self._read(table, cluster, closing, snapshot=False)
+        if gaps or table.gaps.going_on or not self._auditor.due(table, now.order):
+            return None
+        return lambda: self._audit(table, cluster)
+
+    # The rest runs in a reader.
+
+    def _read(
+        self, table: TableMonitor, cluster: Cluster, closing: Closing, *, snapshot: bool
+    ) -> None:
+        schema, gaps = table.schema, table.gaps.unclosed
+        if schema is None:
+            self._end(table, f"{table.name} is gone")
+            return
+        try:
+            self._empty_folder()
+            cause: ReadCause = "snapshot" if snapshot else "gap"
+            task = Task(table, cluster, schema, gaps, cause, self._tools)
+            table.progress = task.progress
+            started = time.monotonic()
+            outcome = closing(task)
+            task.require_same()
+            log.info(
+                "table_read",
+                table=table.name,
+                looked_at=task.progress.done,
+                delivered=outcome.rows,
+                unproven=outcome.unproven,
+                seconds=round(time.monotonic() - started, 3),
+            )
+            self._conclude(task, outcome, snapshot=snapshot)
+        except Stopping:
+            return
+        except Exception as error:
+            ours = not isinstance(error, BridgeError)  # then the log needs the place, too
+            log.warning("reading_failed", table=table.name, cause=str(error), exc_info=ours)
+            self._end(table, f"reading the table failed: {error}")
+
+    def _conclude(self, task: Task, outcome: Outcome, *, snapshot: bool) -> None:
+        table, ids = task.table, [gap.gap for gap in task.gaps]
+        self._auditor.forget(table)  # what is in the table now was received, or is being said
+        if outcome.unproven is None:
+            if snapshot:
+                table.finish_snapshot()
+            table.gaps.close(ids, "read", outcome.rows, task.cluster.url)
+            self._end(table, None)
+            return
+        log.warning("read_proves_nothing", table=table.name, cause=outcome.unproven)
+        for gap in ids:
+            table.gaps.explain(gap, outcome.unproven)
+        final = frozenset(ids) if outcome.final else frozenset()
+        self._end(table, outcome.unproven, final)
+
+    def _end(
+        self, table: TableMonitor, reason: str | None, final: frozenset[str] = frozenset()
+    ) -> None:
+        table.progress = None
+        with self._lock:
+            known = self._tables.get(table)
+            if known is not None:
+                known.busy = False
+                known.failures = 0 if reason is None else known.failures + 1
+                wait = backoff(known.failures, _RETRY_SECONDS, _LONGEST_RETRY)
+                known.retry_at = 0.0 if reason is None else time.monotonic() + wait
+                known.final |= final
+        if table.state in (State.CATCHING_UP, State.SNAPSHOTTING):
+            table.signal(Signal.WHOLE, reason)
+        self._done()
+
+    def _audit(self, table: TableMonitor, cluster: Cluster) -> None:
+        finding: Finding | None = None
+        try:
+            finding = self._auditor.audit(table, cluster, Moment.now())
+        except Stopping:
+            return
+        except Exception as error:
+            ours = not isinstance(error, BridgeError)
+            log.warning("audit_failed", table=table.name, cause=str(error), exc_info=ours)
+        with self._lock:
+            if table in self._tables:
+                self._tables[table].busy = False
+        # A gap that began meanwhile explains what was found, and will be read.
+        if finding is not None and not table.gaps.going_on and not table.gaps.unclosed:
+            self._report(table, cluster, finding)
+
+    def _report(self, table: TableMonitor, cluster: Cluster, finding: Finding) -> None:
+        table.counts.unaccounted = finding.rows
+        table.counts.audits += 1
+        if not finding.rows:
+            return
+        log.error("rows_unaccounted", table=table.name, rows=finding.rows)
+        table.gaps.declare(
+            "unaccounted",
+            round(finding.since.wall * 1e6),
+            time.time_ns() // 1000,
+            cluster.url,
+            f"{finding.rows} rows more in the table than were received",
+            None if table.levels is None else table.levels.start(finding.since),
+        )
+        self._done()
+
+    def _empty_folder(self) -> None:
+        """Take away what an earlier run left, once, and make the folder."""
+        with self._lock:
+            if not self._emptied:
+                with contextlib.suppress(FileNotFoundError):
+                    shutil.rmtree(self._folder)
+                self._emptied = True
+            self._folder.mkdir(exist_ok=True)
