@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from bridge.events import Block
+from bridge.events import Block, Entry
 from bridge.journal import JournalReader
 
 
@@ -26,6 +26,10 @@ class JournalHistory:
     def follow(self, table: str, since: float) -> JournalFollow:
         """Return the place in the journal at a moment, seconds since the epoch."""
         return JournalFollow(JournalReader(self._path), table, round(since * 1e6))
+
+    def stream(self, table: str, position: int | None) -> JournalStream:
+        """Return a table's entries from an offset on, None for all that are stored."""
+        return JournalStream(self._path, table, position)
 
 
 class JournalFollow:
@@ -72,3 +76,44 @@ def _offset_at(reader: JournalReader, since: int) -> int:
         else:
             low = middle + 1
     return low
+
+
+class JournalStream:
+    """One table's entries from an offset on, each with its offset. Used by one thread.
+
+    Args:
+        path: the journal's folder.
+        table: the qualified name.
+        position: an offset; what is not stored any more from there on is `missed`.
+
+    Attributes:
+        position: up to where entries were given.
+        missed: whether some before that were lost or pruned, and never given.
+    """
+
+    def __init__(self, path: Path, table: str, position: int) -> None:
+        self._reader = JournalReader(path)
+        self._table = table
+        self.position = position
+        self.missed = False
+
+    def more(self) -> Iterator[tuple[int, Entry]]:
+        """Yield the entries written since the last call."""
+        extent = self._reader.look()
+        if self.position > extent.head:  # of another journal
+            self.position, self.missed = 0, True
+        # What is thinned has only what sinks still wait for.
+        self.missed |= self.position < extent.places[0].first
+        self.missed |= any(first <= self.position < end for first, end in extent.thinned)
+        while True:
+            page = self._reader.read(self.position, tables=[self._table])
+            self.missed |= bool(page.damaged)
+            for stored in page.entries:
+                yield stored.offset, stored.entry
+            if page.next == self.position:
+                return
+            self.position = page.next
+
+    def close(self) -> None:
+        """Close the files."""
+        self._reader.close()

@@ -124,11 +124,12 @@ class Facts:
     """What there is to know of a baseline beside its rows.
 
     Attributes:
-        position: the offset up to which the journal was taken in.
+        position: the offset up to which the journal was taken in, None where it never was.
         complete: whether all rows that were there before the table was listened to are in it.
         begun: where the read that collects began, None where none is under way.
         low: the value of the first key column that this read has reached.
         read_at: the offset that the journal was taken in up to before the last whole read began.
+        read_wall: when that read ended, seconds since the epoch.
         older: gaps that began before there was a baseline, and why no read can close each.
         deleted_at: rows known from before this offset may have been deleted since.
         deleted: how many rows were, by counts, since the last whole read.
@@ -137,11 +138,12 @@ class Facts:
         key: the columns of the primary key: name, base, type.
     """
 
-    position: int = 0
+    position: int | None = None
     complete: bool = False
     begun: int | None = None
     low: Any = None
     read_at: int = 0
+    read_wall: float = 0.0
     older: dict[str, str] = field(default_factory=dict)
     deleted_at: int = 0
     deleted: int = 0

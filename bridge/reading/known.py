@@ -29,17 +29,25 @@ class Stream(Protocol):
 
     Attributes:
         position: up to where they were given.
-        missed: whether some before `position` were lost or pruned, and never given.
     """
 
     position: int
-    missed: bool
 
-    def more(self) -> Iterator[tuple[int, Entry]]:
-        """Yield the entries written since the last call, each with its offset."""
+    def more(self) -> Iterator[tuple[int, Entry | None]]:
+        """Yield the entries written since the last call, each with its offset.
+
+        None in place of an entry says that some before that offset are lost, or were pruned.
+        """
 
     def close(self) -> None:
         """Let go of the place."""
+
+
+class Streams(Protocol):
+    """What was received, readable again in its order."""
+
+    def stream(self, table: str, position: int | None) -> Stream:
+        """Return a table's entries from an offset on, None for all that are stored."""
 
 
 class Known:
@@ -51,14 +59,12 @@ class Known:
         stream: of the table's entries, from the baseline's position on.
         arrived: returns once all that was received before is in the stream.
         hidden: how many deletes were counted that are not in the stream.
-        own_from: blocks of rows read from this offset on are this read's own, and answer for
-            nothing; None where there are none.
         lost: spans of which the journal lost entries, microseconds since the epoch: rows that came
             in one are not known any more.
 
     Attributes:
-        confused: whether rows of an older layout cannot be told apart.
-        dropped: whether the table was dropped since `Known` was made.
+        confused: never; what would be cannot be asked.
+        dropped: whether the table was dropped since the read began.
     """
 
     def __init__(
@@ -69,7 +75,6 @@ class Known:
         arrived: Callable[[], object],
         hidden: Callable[[], int],
         *,
-        own_from: int | None = None,
         lost: Sequence[tuple[int, int]] = (),
     ) -> None:
         self._baseline = baseline
@@ -77,7 +82,7 @@ class Known:
         self._stream = stream
         self._arrived = arrived
         self._hidden = hidden
-        self._own_from = own_from
+        self._own_from: int | None = None
         self._lost = [(since // 1_000_000, -(-until // 1_000_000)) for since, until in lost]
         self._columns = columns_of(schema)
         self._key = schema.primary_key
@@ -93,10 +98,13 @@ class Known:
     def begin(self) -> None:
         """Note that a read begins: who is deleted from now on was not missed before."""
         self._deleted_at = self._baseline.facts.deleted_at
+        self._own_from = self.mark()
+        self._since.clear()
+        self.dropped = False
 
     @property
     def arrived_since(self) -> Counter[int]:
-        """How often each row without a key came since `Known` was made, by its digest."""
+        """How often each row without a key came since the read began, by its digest."""
         return self._since
 
     def catch_up(self) -> None:
@@ -109,7 +117,7 @@ class Known:
         # Counted before: an arrival of before a hidden delete is in the stream by then.
         hidden = self._hidden()
         self._arrived()
-        before = facts.position
+        before = self.mark()
         coming = Arrivals(self._baseline, self._own_from)
         with self._baseline.changing():
             for offset, entry in self._stream.more():
@@ -123,20 +131,23 @@ class Known:
                 elif isinstance(entry, Drop):
                     coming.forget()
                     self.dropped = True
+                elif entry is None:
+                    coming.doubt(offset)
             coming.write()
             facts = self._baseline.facts
             facts.position = self._stream.position
-            if hidden != facts.hidden or self._stream.missed:
-                facts.deleted_at = facts.position
+            if hidden != facts.hidden:
+                coming.doubt(self._stream.position)
                 facts.deleted += max(0, hidden - facts.hidden)
-                facts.hidden, self._stream.missed = hidden, False
+                facts.hidden = hidden
         if not self._key and coming.counted:
             self._recent.append((before, coming.counted))
             self._since.update(coming.counted)
 
     def mark(self) -> int:
         """Return the offset up to which all was taken in."""
-        return self._baseline.facts.position
+        position = self._baseline.facts.position
+        return 0 if position is None else position
 
     def forget_before(self, mark: int) -> None:
         """Keep apart no longer what came before a mark."""
@@ -190,9 +201,6 @@ class Known:
     def _counted(self, key: int, row: KnownRow | None, mark: int) -> Answer:
         if row is None or self._is_doubtful(row):
             return Answer(0, 0)
-        own = self._baseline.layout(self._columns)
-        if row.layout != own:
-            self.confused = True
         late = sum(counts[key] for before, counts in self._recent if before >= mark)
         times = max(0, row.times - self._used[key])
         return Answer(times, min(late, times))
@@ -210,7 +218,8 @@ class Arrivals:
 
     Args:
         baseline: open, and changing.
-        own_from: as for `Known`.
+        own_from: blocks of rows read from this offset on are this read's own, and answer for
+            nothing; None where there are none.
 
     Attributes:
         counted: rows without a key, how often each came, by its digest.
@@ -265,9 +274,14 @@ class Arrivals:
         if entry.type == "update":
             facts.updated += entry.count
             return
-        self.write()
         facts.deleted += entry.count
-        facts.deleted_at = offset
+        self.doubt(offset)
+
+    def doubt(self, offset: int) -> None:
+        """Take in that any row known from before an offset may have been deleted."""
+        self.write()
+        facts = self._baseline.facts
+        facts.deleted_at = max(facts.deleted_at, offset)
 
     def forget(self) -> None:
         """Take in that the table was dropped: all rows of what has its name now are new."""
