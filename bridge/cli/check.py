@@ -17,12 +17,13 @@ from bridge.cli import logs
 from bridge.cli.main import ENVIRONMENT, OK
 from bridge.config import Config, Table, find_file, load
 from bridge.errors import BridgeError
+from bridge.events import Schema
 from bridge.journal import filesystem_problem
 from bridge.monitor.subscriber import Subscriber
 from bridge.monitor.table import Route
 from bridge.sinks.registry import find
 from bridge.supervisor import make_ring
-from bridge.wire.calls import DEFAULT_MONITOR_PORT, Cluster, TableInfo, qualified
+from bridge.wire.calls import DEFAULT_MONITOR_PORT, Cluster, qualified
 
 
 class Finding(NamedTuple):
@@ -128,16 +129,18 @@ def _table(table: Table, cluster: Cluster | None) -> Finding:
         return Finding(f"table {name}", "", str(error))
     if info is None:
         return Finding(f"table {name}", "", f"does not exist on {cluster.url}")
+    if info.schema is None:
+        return Finding(f"table {name}", "", info.trouble)
     missing = sorted(_named(table) - {column.name for column in info.schema.columns})
     if missing:
         return Finding(f"table {name}", "", f"has no column {', '.join(missing)}")
-    return Finding(f"table {name}", _described(info))
+    return Finding(f"table {name}", _described(info.schema))
 
 
 def _named(table: Table) -> set[str]:
     return {*(table.key or ()), *filter(None, [table.catch_up_column])}
 
 
-def _described(info: TableInfo) -> str:
-    key = ", ".join(info.schema.primary_key) or "no primary key"
-    return f"{len(info.schema.columns)} columns, {key}"
+def _described(schema: Schema) -> str:
+    key = ", ".join(schema.primary_key) or "no primary key"
+    return f"{len(schema.columns)} columns, {key}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 import zmq
@@ -30,12 +30,46 @@ _EVENTS = (
 )
 
 
+# Losses of a connection that are remembered one by one.
+_LOSSES = 100
+
+
+class Line(NamedTuple):
+    """A channel's connection at one moment, to be read once and then decided on.
+
+    Attributes:
+        connected_at: since when the ZeroMQ handshake stands, None while it does not.
+        emptied_at: all that had come by then was handed on.
+        losses: how often the connection was lost.
+        whole_until: of the latest losses, in their order, when all that was published had arrived.
+        closed: whether it is closed for good.
+    """
+
+    connected_at: Moment | None = None
+    emptied_at: Moment = NEVER
+    losses: int = 0
+    whole_until: tuple[Moment, ...] = ()
+    closed: bool = False
+
+    def missed_since(self, losses: int) -> Moment | None:
+        """Return since when something may be missed by who knows of so many losses.
+
+        None where nothing is; NEVER where it lost count.
+        """
+        if losses == self.losses:
+            return None
+        unknown = self.losses - losses
+        return self.whole_until[-unknown] if unknown <= len(self.whole_until) else NEVER
+
+
+_NEW = Line()
+
+
 @dataclass(eq=False, slots=True)
 class Channel:
-    """A SUB socket as other threads may see it. Written by the polling thread alone.
+    """A SUB socket with its socket monitor. Changed by the polling thread alone.
 
-    `losses` counts how often the connection was lost, `whole_until` is explained at `lose`;
-    all that had come by `emptied_at` was handed on.
+    Other threads read `line`, once: it is replaced as a whole.
     """
 
     endpoint: str
@@ -43,18 +77,14 @@ class Channel:
     events: zmq.Socket[bytes] = field(repr=False)
     receiver: Receiver[Any] = field(repr=False, default_factory=make_receiver)
     topics: set[bytes] = field(default_factory=set)
-    connected_at: Moment | None = None
-    lost_at: Moment | None = None
-    heard_at: Moment | None = None
-    emptied_at: Moment = NEVER
-    losses: int = 0
-    whole_until: Moment = NEVER
-    waiting: list[Future[Channel]] = field(default_factory=list, repr=False)
+    line: Line = _NEW
+    heard_at: Moment = NEVER
+    waiting: list[Future[Subscription]] = field(default_factory=list, repr=False)
 
     @property
     def connected(self) -> bool:
         """Whether the ZeroMQ handshake stands."""
-        return self.connected_at is not None and self.lost_at is None
+        return self.line.connected_at is not None
 
     @property
     def descriptors(self) -> tuple[int, int]:
@@ -63,16 +93,31 @@ class Channel:
         received, told = (int(each.getsockopt(zmq.FD)) for each in sockets)
         return received, told
 
+    def note_drained(self, now: Moment, messages: int, *, empty: bool) -> None:
+        """Note what a pass over the socket found.
+
+        A message tells that the connection stood when it came: after the socket was last empty,
+        and no later moment is proven by it.
+        """
+        if messages:
+            self.heard_at = self.line.emptied_at
+        if empty:
+            self.line = self.line._replace(emptied_at=now)
+
     def lose(self, now: Moment) -> None:
         """Note that the connection is gone.
 
         It may have been dead for as long as its heartbeat allows, unless something was
-        heard on it since: `whole_until` is when all that was published had arrived.
+        heard on it since.
         """
-        known = max(self.connected_at or NEVER, self.heard_at or NEVER)
-        self.whole_until = max(known, now.earlier(HEARTBEAT_HORIZON))
-        self.lost_at = now
-        self.losses += 1
+        line = self.line
+        known = max(line.connected_at or NEVER, self.heard_at)
+        whole_until = max(known, now.earlier(HEARTBEAT_HORIZON))
+        self.line = line._replace(
+            connected_at=None,
+            losses=line.losses + 1,
+            whole_until=(*line.whole_until, whole_until)[-_LOSSES:],
+        )
 
     def note_events(self) -> bool:
         """Take in what the socket monitor says; whether there was anything."""
@@ -87,12 +132,12 @@ class Channel:
 
     def _note(self, event: int) -> None:
         if event == zmq.Event.HANDSHAKE_SUCCEEDED:
-            self.connected_at, self.lost_at = Moment.now(), None
+            self.line = self.line._replace(connected_at=Moment.now())
             log.info("monitor_port_connected", endpoint=self.endpoint)
             waiting, self.waiting = self.waiting, []
             for future in waiting:
                 if future.set_running_or_notify_cancel():
-                    future.set_result(self)
+                    future.set_result(Subscription(self, self.line.losses))
         elif event == zmq.Event.DISCONNECTED and self.connected:
             self.lose(Moment.now())
             log.warning("monitor_port_lost", endpoint=self.endpoint)
@@ -108,8 +153,16 @@ class Channel:
         self.socket.close(0)
         if self.connected:
             self.lose(Moment.now())
+        self.line = self.line._replace(closed=True)
         for future in self.waiting:
             future.cancel()
+
+
+class Subscription(NamedTuple):
+    """A channel on which topics are subscribed, and how often it had been lost by then."""
+
+    channel: Channel
+    losses: int
 
 
 def open_channel(context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> Channel:

@@ -9,9 +9,6 @@ once a second: a reconnected SUB socket that nobody touches stays deaf (protocol
 
 from __future__ import annotations
 
-import contextlib
-import selectors
-import socket
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -25,13 +22,12 @@ import zmq
 
 from bridge.loop import Loop
 from bridge.monitor.arrivals import PART_COST, Arrival, Damaged, Drained, Limits, Loss, R
-from bridge.monitor.channel import Channel, open_channel
+from bridge.monitor.channel import Channel, Subscription
+from bridge.monitor.channels import Channels
 from bridge.monitor.holding import Holding
 from bridge.monitor.moment import Moment
 
 log = structlog.get_logger()
-
-MAX_TOPICS = 64
 
 # What one visit to a channel takes before the others have their turn: some 5 ms. Of narrow rows
 # that is a block which the journal and the encoder take whole, without looking for a place to cut.
@@ -89,14 +85,8 @@ class Subscriber(Generic[R]):
         self._changed = changed
         self._room = room
         self._linger = linger
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._commands: SimpleQueue[tuple[Callable[..., Any], tuple[Any, ...]]] = SimpleQueue()
-        self._wake, self._woken = socket.socketpair()
-        self._wake.setblocking(False)
-        self._woken.setblocking(False)
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(self._woken, selectors.EVENT_READ, (None, False))
-        self._channels: list[Channel] = []
+        self._channels = Channels()
         self._unfinished: set[Channel] = set()  # to be visited without being waited for
         self._told: set[Channel] = set()  # whose socket monitor may have something to say
         self._routes: dict[bytes, R] = {}
@@ -124,27 +114,37 @@ class Subscriber(Generic[R]):
         """End the polling thread and close every socket; may be called twice."""
         if self._loop.started:
             self._loop.stop()
-            self._nudge()
+            self._channels.nudge()
             self._loop.join(_STOP_SECONDS)
         else:
             self._close()
 
     def subscribe(
-        self, endpoint: str, routes: Mapping[bytes, R], *, held: bool = False
-    ) -> Future[Channel]:
-        """Subscribe a table's topics at one endpoint.
+        self,
+        endpoint: str,
+        routes: Mapping[bytes, R],
+        *,
+        held: bool = False,
+        beside: Channel | None = None,
+    ) -> Future[Subscription]:
+        """Subscribe a table's topics at one endpoint, all on one channel.
 
         Args:
             endpoint: where.
             routes: what each topic means; without any, the connection alone is made.
             held: keep back what arrives on them until `release`.
+            beside: the channel that has other topics of the table already.
 
         Returns:
             A future of the channel, done once its ZeroMQ handshake stands.
         """
-        future: Future[Channel] = Future()
-        self._ask(self._subscribe, endpoint, dict(routes), held, future)
+        future: Future[Subscription] = Future()
+        self._ask(self._subscribe, endpoint, dict(routes), held, beside, future)
         return future
+
+    def leave(self, endpoint: str) -> None:
+        """Close the channel of an endpoint where nothing is subscribed."""
+        self._ask(self._leave, endpoint, Future())
 
     def release(self, topics: set[bytes]) -> Future[bool]:
         """Hand on what was held of topics, and from now on what arrives.
@@ -170,12 +170,7 @@ class Subscriber(Generic[R]):
 
     def _ask(self, command: Callable[..., Any], *args: Any) -> None:
         self._commands.put((command, args))
-        self._nudge()
-
-    def _nudge(self) -> None:
-        # A full pipe wakes as well, and one that is closed has nobody to wake.
-        with contextlib.suppress(OSError):
-            self._wake.send(b"\0")
+        self._channels.nudge()
 
     # The rest runs in the polling thread.
 
@@ -187,46 +182,47 @@ class Subscriber(Generic[R]):
         due |= self._unfinished
         self._unfinished = set()
         weight = 0
+        fault: BaseException | None = None
         for channel in due:
-            if channel not in self._channels:
+            if channel.line.closed:
                 continue
-            if channel in told and channel.note_events():
-                self._changed()
-            received, more = self._drain(channel)
-            weight += received
-            if more:
-                self._unfinished.add(channel)
+            try:
+                weight += self._visit(channel, told=channel in told)
+            except BaseException as error:  # noqa: BLE001 (raised below, when all had their turn)
+                fault = fault or error
         self._little = weight < _LITTLE_BYTES
         self._turned_at = time.monotonic()
         self._let_go()
+        if fault is not None:
+            raise fault
         return True
 
+    def _visit(self, channel: Channel, *, told: bool) -> int:
+        """See what happened to a channel and came on it; return bytes received."""
+        if told and channel.note_events():
+            self._changed()
+        received, more = self._drain(channel)
+        if more:
+            self._unfinished.add(channel)
+        return received
+
     def _await(self) -> set[Channel]:
-        wait = 0.0 if self._unfinished or self._leaving else _TOUCH_SECONDS
-        due = self._select(wait)
+        due, nudged = self._wait(0.0 if self._unfinished or self._leaving else _TOUCH_SECONDS)
         now = time.monotonic()
-        if None in due:
-            with contextlib.suppress(BlockingIOError):
-                while self._woken.recv(4096):
-                    pass
-        elif due and self._little and (left := self._turned_at + self._linger - now) > 0:
+        left = self._turned_at + self._linger - now
+        if due and not nudged and self._little and left > 0:
             time.sleep(left)
-            due |= self._select(0.0)  # what came on other channels meanwhile
+            due |= self._wait(0.0)[0]  # what came on other channels meanwhile
         if now - self._touched_at >= _TOUCH_SECONDS:
             self._touched_at = now
             due.update(self._channels)
             self._told.update(self._channels)
-        return {channel for channel in due if channel is not None}
-
-    def _select(self, wait: float) -> set[Channel | None]:
-        """Wait for channels on which something happened; None says that somebody asks for us."""
-        due: set[Channel | None] = set()
-        for key, _ in self._selector.select(wait):
-            channel, told = key.data
-            due.add(channel)
-            if told:
-                self._told.add(channel)
         return due
+
+    def _wait(self, seconds: float) -> tuple[set[Channel], bool]:
+        due, told, nudged = self._channels.wait(seconds)
+        self._told |= told
+        return due, nudged
 
     def _run_commands(self) -> None:
         # In their order: what comes after topics that are let go waits for that.
@@ -242,18 +238,15 @@ class Subscriber(Generic[R]):
                 raise
 
     def _subscribe(
-        self, endpoint: str, routes: dict[bytes, R], held: bool, future: Future[Channel]
+        self,
+        endpoint: str,
+        routes: dict[bytes, R],
+        held: bool,
+        beside: Channel | None,
+        future: Future[Subscription],
     ) -> None:
-        channel = next(
-            (
-                c
-                for c in self._channels
-                if c.endpoint == endpoint and len(c.topics | routes.keys()) <= MAX_TOPICS
-            ),
-            None,
-        )
         try:
-            channel = channel or self._open(endpoint)
+            channel = self._channels.pick(endpoint, routes.keys(), beside)
         except zmq.ZMQError as error:
             future.set_exception(error)
             return
@@ -270,9 +263,13 @@ class Subscriber(Generic[R]):
         channel.topics |= routes.keys()
         self._unfinished.add(channel)
         if channel.connected:
-            future.set_result(channel)
+            future.set_result(Subscription(channel, channel.line.losses))
         else:
             channel.waiting.append(future)
+
+    def _leave(self, endpoint: str, future: Future[None]) -> None:
+        self._channels.shut_unused(endpoint)
+        future.set_result(None)
 
     def _unsubscribe(self, topics: set[bytes], future: Future[None]) -> None:
         channels = {channel for channel in self._channels if channel.topics & topics}
@@ -288,17 +285,17 @@ class Subscriber(Generic[R]):
             self._leaving.remove(leaving)
             self._forget(leaving.topics)
             leaving.future.set_result(None)
-            self._nudge()  # commands may have waited for this
+            self._channels.nudge()  # commands may have waited for this
 
     def _forget(self, topics: set[bytes]) -> None:
-        for channel in tuple(self._channels):
+        for channel in self._channels:
             ours = channel.topics & topics
             for topic in ours:
                 channel.socket.unsubscribe(topic)
                 channel.receiver.remove(topic)
             channel.topics -= ours
             if ours and not channel.topics:
-                self._shut(channel)
+                self._channels.shut(channel)
         gone = {route for topic in topics if (route := self._routes.pop(topic, None)) is not None}
         self._holding.end(gone.difference(self._routes.values()))
 
@@ -309,22 +306,6 @@ class Subscriber(Generic[R]):
             self._receive(held, ())
         future.set_result(whole)
 
-    def _open(self, endpoint: str) -> Channel:
-        channel = open_channel(self._context, endpoint)
-        self._channels.append(channel)
-        received, told = channel.descriptors
-        self._selector.register(received, selectors.EVENT_READ, (channel, False))
-        self._selector.register(told, selectors.EVENT_READ, (channel, True))
-        channel.note_events()  # libzmq signals only to who has once found nothing
-        return channel
-
-    def _shut(self, channel: Channel) -> None:
-        self._channels.remove(channel)
-        self._unfinished.discard(channel)
-        for descriptor in channel.descriptors:
-            self._selector.unregister(descriptor)
-        channel.close()
-
     def _drain(self, channel: Channel) -> tuple[int, bool]:
         """Hand on what one pass brings: how many bytes, and whether there may be more."""
         now = Moment.now()
@@ -332,24 +313,29 @@ class Subscriber(Generic[R]):
             found = self._receive_from(channel, now)
         except BaseException:
             # What was taken from the socket by then is gone, of whatever table it was.
-            since = max(channel.emptied_at, now.earlier(_LONGEST_LOSS))
+            since = max(channel.line.emptied_at, now.earlier(_LONGEST_LOSS))
             for topic in channel.topics & self._routes.keys():
                 self._lost.setdefault(self._routes[topic], round(since.wall * 1e6))
             raise
-        if found.error:
-            raise zmq.ZMQError(found.error)
-        if not found.more:
-            channel.emptied_at = now
         messages = found.messages + found.unknown_messages
+        channel.note_drained(now, messages, empty=not (found.more or found.error))
+        if found.error:
+            self._give_up(channel, found.error)
         return found.size + messages * PART_COST, found.more
+
+    def _give_up(self, channel: Channel, error: int) -> None:
+        """Close a channel whose socket fails; whoever needs its topics subscribes them anew."""
+        log.error("monitor_socket_failed", endpoint=channel.endpoint, cause=zmq.strerror(error))
+        self._routes = {
+            topic: route for topic, route in self._routes.items() if topic not in channel.topics
+        }
+        self._channels.shut(channel)
+        self._changed()
 
     def _receive_from(self, channel: Channel, now: Moment) -> Drained[R]:
         time = round(now.wall * 1e6)
         limits = Limits(_PASS_BYTES, _PASS_MESSAGES, self._room())
         found = channel.receiver.drain(channel.socket, limits, time)
-        messages = found.messages + found.unknown_messages
-        if messages:
-            channel.heard_at = now
         if found.unknown_messages:
             self._note_unknown(found.unknown, found.unknown_messages)
         arrivals = found.arrivals
@@ -382,11 +368,6 @@ class Subscriber(Generic[R]):
             self._close()
 
     def _close(self) -> None:
-        for channel in tuple(self._channels):
-            self._shut(channel)
         for leaving in self._leaving:
             leaving.future.cancel()
-        self._selector.close()
-        self._context.destroy(linger=0)
-        self._wake.close()
-        self._woken.close()
+        self._channels.close()

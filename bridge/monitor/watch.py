@@ -1,47 +1,53 @@
-"""The thread that looks after all tables: it probes, and puts right what it finds.
+"""The thread that looks after all tables: it probes, and has put right what it finds.
 
-Each round asks the cluster a few cheap questions (`probe.observe`), decides for every table
-(`probe.decide`), and hands what may block to the workers, so that one stuck table holds up
-no other. A round comes every `probe_interval`, and at once when a connection changes or a
-frame does not fit. Where the cluster itself is gone, the next one of the ring takes over.
+Each round asks the cluster a few cheap questions (`probe.observe`) and sees to every table
+(`care`). A round comes every `probe_interval`, and at once when a connection changes or a
+frame does not fit. Where the cluster itself is of no use, the next one of the ring takes over
+(`failover`).
 """
 
 from __future__ import annotations
 
-import contextlib
-import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
-from concurrent.futures import TimeoutError as FutureTimeoutError
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
 import structlog
 
-from bridge.errors import BridgeError, ClusterUnavailable, WireError
+from bridge.errors import BridgeError
 from bridge.loop import Loop, backoff
-from bridge.monitor.charge import Charge
-from bridge.monitor.establish import Established, Site, TableMissing
+from bridge.monitor.care import Care
+from bridge.monitor.cluster_monitors import ClusterMonitors
 from bridge.monitor.failover import Failover
+from bridge.monitor.health import Health
+from bridge.monitor.jobs import Jobs, Readers
 from bridge.monitor.moment import Moment
-from bridge.monitor.probe import Action, Observation, decide, observe
-from bridge.monitor.states import Signal, State
+from bridge.monitor.naming import prefix
+from bridge.monitor.probe import Monitors, observe
+from bridge.monitor.standbys import Standbys
+from bridge.monitor.states import Signal
 from bridge.monitor.subscriber import Subscriber
 from bridge.monitor.table import Route, TableMonitor
+from bridge.monitor.watched import Watched
 from bridge.monitor.workers import Workers
-from bridge.wire.calls import DEFAULT_MONITOR_PORT, Cluster
+from bridge.wire.calls import Cluster
 from bridge.wire.ring import Ring
 
 log = structlog.get_logger()
 
 # Calls that may block, for all tables together.
 _WORKERS = 4
-_HAND_ON_SECONDS = 5.0
 # The versions of the server that this protocol was written down from.
 _SERVER_LINE = "7.2"
+# A cluster that fails to make monitors, or to publish, for so many probes is tried as a whole.
+_PATIENCE = 2.0
+# So few tables that wait to come into being are looked for every second, whatever the interval.
+_FEW = 100
+
+Discovered = Callable[[str, frozenset[str]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +67,6 @@ class WatchOptions:
     failback: float | None = 60.0
 
 
-class Readers(Protocol):
-    """Whoever reads tables."""
-
-    def look_after(self, table: TableMonitor, cluster: Cluster) -> None:
-        """Start what a table that is heard needs: a read, or an audit."""
-
-    def first_level(self, table: TableMonitor, cluster: Cluster) -> None:
-        """Note how high a growing column stands when its table is first listened to."""
-
-
 class Watch:
     """Look after tables on a ring of clusters.
 
@@ -81,7 +77,11 @@ class Watch:
         tables: the monitors to look after.
         subscriber: the polling thread.
         instance: marks monitors on the server as ours.
+        options: how to watch.
         closer: reads tables to close gaps; None where nobody remembers what was received.
+        schemas: those of which all tables are to be known.
+        discovered: called in the watch's thread with the names of a schema's tables, whenever
+            they are others than before.
     """
 
     def __init__(
@@ -92,19 +92,31 @@ class Watch:
         instance: str,
         options: WatchOptions,
         closer: Readers | None = None,
+        *,
+        schemas: Collection[str] = (),
+        discovered: Discovered | None = None,
     ) -> None:
         self._ring = ring
-        self._charges = [Charge(table) for table in tables]
-        self._wanted: Sequence[TableMonitor] | None = None
+        self._tables = [Watched(table) for table in tables]
+        self._wanted: tuple[Sequence[TableMonitor], Collection[str] | None] | None = None
         self._subscriber = subscriber
         self._instance = instance
         self._options = options
-        self._closer = closer
-        self._failover = Failover(ring, options.probe_timeout, options.failback)
-        self._site: Site | None = None
+        self._schemas = schemas
+        self._discovered = discovered
+        self._found: dict[str, frozenset[str]] = {}
+        # A handshake is waited for no longer than a call.
+        answer = min(options.probe_timeout, options.timeout)
+        self._health = Health(subscriber, instance, answer, options.monitor_port)
+        self._failover = Failover(ring, self._health, options.failback)
+        self._site: ClusterMonitors | None = None
         self._attempts = 0
+        self._deaf_since: Moment | None = None
         self._wake = threading.Event()
         self._workers = Workers("worker", _WORKERS)
+        self._jobs = Jobs(subscriber, self._workers, closer, lambda: self._site, self.wake)
+        self._care = Care(self._jobs, closer)
+        self._standbys = Standbys(ring, self._workers, options.probe_timeout)
         self._loop = Loop("watch", self._turn)
 
     @property
@@ -129,8 +141,9 @@ class Watch:
 
     @property
     def tried(self) -> bool:
-        """Whether every table was tried once."""
-        return all(charge.tried for charge in self._charges)
+        """Whether every table was tried once, and every schema looked into."""
+        looked = self._discovered is None or all(s in self._found for s in self._schemas)
+        return looked and all(watched.tried for watched in self._tables)
 
     def start(self) -> None:
         """Start the watch."""
@@ -140,9 +153,16 @@ class Watch:
         """Probe now."""
         self._wake.set()
 
-    def look_after(self, tables: Sequence[TableMonitor]) -> None:
-        """Look after these tables from the next round on, and no longer after others."""
-        self._wanted = tables
+    def look_after(
+        self, tables: Sequence[TableMonitor], schemas: Collection[str] | None = None
+    ) -> None:
+        """Look after these tables from the next round on, and no longer after others.
+
+        Args:
+            tables: all that are wanted.
+            schemas: those of which all tables are to be known, None for the same as before.
+        """
+        self._wanted = tables, schemas
         self._wake.set()
 
     def stop(self, timeout: float) -> None:
@@ -151,19 +171,19 @@ class Watch:
         self._loop.stop()
         self._wake.set()
         self._loop.join(timeout)
-        site = self._site
+        site, self._site = self._site, None
         now = Moment.now()
-        if site is not None:
-            for charge in self._charges:
-                if charge.made is None:
-                    continue
-                self._workers.submit(partial(site.clear, charge.made))
-                if charge.made.channel.connected:
-                    charge.table.prove_good(now)
+        for watched in self._tables:
+            made, line = watched.made, watched.line
+            if site is None or made is None:
+                continue
+            self._workers.submit(partial(site.clear, made.topics))
+            if line.connected_at is not None and line.losses == made.losses:
+                watched.table.prove_good(min(now, line.emptied_at))
         self._workers.stop(max(0.0, deadline - time.monotonic()))
         self._ring.close()
 
-    # The rest runs in the watch's thread, but for the jobs that say so.
+    # The rest runs in the watch's thread.
 
     def _turn(self) -> bool:
         delay = self._round()
@@ -174,24 +194,32 @@ class Watch:
     def _round(self) -> float:
         """Probe once and act; return seconds until the next round."""
         self._take_over_tables()
-        cluster = self._ring.current
-        schemas = sorted({charge.table.name.rpartition(".")[0] for charge in self._charges})
-        asked_at = Moment.now()
+        cluster, asked_at = self._ring.current, Moment.now()
+        names = [watched.table.name for watched in self._tables if not watched.table.over]
+        waiting = [w.table.name for w in self._tables if w.made is None and not w.table.over]
         try:
             if self._site is None:
                 self._site = self._arrive(cluster)
-            seen = observe(cluster, schemas, self._options.probe_timeout, asked_at)
-        except WireError as error:
+            seen = observe(cluster, names, waiting, self._options.probe_timeout, asked_at)
+            self._discover(cluster)
+        except BridgeError as error:
             return self._cluster_failed(error)
         self._attempts = 0
-        for charge in self._charges:
-            self._look_after(charge, self._site, seen)
-        self._maybe_fail_back()
+        site = self._site
+        self._care.see_to(self._tables, site, seen)
+        self._standbys.ask([watched.table for watched in self._tables])
+        if self._is_of_no_use():
+            self._try_elsewhere(site)
+        self._maybe_fail_back(site)
+        return self._pause()
+
+    def _pause(self) -> float:
         now = time.monotonic()
-        waiting = [
-            c.retry_at - now for c in self._charges if not (c.made or c.busy or c.table.over)
-        ]
-        return max(0.05, min([self._options.probe_interval, *waiting]))
+        waiting = [w for w in self._tables if not (w.made or w.busy or w.table.over)]
+        due = [w.tries.at - now for w in waiting if w.absent_at is None]
+        if 0 < len(waiting) <= _FEW:
+            due.append(1.0)
+        return max(0.05, min([self._options.probe_interval, *due]))
 
     def _take_over_tables(self) -> None:
         """Let go of tables that are not wanted any more, then take on the new ones.
@@ -202,221 +230,135 @@ class Watch:
         wanted, self._wanted = self._wanted, None
         if wanted is None:
             return
-        gone = [charge for charge in self._charges if charge.table not in wanted]
-        known = {charge.table for charge in self._charges}
-        self._charges = [charge for charge in self._charges if charge.table in wanted]
-        for charge in gone:
-            charge.gone = True  # a job that is still busy takes away what it makes
-            if charge.made is not None and self._site is not None:
-                self._site.retire(charge.made)
-        self._charges += [Charge(table) for table in wanted if table not in known]
+        tables, schemas = wanted
+        self._schemas = self._schemas if schemas is None else schemas
+        keep = set(tables)
+        gone = {w.table.name: w for w in self._tables if w.table not in keep}
+        known = {watched.table for watched in self._tables}
+        for watched in gone.values():
+            watched.gone = True  # a job that is still busy takes away what it makes
+            if watched.made is not None and self._site is not None:
+                self._site.retire(watched.made)
+        self._tables = [watched for watched in self._tables if watched.table in keep]
+        self._tables += [
+            Watched(table, after=gone.get(table.name)) for table in tables if table not in known
+        ]
 
-    def _arrive(self, cluster: Cluster) -> Site:
+    def _arrive(self, cluster: Cluster) -> ClusterMonitors:
         """Learn a cluster's monitor port and ring, and clear what we left behind there."""
-        found = cluster.properties()
+        found = cluster.properties(self._options.probe_timeout)
         self._ring.extend(found.ring)
         if not found.version.startswith(_SERVER_LINE + "."):
             log.warning(
                 "server_version", cluster=cluster.url, version=found.version, made_for=_SERVER_LINE
             )
-        port = self._options.monitor_port or found.monitor_port or DEFAULT_MONITOR_PORT
-        if port < 0:
-            raise ClusterUnavailable(
-                cluster.url,
-                "/show/system/properties",
-                "table monitors are switched off",
-                hint="set_monitor_port in the server's gpudb.conf",
-            )
-        host = f"[{cluster.http.host}]" if ":" in cluster.http.host else cluster.http.host
-        site = Site(
+        endpoint = self._health.find_endpoint(cluster, found)
+        monitors = Monitors(cluster.monitors(self._options.probe_timeout))
+        ours = any(name.startswith(prefix(self._instance)) for name in monitors.ids)
+        table = self._a_table()
+        adopts = not ours or table is None or self._health.try_monitor(cluster, table) is not False
+        site = ClusterMonitors(
             cluster,
-            f"tcp://{host}:{port}",
+            found.identity,
+            endpoint,
             self._subscriber,
             self._instance,
             self._options.timeout,
+            alone=len(self._ring.clusters) == 1,
+            adopts=adopts,
         )
-        site.reap_strangers([charge.table.name for charge in self._charges])
-        log.info("cluster_connected", cluster=cluster.url, endpoint=site.endpoint)
+        site.reap_strangers(monitors, [watched.table.name for watched in self._tables])
+        log.info("cluster_connected", cluster=cluster.url, endpoint=endpoint)
         return site
 
-    def _look_after(self, charge: Charge, site: Site, seen: Observation) -> None:
-        if charge.busy:
+    def _discover(self, cluster: Cluster) -> None:
+        """Tell of the tables of schemas, where they are others than before."""
+        if self._discovered is None:
             return
-        table, made = charge.table, charge.made
-        if made is not None and made.at > seen.asked_at:
-            return  # what was seen is older than these monitors
-        _note_loss(charge)
-        action, reason = decide(charge.view(), seen)
-        match action:
-            case Action.GOOD | Action.QUIET if made is not None:
-                self._note_good(charge, made, seen, quiet=action is Action.QUIET)
-            case Action.DEAF:
-                table.signal(Signal.LOST, f"the connection to {site.endpoint} is down")
-            case Action.DROPPED:
-                self._hand_on(made)  # its last rows come before the drop
-                self._renounce(charge, site)
-                self._note_missing(charge, seen.asked_at)
-            case Action.RENEW if reason is not None:
-                table.gaps.begin(reason, table.good, _CAUSES[reason])
-                table.signal(Signal.LOST, _CAUSES[reason])
-                charge.made = None
-                self._submit(charge, site, seen, made)
-            case Action.RETIRE:
-                self._renounce(charge, site)
-            case Action.ESTABLISH if time.monotonic() >= charge.retry_at:
-                self._submit(charge, site, seen)
-
-    def _note_good(
-        self, charge: Charge, made: Established, seen: Observation, *, quiet: bool
-    ) -> None:
-        table = charge.table
-        if made.channel.losses != made.losses:
-            charge.made = replace(made, losses=made.channel.losses)
-        table.gaps.end(seen.asked_at, self.cluster)
-        table.gaps.settle(seen.asked_at, self.cluster, None)
-        # What still waited in the socket then is not handed on yet: a kill would lose it.
-        good_at = min(seen.asked_at, made.channel.emptied_at)
-        if good_at >= made.at:
-            table.prove_good(good_at)
-        table.counts.last_probe = seen.asked_at.wall
-        if not quiet or table.state is not State.IDLE:
-            table.signal(Signal.ESTABLISHED)
-        if self._closer is not None and self._site is not None:
-            self._closer.look_after(table, self._site.cluster)
-        if quiet:
-            minutes = table.options.inactivity_timeout / 60
-            table.signal(Signal.QUIET, f"nothing happened for {minutes:g} min")
-
-    def _hand_on(self, made: Established | None) -> None:
-        if made is None:
-            return
-        with contextlib.suppress(FutureTimeoutError):
-            topics = {topic.encode() for topic in made.topics}
-            self._subscriber.unsubscribe(topics).result(_HAND_ON_SECONDS)
-
-    def _renounce(self, charge: Charge, site: Site) -> None:
-        if charge.made is not None:
-            self._workers.submit(partial(site.retire, charge.made))
-            charge.made = None
-
-    def _note_missing(self, charge: Charge, asked_at: Moment) -> None:
-        table = charge.table
-        existed = table.schema is not None
-        charge.absent_at = asked_at
-        if existed:  # what the table lost before it went is said
-            table.gaps.end(Moment.now(), self.cluster)
-            table.gaps.settle(asked_at, self.cluster, None, force=True)
-        else:
-            table.gaps.withdraw("the table was not there")
-        table.adopt_schema(None, self.cluster)
-        if existed and table.options.on_drop == "stop":
-            table.signal(Signal.DROPPED, "the table was dropped")
-        else:
-            table.signal(Signal.MISSING, f"{table.name} does not exist")
-
-    def _submit(
-        self, charge: Charge, site: Site, seen: Observation, old: Established | None = None
-    ) -> None:
-        charge.busy = True
-        self._workers.submit(partial(self._establish, charge, site, seen, old))
-
-    def _establish(
-        self, charge: Charge, site: Site, seen: Observation, old: Established | None
-    ) -> None:
-        """Make a table's monitors, in the place of old ones if there are any; in a worker."""
-        table = charge.table
-        try:
-            if old is not None:
-                self._hand_on(old)  # rows of the old layout come before the alter event
-                site.clear(old)
-                left = {m: info for m, info in seen.monitors.items() if m not in old.topics}
-                seen = replace(seen, monitors=left)  # what is cleared must not be adopted
-            made = site.establish(table, seen)
-            if self._closer is not None:
-                self._closer.first_level(table, site.cluster)
-        except TableMissing:
-            charge.retry_at = time.monotonic() + min(self._options.probe_interval, 1.0)
-            self._note_missing(charge, seen.asked_at)
-        except Exception as error:
-            if not isinstance(error, BridgeError):
-                log.exception("establishing_failed", table=table.name)  # a fault of ours
-            charge.attempts += 1
-            charge.retry_at = time.monotonic() + backoff(charge.attempts)
-            table.signal(Signal.LOST, str(error))
-        else:
-            if site is not self._site or charge.gone or self._loop.stopping:
-                site.retire(made)
-                return
-            charge.made, charge.attempts = made, 0
-            if charge.absent_at is not None:
-                table.gaps.begin("start", charge.absent_at, "the table was not there")
-                charge.absent_at = None
-            table.gaps.end(made.at, site.cluster.url)
-            table.prove_good(made.at)
-            table.signal(Signal.ESTABLISHED)
-            if self._closer is not None:
-                self._closer.look_after(table, site.cluster)
-        finally:
-            charge.tried = True
-            charge.busy = False
-            self.wake()
+        for schema in self._schemas:
+            names = cluster.names(schema, self._options.probe_timeout)
+            if self._found.get(schema) != names:
+                self._found[schema] = names
+                self._discovered(schema, names)
 
     # Clusters.
 
-    def _cluster_failed(self, error: WireError) -> float:
+    def _a_table(self) -> str | None:
+        """Return a table to try clusters with, one that is there if there is any."""
+        tables = [watched.table for watched in self._tables if not watched.table.over]
+        known = [table.name for table in tables if table.schema is not None]
+        return next(iter(known or [table.name for table in tables]), None)
+
+    def _cluster_failed(self, error: BridgeError) -> float:
         self._attempts += 1
-        self._site_lost(str(error))
-        reason = self._failover.leave() if isinstance(error, ClusterUnavailable) else None
+        self._say_lost(str(error))
+        reason = self._failover.leave(self._a_table())
         if reason is not None:
             self._settle_elsewhere(reason)
             return 0.0
         return min(backoff(self._attempts), self._options.probe_interval)
 
-    def _site_lost(self, reason: str) -> None:
+    def _say_lost(self, reason: str) -> None:
         """Say of every table that it may be deaf.
 
         That alone is no gap: if the connections outlast it and the monitors are still there
         afterwards, nothing was missed.
         """
-        for charge in self._charges:
-            charge.tried = True
-            if not charge.busy:
-                _note_loss(charge)
-                charge.table.signal(Signal.LOST, reason)
+        for watched in self._tables:
+            watched.tried = True
+            if not watched.busy:
+                self._care.note_loss(watched)
+                watched.table.signal(Signal.LOST, reason)
 
-    def _maybe_fail_back(self) -> None:
-        old, left = self._site, [charge.made for charge in self._charges if charge.made]
-        reason = self._failover.return_to_primary()
+    def _is_of_no_use(self) -> bool:
+        """Whether the cluster has made no monitors, or not published, for too long."""
+        now, patience = Moment.now(), _PATIENCE * self._options.probe_interval
+        made = [watched for watched in self._tables if watched.made is not None]
+        deaf = any(watched.line.connected_at is None for watched in made)
+        self._deaf_since = (self._deaf_since or now) if deaf else None
+        since = [m for m in (self._deaf_since, self._jobs.refused_since) if m is not None]
+        return any(now.order - moment.order > patience for moment in since)
+
+    def _try_elsewhere(self, site: ClusterMonitors) -> None:
+        """Use another address of the cluster, or another cluster, if that is of more use."""
+        self._deaf_since = self._jobs.refused_since = None
+        reason = self._failover.leave(self._a_table())
+        if reason is not None:
+            self._settle_elsewhere(reason)
+            return
+        try:
+            found = site.cluster.properties(self._options.probe_timeout)
+            endpoint = self._health.find_endpoint(site.cluster, found)
+        except BridgeError as error:
+            log.warning("monitor_port_unreachable", cluster=site.cluster.url, cause=str(error))
+            return
+        if endpoint != site.endpoint:
+            self._let_go(f"the monitor port answers at {endpoint} now")
+
+    def _maybe_fail_back(self, site: ClusterMonitors) -> None:
+        left = [watched.made for watched in self._tables if watched.made]
+        reason = self._failover.return_to_primary(site.said, self._a_table())
         if reason is None:
             return
         self._settle_elsewhere(reason)
-        if old is not None:
-            for made in left:
-                self._workers.submit(partial(old.retire, made))
+        for made in left:
+            self._jobs.clear(made, site)
         self.wake()
 
     def _settle_elsewhere(self, reason: str) -> None:
         """Let go of all monitors, to be made again on the cluster that is now in use."""
+        for watched in self._tables:
+            if watched.table.good.wall:
+                watched.table.gaps.begin("failover", watched.table.good, reason)
+        self._let_go(reason)
+
+    def _let_go(self, reason: str) -> None:
         self._site = None
-        for charge in self._charges:
-            if charge.table.good.wall:
-                charge.table.gaps.begin("failover", charge.table.good, reason)
-            if charge.made is not None:
-                self._subscriber.unsubscribe({t.encode() for t in charge.made.topics})
-                charge.made = None
-            charge.retry_at = -math.inf
-            charge.table.signal(Signal.CLUSTER_CHANGED, reason)
-
-
-_CAUSES = {
-    "altered": "the table's layout changed",
-    "monitor_lost": "the server no longer has our monitors",
-}
-
-
-def _note_loss(charge: Charge) -> None:
-    """Open a span where the connection was lost since the monitors were made, or last good."""
-    made = charge.made
-    if made is not None and made.channel.losses != made.losses:
-        evidence = f"the connection to {made.channel.endpoint} was lost"
-        charge.table.gaps.begin("disconnected", made.channel.whole_until, evidence)
+        self._deaf_since = self._jobs.refused_since = None
+        for watched in self._tables:
+            self._care.note_loss(watched)
+            if watched.made is not None:
+                topics = {topic.encode() for topic in watched.made.topics}
+                self._subscriber.unsubscribe(topics)
+            watched.move()
+            watched.table.signal(Signal.CLUSTER_CHANGED, reason)

@@ -95,6 +95,13 @@ class Writes:
         """
         return self._strikes >= _SUSPICIOUS
 
+    @property
+    def unheard_since(self) -> Moment | None:
+        """Since when nothing may have been heard of writes, None where nothing tells of that."""
+        with self._lock:
+            base = self._base
+            return base.moment if base is not None and self.unheard else None
+
     def settle(self, good: Moment) -> None:
         """Let go of what no span can need that begins after about a good moment."""
         with self._lock:

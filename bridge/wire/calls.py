@@ -6,15 +6,30 @@ A reply that lacks what the protocol promises is a ReplyNotUnderstood, never a K
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+from urllib.parse import urlsplit
 
-from bridge.errors import ReplyNotUnderstood
 from bridge.events import Schema
-from bridge.wire.client import AvroCall, Http
+from bridge.wire.catalogue import Catalogue
+from bridge.wire.client import AvroCall, Http, understanding
+from bridge.wire.tables import Facts, TableInfo, made_again
 from bridge.wire.types import parse_schema
+
+__all__ = [
+    "DEFAULT_MONITOR_PORT",
+    "Cluster",
+    "Created",
+    "Facts",
+    "MonitorInfo",
+    "Properties",
+    "Query",
+    "RowsPage",
+    "TableInfo",
+    "made_again",
+    "qualified",
+]
 
 DEFAULT_SCHEMA = "ki_home"
 DEFAULT_MONITOR_PORT = 9002
@@ -29,17 +44,7 @@ def qualified(table: str) -> str:
     return table if "." in table else f"{DEFAULT_SCHEMA}.{table}"
 
 
-@dataclass(frozen=True, slots=True)
-class TableInfo:
-    """What `/show/table` says of one table."""
-
-    name: str
-    schema: Schema
-    rows: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class MonitorInfo:
+class MonitorInfo(NamedTuple):
     """What `/show/tablemonitors` says of one table monitor."""
 
     monitor_id: str
@@ -61,6 +66,8 @@ class Properties:
     """What a cluster says of itself, as far as a monitor cares.
 
     Attributes:
+        identity: what tells it from other clusters, whatever URL it is reached by: where its head
+            node says it is. "" where it does not say.
         version: of the server, "" where it does not say.
         monitor_port: the ZeroMQ port of its table monitors; None where it does not say,
             -1 where table monitors are switched off.
@@ -70,6 +77,7 @@ class Properties:
     version: str = ""
     monitor_port: int | None = None
     ring: tuple[str, ...] = ()
+    identity: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +141,10 @@ class Cluster:
     """One Kinetica database, as seen through its HTTP API."""
 
     http: Http
+    _catalogue: Catalogue = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._catalogue = Catalogue(self.http)
 
     @property
     def url(self) -> str:
@@ -144,7 +156,7 @@ class Cluster:
 
         `draining` stands for a ring member that still takes over what it missed.
         """
-        with self._understanding("/show/system/status") as endpoint:
+        with understanding(self.http, "/show/system/status") as endpoint:
             statuses = self.http.call(endpoint, {}, timeout=timeout)["status_map"]
             system = str(json.loads(statuses["system"])["status"])
             if "ha_status" in statuses and system == "running":
@@ -153,10 +165,10 @@ class Cluster:
                     return "draining"
             return system
 
-    def properties(self) -> Properties:
+    def properties(self, timeout: float | None = None) -> Properties:
         """Return the version, the monitor port and the ring's head nodes."""
-        with self._understanding("/show/system/properties") as endpoint:
-            found = self.http.call(endpoint, {})["property_map"]
+        with understanding(self.http, "/show/system/properties") as endpoint:
+            found = self.http.call(endpoint, {}, timeout=timeout)["property_map"]
             port = found.get("conf.set_monitor_port")
             ring: tuple[str, ...] = ()
             if str(found.get("conf.enable_ha", "")).lower() == "true":
@@ -169,31 +181,42 @@ class Cluster:
                 version=str(found.get("version.gpudb_core_version", "")),
                 monitor_port=int(port) if port not in (None, "") else None,
                 ring=ring,
+                identity=self._identity(found),
             )
 
-    def table(self, name: str, *, sizes: bool = False) -> TableInfo | None:
+    def _identity(self, properties: Mapping[str, Any]) -> str:
+        said = [
+            str(properties.get(name, "")).split(";")[0].strip().lower()
+            for name in ("conf.worker_http_server_urls", "conf.host0_public_urls")
+        ]
+        address = next(filter(None, said), "")
+        # An address that only the cluster's own machine can use names it to nobody else.
+        own = _is_loopback(urlsplit(address.split(",")[0]).hostname or "")
+        return "" if own and not _is_loopback(self.http.host) else address
+
+    def table(
+        self, name: str, *, sizes: bool = False, timeout: float | None = None
+    ) -> TableInfo | None:
         """Return a table's layout, None where there is no such table."""
-        options = {"no_error_if_not_exists": "true", "show_children": "false"}
-        if sizes:
-            options["get_sizes"] = "true"
-        with self._understanding("/show/table") as endpoint:
-            reply = self.http.call(endpoint, {"table_name": name, "options": options})
-            if not reply["type_ids"]:
-                return None
-            return _tables(reply, name.rpartition(".")[0])[0]
+        return self._catalogue.table(name, sizes=sizes, timeout=timeout)
 
-    def tables(self, schema: str, timeout: float) -> dict[str, TableInfo]:
-        """Return every table of one schema by qualified name; empty where there is none."""
-        options = {"no_error_if_not_exists": "true", "show_children": "true"}
-        with self._understanding("/show/table") as endpoint:
-            reply = self.http.call(
-                endpoint, {"table_name": schema, "options": options}, timeout=timeout
-            )
-            return {info.name: info for info in _tables(reply, schema)}
+    def tables(
+        self, schema: str, timeout: float, wanted: Sequence[str] | None = None
+    ) -> dict[str, TableInfo]:
+        """Return tables of one schema by qualified name, all or those wanted, if they exist."""
+        return self._catalogue.tables(schema, wanted, timeout)
+
+    def catalogue(self, names: Iterable[str], timeout: float) -> dict[str, Facts | None]:
+        """Return what tables are without their layouts; see `Catalogue.facts`."""
+        return self._catalogue.facts(names, timeout)
+
+    def names(self, schema: str, timeout: float) -> frozenset[str]:
+        """Return the qualified names of all tables of a schema."""
+        return self._catalogue.names(schema, timeout)
 
     def monitors(self, timeout: float | None = None) -> dict[str, MonitorInfo]:
         """Return every table monitor of the cluster by its id."""
-        with self._understanding("/show/tablemonitors") as endpoint:
+        with understanding(self.http, "/show/tablemonitors") as endpoint:
             reply = self.http.call(endpoint, {"monitor_ids": []}, timeout=timeout)
             ids = reply["monitor_ids"]
             # Older servers of the same line have no statuses (protocol, section 2.2).
@@ -238,7 +261,7 @@ class Cluster:
         options = {"event": event, "monitor_id": monitor_id}
         if expression and event == "insert":
             options["expression"] = expression
-        with self._understanding("/create/tablemonitor") as endpoint:
+        with understanding(self.http, "/create/tablemonitor") as endpoint:
             reply = self.http.call(
                 endpoint, {"table_name": table, "options": options}, changes=True
             )
@@ -261,32 +284,6 @@ class Cluster:
         """Close the connections."""
         self.http.close()
 
-    @contextmanager
-    def _understanding(self, endpoint: str) -> Iterator[str]:
-        try:
-            yield endpoint
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-            raise ReplyNotUnderstood(
-                self.url, endpoint, f"the reply lacks or garbles {error}"
-            ) from error
 
-
-def _tables(reply: Mapping[str, Any], schema: str) -> list[TableInfo]:
-    names: Sequence[str] = reply["table_names"]
-    sizes: Sequence[int] = reply.get("full_sizes") or ()
-    found = []
-    for i, name in enumerate(names):
-        # Children are listed with or without their schema, depending on the call.
-        full = name if "." in name or not schema else f"{schema}.{name}"
-        if not reply["type_ids"][i]:
-            continue  # a schema among its children has no layout
-        found.append(
-            TableInfo(
-                full,
-                parse_schema(
-                    reply["type_ids"][i], reply["type_schemas"][i], reply["properties"][i]
-                ),
-                sizes[i] if i < len(sizes) else None,
-            )
-        )
-    return found
+def _is_loopback(host: str) -> bool:
+    return host.startswith("127.") or host in ("localhost", "::1", "0.0.0.0")  # noqa: S104

@@ -8,10 +8,12 @@ never is, since the first may have arrived.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import threading
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -140,6 +142,21 @@ class Http:
         self._local = threading.local()
         self._sessions: list[requests.Session] = []
         self._lock = threading.Lock()  # guards _sessions
+        self._peer: str | None = None
+
+    def addresses(self) -> list[str]:
+        """Return the host's addresses, first the one that the calls go to, if there were any.
+
+        Where the name does not resolve, it stands for itself.
+        """
+        try:
+            found = socket.getaddrinfo(self.host, None, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError):
+            return [self._peer or self.host]
+        addresses = [str(info[4][0]) for info in found]
+        if self._peer is not None:
+            addresses.insert(0, self._peer)
+        return list(dict.fromkeys(addresses))
 
     def call(
         self,
@@ -223,13 +240,17 @@ class Http:
         headers = {"Content-type": content_type, "Accept": content_type}
         for attempt in (1, 2):
             try:
-                return self._session().post(
+                # Streamed: the connection is asked for its peer before it is given back.
+                response = self._session().post(
                     self.url + endpoint,
                     data=data,
                     headers=headers,
                     timeout=waits,
                     allow_redirects=False,
+                    stream=True,
                 )
+                self._note_peer(response)
+                response.content  # noqa: B018 (reads it, and gives the connection back)
             except requests.Timeout as error:
                 raise ClusterUnavailable(
                     self.url, endpoint, f"no answer within {timeout:g} s"
@@ -243,7 +264,14 @@ class Http:
                     raise ClusterUnavailable(self.url, endpoint, _root(error)) from error
             except requests.RequestException as error:
                 raise ClusterUnavailable(self.url, endpoint, _root(error)) from error
+            else:
+                return response
         raise AssertionError("unreachable")
+
+    def _note_peer(self, response: requests.Response) -> None:
+        connection: Any = getattr(response.raw, "connection", None)
+        with contextlib.suppress(AttributeError, OSError):  # given back already, or closed
+            self._peer = str(connection.sock.getpeername()[0])
 
     def _open_envelope(
         self,
@@ -280,6 +308,17 @@ class Http:
             )
             raise kind(self.url, endpoint, text or f"HTTP {code}: an error without a message")
         return envelope
+
+
+@contextlib.contextmanager
+def understanding(http: Http, endpoint: str) -> Iterator[str]:
+    """Call whatever a reply lacks or garbles a ReplyNotUnderstood."""
+    try:
+        yield endpoint
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        raise ReplyNotUnderstood(
+            http.url, endpoint, f"the reply lacks or garbles {error}"
+        ) from error
 
 
 def _read_avro(schema: Any, data: bytes) -> dict[str, Any]:

@@ -258,16 +258,16 @@ def test_what_waits_in_a_socket_is_not_taken_for_received(socket: zmq.Socket[byt
 
     made: Subscriber[Route] = Subscriber(receive, lambda: None)
     made.start()
-    channel = made.subscribe(endpoint(socket), {b"t": Route("t")}).result(SECONDS)
+    channel = made.subscribe(endpoint(socket), {b"t": Route("t")}).result(SECONDS).channel
     socket.recv()
     socket.send_multipart([b"t", b"\x02"])
     assert handing_on.wait(SECONDS)
     socket.send_multipart([b"t", b"\x04"])
     sent = Moment.now()
 
-    assert channel.emptied_at < sent
+    assert channel.line.emptied_at < sent
     gate.set()
-    wait_until(lambda: channel.emptied_at > sent, "it was read empty")
+    wait_until(lambda: channel.line.emptied_at > sent, "it was read empty")
     made.stop()
 
 
@@ -308,6 +308,6 @@ def test_a_connection_without_topics_says_whether_anybody_answers(
     subscriber: Subscriber[Route], socket: zmq.Socket[bytes]
 ) -> None:
     """For who only wants to know that."""
-    channel = subscriber.subscribe(endpoint(socket), {}).result(SECONDS)
+    channel = subscriber.subscribe(endpoint(socket), {}).result(SECONDS).channel
 
     assert channel.connected

@@ -1,0 +1,164 @@
+"""The care of each table: what a probe says of it, decided and begun in the watch's thread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from bridge.events import GapReason
+from bridge.monitor.channel import Line
+from bridge.monitor.cluster_monitors import ClusterMonitors, Established
+from bridge.monitor.jobs import Jobs, Readers, good_by
+from bridge.monitor.moment import NEVER, Moment
+from bridge.monitor.probe import Action, Observation, decide
+from bridge.monitor.states import Signal, State
+from bridge.monitor.table import TableMonitor
+from bridge.monitor.watched import Watched
+from bridge.monitor.writes import WriteMark
+from bridge.wire.calls import Facts
+
+_CAUSES: dict[GapReason, str] = {
+    "disconnected": "the connection's socket failed",
+    "monitor_lost": "the server no longer has our monitors",
+    "unaccounted": "the server counts writes, and nothing of them was heard",
+}
+_EVERYTHING = {"insert", "update", "delete"}
+
+
+class Care:
+    """Sees to tables. Used by the watch's thread.
+
+    Args:
+        jobs: do what may block.
+        readers: reads tables to close gaps; None where nobody remembers what was received.
+    """
+
+    def __init__(self, jobs: Jobs, readers: Readers | None) -> None:
+        self._jobs = jobs
+        self._readers = readers
+
+    def see_to(self, tables: Iterable[Watched], site: ClusterMonitors, seen: Observation) -> None:
+        """Do for each table what it needs."""
+        waiting = [
+            (watched, None)
+            for watched in tables
+            if watched.may_be_seen_to and self._see_to_one(watched, site, seen) is Action.ESTABLISH
+        ]
+        self._jobs.make(waiting, site, seen)
+
+    def _see_to_one(
+        self, watched: Watched, site: ClusterMonitors, seen: Observation
+    ) -> Action | None:
+        """Decide and act; returns what is left to be done."""
+        table, made = watched.table, watched.made
+        if made is not None and made.at > seen.asked_at:
+            return None  # what was seen is older than these monitors
+        line = self.note_loss(watched)
+        action, reason = decide(watched.view(site.key, line), seen)
+        if watched.suspicion.confirmed and action in (Action.GOOD, Action.QUIET):
+            action, reason = Action.RENEW, "unaccounted"
+        match action:
+            case Action.GOOD | Action.QUIET:
+                good_at = min(seen.asked_at, line.emptied_at)
+                self._note_good(watched, site, seen, good_at, quiet=action is Action.QUIET)
+            case Action.DEAF:
+                table.signal(Signal.LOST, f"the connection to {site.endpoint} is down")
+            case Action.LOOK if watched.tries.due:
+                self._jobs.look(watched, site, seen)
+            case Action.RENEW if made is not None and reason is not None:
+                self._renew(watched, made, reason, site, seen)
+            case Action.RETIRE if made is not None:
+                watched.made = None
+                self._jobs.retire(made, site)
+            case Action.ESTABLISH if watched.may_try(seen):
+                return action
+        return None
+
+    def note_loss(self, watched: Watched) -> Line:
+        """Open a span where the connection was lost since it was last looked at."""
+        made, line = watched.made, watched.line
+        since = None if made is None else line.missed_since(made.losses)
+        if made is not None and since is not None:
+            told = f"the connection to {made.channel.endpoint} was lost"
+            begun = watched.table.good if since is NEVER else since
+            watched.table.gaps.begin("disconnected", begun, told)
+            watched.made = replace(made, losses=line.losses)
+        return line
+
+    def _note_good(
+        self,
+        watched: Watched,
+        site: ClusterMonitors,
+        seen: Observation,
+        good_at: Moment,
+        *,
+        quiet: bool,
+    ) -> None:
+        table, made, url = watched.table, watched.made, site.cluster.url
+        if made is None:
+            return
+        watched.note_standing(made)
+        facts = seen.facts.get(table.name)
+        writes = None if facts is None else _write_mark(facts, seen.asked_at, site.key)
+        if facts is not None and facts.identity:
+            table.identities[site.key] = facts.identity
+        if writes is not None:
+            table.writes.note(writes, _heard(table))
+            self._suspect(watched, site)
+        table.gaps.end(seen.asked_at, url)
+        table.gaps.settle(seen.asked_at, url, writes)
+        # What still waited in the socket then is not handed on yet: a kill would lose it.
+        if good_at >= made.at:
+            table.prove_good(good_at)
+        table.counts.last_probe = seen.asked_at.wall
+        if not quiet or table.state is not State.IDLE:
+            table.signal(Signal.ESTABLISHED)
+        if self._readers is not None:
+            self._readers.look_after(table, site.cluster)
+        if quiet:
+            minutes = table.options.inactivity_timeout / 60
+            table.signal(Signal.QUIET, f"nothing happened for {minutes:g} min")
+
+    def _renew(
+        self,
+        watched: Watched,
+        made: Established,
+        reason: GapReason,
+        site: ClusterMonitors,
+        seen: Observation,
+    ) -> None:
+        """Make monitors again that are of no use; where that does not help, not at every probe."""
+        table, cause = watched.table, _CAUSES[reason]
+        since = watched.suspicion.since if reason == "unaccounted" else None
+        table.gaps.begin(reason, since or good_by(table, seen), cause)
+        table.signal(Signal.LOST, cause)
+        if watched.renewals.due:
+            watched.renewals.back_off()
+            watched.suspicion.forget()
+            watched.made = None
+            self._jobs.make([(watched, made)], site, seen)
+
+    def _suspect(self, watched: Watched, site: ClusterMonitors) -> None:
+        """Have a suspicion confirmed: writes are counted, and nothing is heard."""
+        table, suspicion = watched.table, watched.suspicion
+        options = table.options
+        if not table.writes.unheard or options.filter or set(options.events) != _EVERYTHING:
+            suspicion.forget()
+        elif suspicion.pace.due:
+            suspicion.pace.back_off()
+            self._jobs.count_rows(watched, site)
+
+
+def _write_mark(facts: Facts, asked_at: Moment, cluster: str) -> WriteMark | None:
+    """Return what a probe said of a table's writes, if it said both their count and their time."""
+    if facts.write_count is None or not facts.last_write_time:
+        return None
+    identity, count = facts.identity, facts.write_count
+    return WriteMark(asked_at, cluster, identity, count, facts.last_write_time)
+
+
+def _heard(table: TableMonitor) -> int:
+    """Return a number that changes with whatever explains that the server counted writes."""
+    counts = table.counts
+    live = counts.received.total() - counts.received["read"]
+    return live + counts.discarded.total() + counts.decode_errors + counts.gaps.total()

@@ -1,0 +1,299 @@
+"""What may block for a table: making its monitors, looking at it by itself, counting its rows.
+
+Each is a job in a worker, one at a time for each table; tables whose monitors are to be made go
+through that together. A cluster's word that a table is gone, or another one, or altered, is
+believed only when the table was asked for by itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import replace
+from functools import partial
+from typing import Protocol
+
+import structlog
+
+from bridge.errors import BridgeError, ClusterUnavailable, WireError
+from bridge.monitor.cluster_monitors import ClusterMonitors, Established, TableMissing
+from bridge.monitor.moment import Moment
+from bridge.monitor.probe import Observation
+from bridge.monitor.states import Signal
+from bridge.monitor.subscriber import Subscriber
+from bridge.monitor.table import Route, TableMonitor
+from bridge.monitor.watched import Watched
+from bridge.monitor.workers import Workers
+from bridge.wire.calls import Cluster, Facts, TableInfo, made_again
+
+log = structlog.get_logger()
+
+# Tables whose monitors are made together: with three topics each they fill one channel.
+_TOGETHER = 20
+_HAND_ON_SECONDS = 5.0
+# A table that is waited for is asked for by itself so often, whatever the catalogue says.
+_ABSENT_SECONDS = 30.0
+
+
+class Readers(Protocol):
+    """Whoever reads tables."""
+
+    def look_after(self, table: TableMonitor, cluster: Cluster) -> None:
+        """Start what a table that is heard needs: a read, or an audit."""
+
+    def first_level(self, table: TableMonitor, cluster: Cluster) -> None:
+        """Note how high a growing column stands when its table is first listened to."""
+
+
+class Jobs:
+    """Has done for tables what may block; any thread may ask.
+
+    Args:
+        subscriber: the polling thread.
+        workers: run the jobs.
+        readers: reads tables to close gaps; None where nobody remembers what was received.
+        current: the cluster's monitors that are in use, None while there are none.
+        wake: has the watch probe again.
+
+    Attributes:
+        refused_since: since when the cluster fails to make any monitors; None where it makes them.
+    """
+
+    def __init__(
+        self,
+        subscriber: Subscriber[Route],
+        workers: Workers,
+        readers: Readers | None,
+        current: Callable[[], ClusterMonitors | None],
+        wake: Callable[[], None],
+    ) -> None:
+        self._subscriber = subscriber
+        self._workers = workers
+        self._readers = readers
+        self._current = current
+        self._wake = wake
+        self.refused_since: Moment | None = None
+
+    def make(
+        self,
+        tables: Sequence[tuple[Watched, Established | None]],
+        site: ClusterMonitors,
+        seen: Observation,
+    ) -> None:
+        """Make tables' monitors, in the place of old ones if there are any."""
+        for watched, _ in tables:
+            watched.busy = True
+        for i in range(0, len(tables), _TOGETHER):
+            some = tables[i : i + _TOGETHER]
+            self._workers.submit(partial(self._establish, some, site, seen))
+
+    def look(self, watched: Watched, site: ClusterMonitors, seen: Observation) -> None:
+        """Ask for a table by itself, and do what follows."""
+        watched.busy = True
+        self._workers.submit(partial(self._look, watched, site, seen))
+
+    def count_rows(self, watched: Watched, site: ClusterMonitors) -> None:
+        """Have a suspicion confirmed, or not, by how many rows a table has."""
+        watched.busy = True
+        self._workers.submit(partial(self._count_rows, watched, site))
+
+    def retire(self, made: Established, site: ClusterMonitors) -> None:
+        """Unsubscribe monitors and clear them on the server."""
+        self._workers.submit(partial(site.retire, made))
+
+    def clear(self, made: Established, site: ClusterMonitors) -> None:
+        """Clear monitors that are heard no more, unless their ids may be in use."""
+        self._workers.submit(partial(self._clear, made, site))
+
+    # What follows runs in a worker.
+
+    def _establish(
+        self,
+        tables: Sequence[tuple[Watched, Established | None]],
+        site: ClusterMonitors,
+        seen: Observation,
+    ) -> None:
+        """Make tables' monitors, in the place of old ones if there are any."""
+        results: dict[TableMonitor, Established | Exception] = {}
+        try:
+            for _, old in tables:
+                if old is not None:
+                    self._hand_on(old)  # rows of the old layout come before the alter event
+                    site.clear(old.topics)
+                    # What is cleared must not be adopted.
+                    seen = replace(seen, monitors=seen.monitors.without(old.names))
+            results = site.establish([watched.table for watched, _ in tables], seen)
+        finally:
+            for watched, _ in tables:
+                fault = BridgeError(f"{watched.table.name}: its monitors could not be made")
+                self._take(watched, results.get(watched.table, fault), site, seen)
+
+    def _take(
+        self,
+        watched: Watched,
+        result: Established | Exception,
+        site: ClusterMonitors,
+        seen: Observation,
+    ) -> None:
+        """Take what came of making a table's monitors; ends its job."""
+        table = watched.table
+        try:
+            if isinstance(result, Established):
+                self._take_made(watched, result, site, seen)
+            elif isinstance(result, TableMissing):
+                self._note_missing(watched, None, site, seen)
+            else:
+                self._take_trouble(watched, result)
+        except Exception:
+            log.exception("establishing_failed", table=table.name)  # a fault of ours
+            watched.tries.back_off()
+        finally:
+            watched.tried = True
+            watched.busy = False
+            self._wake()
+
+    def _take_trouble(self, watched: Watched, error: Exception) -> None:
+        table = watched.table
+        if not isinstance(error, BridgeError):
+            log.error("establishing_failed", table=table.name, exc_info=error)  # a fault of ours
+        if isinstance(error, ClusterUnavailable):
+            self.refused_since = self.refused_since or Moment.now()
+        watched.tries.back_off()
+        table.signal(Signal.LOST, str(error))
+
+    def _take_made(
+        self, watched: Watched, made: Established, site: ClusterMonitors, seen: Observation
+    ) -> None:
+        table, url = watched.table, site.cluster.url
+        if watched.gone or site is not self._current():
+            self._let_go(made, site)
+            return
+        self.refused_since = None
+        watched.tries.reset()
+        watched.expected = facts = seen.facts.get(table.name)
+        table.identities[site.key] = facts.identity if facts is not None else ""
+        watched.seen_on = site.key
+        if self._readers is not None:
+            self._readers.first_level(table, site.cluster)
+        if watched.absent_at is not None:
+            table.gaps.begin("start", watched.absent_at, "the table was not there")
+            watched.absent_at = None
+        watched.made = made
+        table.gaps.end(made.at, url)
+        table.prove_good(made.at)
+        table.signal(Signal.ESTABLISHED)
+        if self._readers is not None:
+            self._readers.look_after(table, site.cluster)
+
+    def _let_go(self, made: Established, site: ClusterMonitors) -> None:
+        self._subscriber.unsubscribe({topic.encode() for topic in made.topics})
+        self._clear(made, site)
+
+    def _clear(self, made: Established, site: ClusterMonitors) -> None:
+        if site.may_clear(self._current()):
+            site.clear(made.topics)
+
+    def _look(self, watched: Watched, site: ClusterMonitors, seen: Observation) -> None:
+        """Ask for a table by itself, and do what follows."""
+        table, made, name = watched.table, watched.made, watched.table.name
+        try:
+            facts = seen.facts.get(name)
+            info = site.cluster.table(name)
+            identity = table.identities.get(site.key, "")
+            if info is None:
+                self._note_missing(watched, made, site, seen)
+            elif made_again(identity, self._identity(name, site, facts)):
+                self._note_missing(watched, made, site, seen)
+                self._again(watched, None, info, site, seen)
+                return
+            elif made is None:
+                self._again(watched, None, info, site, seen)
+                return
+            elif info.facts.type_id != made.type_id:
+                table.gaps.begin("altered", good_by(table, seen), "the table's layout changed")
+                table.signal(Signal.LOST, "the table's layout changed")
+                watched.made = None
+                self._again(watched, made, info, site, seen)
+                return
+            else:
+                watched.expected = facts  # it is well, whatever the catalogue says
+        except WireError as error:
+            watched.tries.back_off()
+            table.signal(Signal.LOST, str(error))
+        watched.busy = False
+        self._wake()
+
+    def _identity(self, name: str, site: ClusterMonitors, facts: Facts | None) -> str:
+        """Return a table's identity, asked for once more."""
+        again = site.cluster.catalogue([name], site.timeout).get(name) or facts
+        return "" if again is None else again.identity
+
+    def _again(
+        self,
+        watched: Watched,
+        old: Established | None,
+        info: TableInfo,
+        site: ClusterMonitors,
+        seen: Observation,
+    ) -> None:
+        """Make the monitors of a table that was just looked at; ends its job."""
+        name = watched.table.name
+        facts = site.cluster.catalogue([name], site.timeout).get(name)
+        seen = replace(seen, facts={name: facts}, layouts={name: info})
+        self._establish([(watched, old)], site, seen)
+
+    def _note_missing(
+        self,
+        watched: Watched,
+        made: Established | None,
+        site: ClusterMonitors,
+        seen: Observation,
+    ) -> None:
+        """Note that a table is not there, or is not the one it was.
+
+        That is a drop only where it was seen last: on another cluster it is waited for.
+        """
+        table, url = watched.table, site.cluster.url
+        if made is not None:
+            self._hand_on(made)  # its last rows come before the drop
+            site.clear(made.topics)
+            watched.made = None
+        watched.absent_at = watched.absent_at or seen.asked_at
+        watched.tries.back_off(_ABSENT_SECONDS)
+        reason = f"{table.name} does not exist on {url}"
+        if table.schema is None:
+            table.gaps.withdraw("the table was not there")
+        elif watched.was_seen_on(site.key, alone=site.alone):
+            # An ALTER in between may have silenced the monitors: so there is always a gap.
+            told = "what happened between the last good probe and the drop"
+            table.gaps.begin("monitor_lost", good_by(table, seen), told)
+            table.gaps.end(Moment.now(), url)
+            table.gaps.settle(Moment.now(), url, None, force=True)
+            table.made_again(url)
+            table.identities.clear()
+            if table.options.on_drop == "stop":
+                table.signal(Signal.DROPPED, "the table was dropped")
+                return
+        table.signal(Signal.MISSING, reason)
+
+    def _count_rows(self, watched: Watched, site: ClusterMonitors) -> None:
+        table = watched.table
+        try:
+            info = site.cluster.table(table.name, sizes=True)
+            if info is not None and info.rows is not None:
+                watched.suspicion.note(info.rows, table.writes)
+        except WireError as error:
+            log.info("rows_not_counted", table=table.name, cause=str(error))
+        finally:
+            watched.busy = False
+
+    def _hand_on(self, made: Established) -> None:
+        with contextlib.suppress(FutureTimeoutError):
+            topics = {topic.encode() for topic in made.topics}
+            self._subscriber.unsubscribe(topics).result(_HAND_ON_SECONDS)
+
+
+def good_by(table: TableMonitor, seen: Observation) -> Moment:
+    """Return when nothing was missed last, as far as is known."""
+    return table.good if table.good.wall else seen.asked_at
