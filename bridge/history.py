@@ -84,30 +84,33 @@ class JournalStream:
     Args:
         path: the journal's folder.
         table: the qualified name.
-        position: an offset; what is not stored any more from there on is `missed`.
+        position: an offset; None for the first that is stored.
 
     Attributes:
         position: up to where entries were given.
-        missed: whether some before that were lost or pruned, and never given.
+        journal: the journal's id, to which positions belong.
     """
 
-    def __init__(self, path: Path, table: str, position: int) -> None:
+    def __init__(self, path: Path, table: str, position: int | None) -> None:
         self._reader = JournalReader(path)
         self._table = table
-        self.position = position
-        self.missed = False
+        self.journal = self._reader.journal_id()
+        self.position = self._reader.bounds()[0] if position is None else position
 
-    def more(self) -> Iterator[tuple[int, Entry]]:
-        """Yield the entries written since the last call."""
+    def more(self) -> Iterator[tuple[int, Entry | None]]:
+        """Yield the entries written since the last call; None where some before it are lost."""
         extent = self._reader.look()
-        if self.position > extent.head:  # of another journal
-            self.position, self.missed = 0, True
-        # What is thinned has only what sinks still wait for.
-        self.missed |= self.position < extent.places[0].first
-        self.missed |= any(first <= self.position < end for first, end in extent.thinned)
+        first = extent.places[0].first
+        if self.position < first:  # the rest was pruned
+            self.position = first
+            yield first, None
+        for _, end in extent.thinned:
+            if end > self.position:  # it has only what sinks still wait for
+                yield end, None
         while True:
             page = self._reader.read(self.position, tables=[self._table])
-            self.missed |= bool(page.damaged)
+            if page.damaged:
+                yield page.damaged[-1].last + 1, None
             for stored in page.entries:
                 yield stored.offset, stored.entry
             if page.next == self.position:

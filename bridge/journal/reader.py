@@ -86,6 +86,15 @@ class JournalReader:
             self._open.close()
             self._open = None
 
+    def journal_id(self) -> str:
+        """Return the journal's id, to which offsets belong.
+
+        Raises:
+            JournalError: `state.db` cannot be read.
+        """
+        with StateReader(self._path) as state:
+            return state.journal_id()
+
     def bounds(self) -> tuple[int, int]:
         """Return the first offset still stored and the offset that the next event gets.
 

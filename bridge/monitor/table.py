@@ -26,7 +26,7 @@ from bridge.monitor.moment import NEVER, Moment
 from bridge.monitor.progress import Progress
 from bridge.monitor.schema_text import schema_from_json, schema_to_json
 from bridge.monitor.states import Signal, State, step
-from bridge.monitor.table_options import Off, TableOptions
+from bridge.monitor.table_options import Off, TableOptions, Whole
 from bridge.monitor.writes import Writes
 
 log = structlog.get_logger()
@@ -61,7 +61,9 @@ class TableMonitor:
         writes: what the server counts.
         identities: of the table, by the cluster that says it.
         good: when a probe last proved that nothing is missed.
-        born_at: since when it is this table and no namesake that was dropped.
+        born_at: since when it is this table and no namesake that was dropped; 0 where it was there
+            when it was first looked for.
+        hidden_deletes: rows deleted, by counts that nobody asked for.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class TableMonitor:
         self.good = NEVER
         self.snapshot_due = options.snapshot == "initial"
         self.born_at = 0.0
+        self.hidden_deletes = 0
         self.progress: Progress | None = None
         self._told_disproved = False
         self._marking = threading.Lock()  # guards this, and the order in which marks are posted
@@ -155,6 +158,23 @@ class TableMonitor:
         if self._state is State.IDLE:
             self.signal(Signal.HEARD)
 
+    def monitored(self, schema: Schema) -> tuple[str, ...]:
+        """Return the events that need a monitor, in a layout.
+
+        A table that is read whole counts deletes even where nobody wants to hear of them: after
+        one, what is known of its rows is in doubt.
+        """
+        events, catch_up = self.options.events, self.options.catch_up
+        if not self._closable or not isinstance(catch_up, Whole) or "delete" in events:
+            return events
+        whole = "insert" in events and (schema.primary_key or not catch_up.keyed)
+        return (*events, "delete") if whole else events
+
+    def note_hidden_deletes(self, count: int) -> None:
+        """Count rows deleted where deletes are no events of the table."""
+        self.hidden_deletes += count
+        self._mark("hidden_deletes", str(self.hidden_deletes))
+
     def note_rows(self, codec: Codec, payload: bytes, count: int, time_: int) -> None:
         """Take in inserted rows, from which the growing column's height is told."""
         levels = self.levels
@@ -207,6 +227,8 @@ class TableMonitor:
             return "catch_up is off"
         # A layout that is not known yet may turn out to have a key.
         if self.schema is None or self.reading_order is not None:
+            return None
+        if isinstance(catch_up, Whole) and not catch_up.keyed:
             return None
         column = self.options.growing_column
         if column is not None:
@@ -270,6 +292,12 @@ class TableMonitor:
             start = self.levels.start(now)
         self.gaps.restart(start, "the table was dropped before it was read")
 
+    def note_absent(self) -> None:
+        """Note that there never was such a table: all of one that gets its name is new."""
+        if not self.born_at:
+            self.born_at = time.time()
+            self._mark("born_at", repr(self.born_at))
+
     def finish_snapshot(self) -> None:
         """Note that the rows that were there already have been delivered."""
         self.snapshot_due = False
@@ -310,6 +338,7 @@ class TableMonitor:
         now = Moment.now()
         self.schema = schema_from_json(mark("schema", "null"))
         self.born_at = float(mark("born_at", "0"))
+        self.hidden_deletes = int(mark("hidden_deletes", "0"))
         self.snapshot_due &= mark("snapshot", "") != "done"
         self.writes.from_json(mark("writes", "null"))
         if self.levels is not None:

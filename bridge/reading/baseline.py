@@ -124,6 +124,7 @@ class Facts:
     """What there is to know of a baseline beside its rows.
 
     Attributes:
+        journal: its id.
         position: the offset up to which the journal was taken in, None where it never was.
         complete: whether all rows that were there before the table was listened to are in it.
         begun: where the read that collects began, None where none is under way.
@@ -138,6 +139,7 @@ class Facts:
         key: the columns of the primary key: name, base, type.
     """
 
+    journal: str = ""
     position: int | None = None
     complete: bool = False
     begun: int | None = None
@@ -216,7 +218,11 @@ class Baseline:
         said = {name: json.loads(value) for name, value in run("SELECT name, value FROM fact")}
         self.facts = Facts(**{known.name: said[known.name] for known in fields(Facts) if said})
         self._stored = dict(said)
-        self._layouts = {columns: number for number, columns in run("SELECT * FROM layout")}
+        self._read_layouts()
+
+    def _read_layouts(self) -> None:
+        known = self._connection.execute("SELECT columns, id FROM layout")
+        self._layouts: dict[str, int] = dict(known)
 
     # What is asked.
 
@@ -230,16 +236,15 @@ class Baseline:
         """Return how many rows are known."""
         with _translated(self._path):
             (count,) = self._connection.execute("SELECT sum(times) FROM row").fetchone()
-            return count or 0
+            return int(count or 0)
 
     def layout(self, columns: Sequence[Sequence[str]]) -> int:
         """Return the number of a choice of columns: name, base and type of each."""
         text = json.dumps([list(column) for column in columns])
         if text not in self._layouts:
             with self._change():
-                self._connection.execute("INSERT INTO layout (columns) VALUES (?)", (text,))
-                (number,) = self._connection.execute("SELECT last_insert_rowid()").fetchone()
-            self._layouts[text] = number
+                added = self._connection.execute("INSERT INTO layout (columns) VALUES (?)", (text,))
+            self._layouts[text] = added.lastrowid or 0
         return self._layouts[text]
 
     def layouts(self) -> dict[int, list[list[str]]]:
@@ -279,7 +284,7 @@ class Baseline:
             self._connection.execute(f"DELETE FROM {table}")  # noqa: S608 (names of ours)
         self._layouts = {}
         facts = self.facts
-        self.facts = Facts(position=facts.position, hidden=facts.hidden, older=facts.older)
+        self.facts = Facts(facts.journal, facts.position, hidden=facts.hidden, older=facts.older)
 
     def stage(self, rows: Iterable[tuple[int, int, int, int]]) -> None:
         """Collect rows of a read: key, value, at, and how many."""
@@ -323,7 +328,7 @@ class Baseline:
         run("ALTER TABLE fresh RENAME TO row")
         self.unstage()
         run(_FORGET_LAYOUTS, (layout,))
-        self._layouts = {columns: number for number, columns in run("SELECT * FROM layout")}
+        self._read_layouts()
 
     def adopt_collected(self, layout: int) -> None:
         """Know what a read has collected so far beside what was known; rows with a key."""

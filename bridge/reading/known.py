@@ -29,9 +29,11 @@ class Stream(Protocol):
 
     Attributes:
         position: up to where they were given.
+        journal: the journal's id, to which positions belong.
     """
 
     position: int
+    journal: str
 
     def more(self) -> Iterator[tuple[int, Entry | None]]:
         """Yield the entries written since the last call, each with its offset.
@@ -245,7 +247,7 @@ class Arrivals:
             if key:
                 keys = _signed(codec.digests(block.payload, block.count, block.schema.primary_key))
                 values = _signed(codec.digests(block.payload, block.count))
-                rows = zip(values, repeat(layout), repeat(offset), repeat(came))  # noqa: B905
+                rows = zip(values, repeat(layout), repeat(offset), repeat(came))
                 self._put.update(zip(keys, rows, strict=False))
             else:
                 self._take_counted(offset, block, codec, layout)

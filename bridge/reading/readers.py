@@ -12,7 +12,9 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import structlog
 
@@ -25,14 +27,18 @@ from bridge.monitor.intake_queue import Stopping
 from bridge.monitor.moment import Moment
 from bridge.monitor.states import Signal, State
 from bridge.monitor.table import TableMonitor
+from bridge.monitor.table_options import Whole
 from bridge.monitor.workers import Workers
 from bridge.reading.audit import Auditor, AuditTimes, Finding
 from bridge.reading.closing import Closing, closing_of
 from bridge.reading.comparison import Patience
 from bridge.reading.entire import read_entire
+from bridge.reading.known import Streams
 from bridge.reading.pages import PageLimits
 from bridge.reading.received import History
 from bridge.reading.task import Outcome, Task, Tools
+from bridge.reading.whole import WholeTables
+from bridge.reading.whole_read import WholeTimes
 from bridge.types import type_of
 from bridge.wire.calls import Cluster, Query
 
@@ -54,11 +60,17 @@ class ReadingOptions:
         limits: of a page.
         patience: how long rows are waited for.
         audits: when tables are looked at for losses that nobody reported.
+        whole: when tables that are read whole are looked at.
     """
 
     limits: PageLimits = field(default_factory=PageLimits)
     patience: Patience = field(default_factory=Patience)
     audits: AuditTimes = field(default_factory=AuditTimes)
+    whole: WholeTimes = field(default_factory=WholeTimes)
+
+
+class Memory(History, Streams, Protocol):
+    """What was received, readable again: by time, and in the order of the journal."""
 
 
 @dataclass(slots=True)
@@ -89,7 +101,7 @@ class Readers:
     Args:
         intake: takes the rows read, and knows when what arrived is stored.
         history: what was received before.
-        folder: where what reads need for a while lies; it is emptied.
+        folder: where what reads need for a while lies; it is emptied. Baselines stay, beside it.
         done: called when a read has ended.
         options: how they are read.
     """
@@ -97,7 +109,7 @@ class Readers:
     def __init__(
         self,
         intake: Intake,
-        history: History,
+        history: Memory,
         folder: Path,
         done: Callable[[], None],
         options: ReadingOptions | None = None,
@@ -113,6 +125,7 @@ class Readers:
         self._auditor = Auditor(
             history, intake.barrier, self._pause, options.patience.settle, options.audits
         )
+        self._whole = WholeTables(folder.with_name("baselines"), history, options.whole)
         self._emptied = False
 
     @property
@@ -166,6 +179,7 @@ class Readers:
         with self._lock:
             self._tables.pop(table, None)
             self._auditor.forget(table)
+            self._whole.forget(table)
 
     def first_level(self, table: TableMonitor, cluster: Cluster) -> None:
         """Note how high a growing column stands when its table is first listened to.
@@ -207,14 +221,26 @@ class Readers:
             table.signal(Signal.SNAPSHOT)
             return lambda: self._read(table, cluster, read_entire, snapshot=True)
         if {gap.gap for gap in gaps} - known.final:
-            closing = closing_of(table) if due else None
+            closing = closing_of(table, self._whole) if due else None
             if closing is None:
                 return None
             table.signal(Signal.CATCH_UP)
             return lambda: self._read(table, cluster, closing, snapshot=False)
-        if gaps or table.gaps.going_on or not self._auditor.due(table, now.order):
+        if table.gaps.going_on:
             return None
-        return lambda: self._audit(table, cluster)
+        return self._watchful(table, cluster, now, clear=not gaps)
+
+    def _watchful(
+        self, table: TableMonitor, cluster: Cluster, now: Moment, *, clear: bool
+    ) -> Callable[[], None] | None:
+        """Return a look for losses that nobody reported, None where none is due."""
+        if isinstance(table.options.catch_up, Whole) and table.obstacle() is None:
+            if self._whole.due(table, now.order):
+                return lambda: self._look(table, cluster)
+        elif clear and self._auditor.due(table, now.order):
+            audit = partial(self._auditor.audit, table, cluster, now)
+            return lambda: self._audit(table, cluster, audit)
+        return None
 
     # The rest runs in a reader.
 
@@ -250,19 +276,22 @@ class Readers:
             self._end(table, f"reading the table failed: {error}")
 
     def _conclude(self, task: Task, outcome: Outcome, *, snapshot: bool) -> None:
-        table, ids = task.table, [gap.gap for gap in task.gaps]
+        table, ids = task.table, [gap.gap for gap in task.gaps if gap.gap not in outcome.apart]
+        for gap, why in outcome.apart.items():
+            table.gaps.explain(gap, why)
+        apart = frozenset(outcome.apart)
         self._auditor.forget(table)  # what is in the table now was received, or is being said
         if outcome.unproven is None:
             if snapshot:
                 table.finish_snapshot()
             table.gaps.close(ids, "read", outcome.rows, task.cluster.url)
-            self._end(table, None)
+            self._end(table, None, apart)
             return
         log.warning("read_proves_nothing", table=table.name, cause=outcome.unproven)
         for gap in ids:
             table.gaps.explain(gap, outcome.unproven)
         final = frozenset(ids) if outcome.final else frozenset()
-        self._end(table, outcome.unproven, final)
+        self._end(table, outcome.unproven, final | apart)
 
     def _end(
         self, table: TableMonitor, reason: str | None, final: frozenset[str] = frozenset()
@@ -280,20 +309,37 @@ class Readers:
             table.signal(Signal.WHOLE, reason)
         self._done()
 
-    def _audit(self, table: TableMonitor, cluster: Cluster) -> None:
+    def _look(self, table: TableMonitor, cluster: Cluster) -> None:
+        """Look after the baseline of a table that is read whole."""
+
+        def look() -> Finding | None:
+            if table.schema is None:
+                return None
+            self._empty_folder()
+            task = Task(table, cluster, table.schema, (), "gap", self._tools)
+            table.progress = task.progress
+            return self._whole.look(task)
+
+        self._audit(table, cluster, look)
+
+    def _audit(
+        self, table: TableMonitor, cluster: Cluster, audit: Callable[[], Finding | None]
+    ) -> None:
         finding: Finding | None = None
         try:
-            finding = self._auditor.audit(table, cluster, Moment.now())
+            finding = audit()
         except Stopping:
             return
         except Exception as error:
             ours = not isinstance(error, BridgeError)
             log.warning("audit_failed", table=table.name, cause=str(error), exc_info=ours)
+        table.progress = None
         with self._lock:
-            if table in self._tables:
-                self._tables[table].busy = False
+            known = self._tables.get(table, _Table(cluster))
+            known.busy = False
         # A gap that began meanwhile explains what was found, and will be read.
-        if finding is not None and not table.gaps.going_on and not table.gaps.unclosed:
+        open_ = {gap.gap for gap in table.gaps.unclosed} - known.final
+        if finding is not None and not table.gaps.going_on and not open_:
             self._report(table, cluster, finding)
 
     def _report(self, table: TableMonitor, cluster: Cluster, finding: Finding) -> None:
