@@ -277,7 +277,7 @@ class Arrivals:
             facts.updated += entry.count
             return
         facts.deleted += entry.count
-        self.doubt(offset)
+        self.doubt(offset + 1)
 
     def doubt(self, offset: int) -> None:
         """Take in that any row known from before an offset may have been deleted."""

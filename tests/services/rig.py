@@ -65,6 +65,18 @@ class Database:
     def delete(self, expression: str, table: str = TABLE) -> None:
         self.call("/delete/records", table_name=table, expressions=[expression])
 
+    def update(self, expression: str, table: str = TABLE, **values: str) -> None:
+        self.call(
+            "/update/records",
+            table_name=table,
+            expressions=[expression],
+            new_values_maps=[values],
+            records_to_insert=[],
+            records_to_insert_str=[],
+            record_encoding="json",
+            options={"use_expressions_in_new_values_maps": "true"},
+        )
+
     def alter(self, action: str, value: str, table: str = TABLE, **options: str) -> None:
         self.call("/alter/table", table_name=table, action=action, value=value, options=options)
 
