@@ -7,8 +7,6 @@ hexadecimal, one a line. Prints the seconds of CPU time that each round took, by
 bridge writes whole event lines where its codec can, else the records alone.
 """
 
-# ruff: noqa: PLC0415 (what another tree lacks)
-
 from __future__ import annotations
 
 import base64
@@ -20,7 +18,7 @@ from typing import Any
 
 from gpudb.protocol import RecordType
 
-from bridge.codec import compile_schema
+from bridge.codec import Slot, compile_schema
 from bridge.events import Column, Schema
 
 _NOW = 1_795_423_320_123_456
@@ -30,10 +28,6 @@ _REPEAT = 10
 def by_bridge(layout: Sequence[Sequence[Any]], frames: Sequence[bytes]) -> Callable[[], object]:
     codec: Any = compile_schema(Schema("1", tuple(Column(*each) for each in layout)))
     payload, count = b"".join(frames), len(frames)
-    try:
-        from bridge.codec import Slot
-    except ImportError:
-        return lambda: codec.transcode(payload, count, values="declared")
     template = (
         b'{"id":"9f86d081884c7d65-',
         Slot.OFFSET,

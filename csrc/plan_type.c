@@ -341,7 +341,21 @@ static PyObject *Plan_ends(PyObject *self, PyObject *const *args, Py_ssize_t nar
     return NULL;
 }
 
-/* Plan.highest(payload, count, place, order) */
+/* Plan.highest(payload, count, place, order), Plan.lowest(likewise) */
+
+/* Read the last two arguments; false with an exception set where they name no ordered column. */
+static bool ordered_column(const struct plan *plan, PyObject *const *args, size_t *column,
+                           enum order *order) {
+    *column = PyLong_AsSize_t(args[2]);
+    const char *name = PyErr_Occurred() ? NULL : PyUnicode_AsUTF8(args[3]);
+
+    if (name == NULL)
+        return false;
+    if (*column < plan->count && order_of(name, plan->operations[*column].base, order))
+        return true;
+    PyErr_Format(PyExc_ValueError, "no column %zu in order %s", *column, name);
+    return false;
+}
 
 static PyObject *highest_value(const struct plan *plan, const struct payload *payload,
                                const struct highest *highest, size_t column,
@@ -374,19 +388,13 @@ static PyObject *Plan_highest(PyObject *self, PyObject *const *args, Py_ssize_t 
     struct out indices = {.grow = out_grow};
     struct payload payload;
     struct highest highest;
+    size_t column;
     enum order order;
     PyObject *result = NULL;
 
-    if (!plan_arguments(self, args, nargs, 4, &payload))
+    if (!plan_arguments(self, args, nargs, 4, &payload) ||
+        !ordered_column(plan, args, &column, &order))
         return NULL;
-    size_t column = PyLong_AsSize_t(args[2]);
-    const char *name = PyErr_Occurred() ? NULL : PyUnicode_AsUTF8(args[3]);
-    if (name == NULL)
-        return NULL;
-    if (column >= plan->count || !order_of(name, plan->operations[column].base, &order)) {
-        PyErr_Format(PyExc_ValueError, "no column %zu in order %s", column, name);
-        return NULL;
-    }
     if (payload.size < RELEASE_AT_BYTES)
         highest = find_highest(plan, &payload.reader, payload.count, column, order, &indices);
     else {
@@ -403,6 +411,38 @@ static PyObject *Plan_highest(PyObject *self, PyObject *const *args, Py_ssize_t 
                                : Py_NewRef(Py_None);
     free(indices.data);
     return result;
+}
+
+static PyObject *Plan_lowest(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
+    const struct plan *plan = &((PlanObject *)self)->decoder.plan;
+    const module_state *state = PyType_GetModuleState(Py_TYPE(self));
+    struct payload payload;
+    struct lowest lowest;
+    size_t column;
+    enum order order;
+
+    if (!plan_arguments(self, args, nargs, 4, &payload) ||
+        !ordered_column(plan, args, &column, &order))
+        return NULL;
+    if (payload.size < RELEASE_AT_BYTES)
+        lowest = find_lowest(plan, &payload.reader, payload.count, column, order);
+    else {
+        Py_BEGIN_ALLOW_THREADS
+        lowest = find_lowest(plan, &payload.reader, payload.count, column, order);
+        Py_END_ALLOW_THREADS
+    }
+    if (lowest.verdict.fault != FAULT_NONE) {
+        raise_malformed(state, (Py_ssize_t)lowest.records, &lowest.verdict);
+        return NULL;
+    }
+    if (!payload_used_up(state, plan, &payload, lowest.record))
+        return NULL;
+    if (lowest.value == NULL)
+        Py_RETURN_NONE;
+    struct reader reader =
+        reader_over(lowest.value, (size_t)(payload.reader.cursor - lowest.value));
+    PyObject *value = decode_value(&reader, &plan->operations[column]);
+    return value ? Py_BuildValue("(NO)", value, lowest.nulls ? Py_True : Py_False) : NULL;
 }
 
 /* Plan.digests(payload, count, columns) */
@@ -497,6 +537,7 @@ static PyMethodDef Plan_methods[] = {
     {"decode", METHOD(Plan_decode), METH_FASTCALL, "Make dicts of the records in a payload."},
     {"ends", METHOD(Plan_ends), METH_FASTCALL, "Find where each record in a payload ends."},
     {"highest", METHOD(Plan_highest), METH_FASTCALL, "Find a column's greatest value."},
+    {"lowest", METHOD(Plan_lowest), METH_FASTCALL, "Find a column's least value."},
     {"digests", METHOD(Plan_digests), METH_FASTCALL, "Find a number for each record."},
     {NULL, NULL, 0, NULL},
 };

@@ -36,6 +36,11 @@ class Plan:
         self, payload: bytes, count: int, place: int, order: str, /
     ) -> tuple[Any, list[int]] | None: ...
 
+    # The least value, and whether any is null; otherwise as `highest`.
+    def lowest(
+        self, payload: bytes, count: int, place: int, order: str, /
+    ) -> tuple[Any, bool] | None: ...
+
     # A number for each of the `count` records, 64 bits each, of the columns at (place, form):
     # plain, moment, uuid, decimal. None: a value has a form that only Python knows. Raises as
     # `decode`; ValueError: no such column, or none with that form.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.codec.form import Form, Slot, Values
+from bridge.codec.form import Form, Values
 from bridge.errors import DecodeError
 from bridge.events import Column, Schema
 
@@ -155,20 +155,3 @@ class Codec(ABC):
     def _columns(self, names: Sequence[str] | None) -> Sequence[Column]:
         """Return columns by their names, all of them for None."""
         return self.schema.columns if names is None else [self.place(name)[1] for name in names]
-
-    def transcode(
-        self,
-        payload: bytes,
-        count: int,
-        *,
-        values: Values,
-        columns: Sequence[str] | None = None,
-    ) -> list[bytes]:
-        """Write each record as one JSON object; `form(…).lines(…)` does it in bulk."""
-        form = self.form(values=values, columns=columns)
-        if count < 0:
-            raise ValueError("a count of records is not negative")
-        times = ((count, 0),) if count else ()
-        written = form.lines(payload, count, template=(Slot.RECORD,), first=0, times=times)
-        starts = [0, *written.ends]
-        return [written.lines[starts[i] : starts[i + 1] - 1] for i in range(count)]

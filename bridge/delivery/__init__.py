@@ -5,6 +5,7 @@ A batch on its way, and where to look:
     worker     owns a sink's name; brings what is configured under it to couriers
     courier    the loop: one try after another of what comes next, or is due again
     batches    where a batch is made, out of feeds (`feed`: read in step, encoded, cut to size)
+    ahead      what comes next is encoded while a sink is at work
     encoding   from stored entries to lines, once for all sinks that want the same
     lane       where one table stands, and what a batch has of it
     calls      where the sink is called: open, deliver, idle, close

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+from bridge.delivery.ahead import Coming
 from bridge.delivery.encoding import Encoder
 from bridge.delivery.feed import EncodingFailed, Feed
 from bridge.delivery.lane import Lane, Load
@@ -35,7 +36,11 @@ class Batches:
         batching: how large a batch may be.
         keyed: whether the sink uses keys.
         by_key: whether its order is per key.
+        ahead: told of what comes next where a batch is full.
         clock: monotonic.
+
+    Attributes:
+        exhausted: whether there was nothing behind what `next` returned last.
     """
 
     def __init__(
@@ -47,6 +52,7 @@ class Batches:
         *,
         keyed: bool,
         by_key: bool,
+        ahead: Callable[[Sequence[Coming]], None],
         clock: Callable[[], float],
     ) -> None:
         self._sink = sink
@@ -55,9 +61,11 @@ class Batches:
         self._batching = batching
         self._keyed = keyed
         self._by_key = by_key
+        self._ahead = ahead
         self._clock = clock
         self._feeds: deque[Feed] = deque()
         self._filling: tuple[Feed, Load, float] | None = None
+        self.exhausted = False
 
     def __repr__(self) -> str:
         return f"<Batches {list(self._feeds)}>"
@@ -96,6 +104,7 @@ class Batches:
             JournalError: the journal could not be read.
             EncodingFailed: an entry could not be encoded; its lane is to be dropped.
         """
+        self.exhausted = False
         self._tidy()
         for _ in range(len(self._feeds)):
             feed = self._feeds[0]
@@ -113,6 +122,9 @@ class Batches:
             if not full and load.slices and not at_once and self._may_fill(feed, load):
                 continue
             self._filling = None if self._filling and self._filling[0] is feed else self._filling
+            if full:
+                self._ahead(feed.coming())
+            self.exhausted = not full and len(self._feeds) == 1
             return load
         return None
 

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -50,14 +50,18 @@ class Outcome:
     seconds: float = 0.0
 
 
-def attempt(sink: Sink, slices: Sequence[Slice]) -> Outcome:
+def attempt(
+    sink: Sink, slices: Sequence[Slice], clock: Callable[[], float] = time.monotonic
+) -> Outcome:
     """Hand events to a sink once. Whatever it raises is an outcome, never an exception."""
     batch = Batch(slices)
+    started = clock()
     try:
         sink.deliver(batch)
     except BaseException as error:  # noqa: BLE001 (a plug-in's SystemExit must not end us)
-        return Outcome(answer_of(error), error)
-    return Outcome(events=batch.failed_events, tables=batch.failed_tables)
+        return Outcome(answer_of(error), error, seconds=clock() - started)
+    seconds = clock() - started
+    return Outcome(events=batch.failed_events, tables=batch.failed_tables, seconds=seconds)
 
 
 class Connection:
@@ -246,13 +250,12 @@ class Calls:
             with self._connection.use(self._interrupted) as sink:
                 if not held:
                     self.well()
-                outcome = attempt(sink, slices)
+                outcome = attempt(sink, slices, self._clock)
         except Interrupted:
             return None
         except BaseException as error:  # noqa: BLE001 (whatever a sink raises, it is not open)
             return Outcome(_not_open(error), error, seconds=self._clock() - started)
-        seconds = self._clock() - started
-        self.busy_seconds += seconds
+        self.busy_seconds += outcome.seconds
         self.attempts += 1
         if outcome.error is not None or outcome.events or outcome.tables:
             self.retries += 1
@@ -262,7 +265,7 @@ class Calls:
             self._connection.lose()
         if outcome.answer.said is Said.FAULT and not held:
             self._complaint.begin(outcome.answer.error, outcome.error)
-        return replace(outcome, seconds=seconds)
+        return outcome
 
     def idle(self) -> None:
         """Give the sink its moment, if nothing was delivered for a while."""

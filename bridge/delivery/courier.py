@@ -16,6 +16,7 @@ from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from bridge.delivery.ahead import Coming
 from bridge.delivery.batches import Batches
 from bridge.delivery.calls import IDLE_SECONDS, Calls, Connection
 from bridge.delivery.encoding import Encoder
@@ -54,6 +55,7 @@ class Courier:
         rules: the numbers of the policy.
         keyed: whether the sink uses keys.
         by_key: whether its order is per key.
+        ahead: told of what comes next while a batch is on its way.
         wake: set by whoever wants something of it.
         clock: monotonic.
 
@@ -76,6 +78,7 @@ class Courier:
         rules: Rules,
         keyed: bool,
         by_key: bool,
+        ahead: Callable[[Sequence[Coming]], None],
         wake: threading.Event,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -87,6 +90,7 @@ class Courier:
         self._rules = rules
         self._keyed = keyed
         self._by_key = by_key
+        self._ahead = ahead
         self._wake = wake
         self._clock = clock
         self._verdicts = Verdicts(name, rules, by_key)
@@ -151,7 +155,8 @@ class Courier:
             worked = True
         if self.draining:
             return worked and self._held is None
-        if not worked:
+        last = batches.exhausted and self._held is None and not self._interrupted()
+        if last or not worked:  # behind the last of what there was no other look is needed
             self._idle(batches, now)
         return True
 
@@ -188,6 +193,7 @@ class Courier:
             self._batching,
             keyed=self._keyed,
             by_key=self._by_key,
+            ahead=self._ahead,
             clock=self._clock,
         )
         troubled = TroubledLanes(

@@ -9,11 +9,13 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 
+from bridge.delivery.ahead import Coming
 from bridge.delivery.encoding import Encoder, Piece
 from bridge.delivery.lane import MOST_WAITING, Aside, Lane, Load, Part, Waits
 from bridge.delivery.policy import EVERYTHING
-from bridge.errors import DecodeError
+from bridge.errors import DecodeError, JournalError
 from bridge.events import Block, Undecodable
 from bridge.journal import Damage, DeadLetter, JournalReader, Settled, Stored
 from bridge.lines import Slice
@@ -140,6 +142,17 @@ class Feed:
             elif not self._read():
                 return False
         return True
+
+    def coming(self) -> list[Coming]:
+        """Return what is read and not encoded yet, in order; reads on if that is nothing."""
+        if not (self._pieces or self._raw):
+            with suppress(JournalError, OSError):  # met again once a load needs it
+                self._read()
+        coming: list[Coming] = []
+        if self._open is not None and self._pieces:
+            coming.append((self._open, tuple(self._pieces)))
+        raw = (each for each in self._raw if isinstance(each, Stored))
+        return [*coming, *((each, ()) for each in raw if isinstance(each.entry, Block))]
 
     def _read(self) -> bool:
         before, entries = self.position, _READ_ENTRIES

@@ -16,6 +16,7 @@ from functools import partial
 
 import structlog
 
+from bridge.delivery.ahead import Ahead
 from bridge.delivery.calls import Connection
 from bridge.delivery.courier import Courier
 from bridge.delivery.encoding import Encoder
@@ -48,6 +49,7 @@ class _Crew:
     def __init__(self, name: str, job: _Job, journal: Journal, encoder: Encoder) -> None:
         self.job = job
         self.connection = Connection(name, job.sink)
+        self.ahead = Ahead(name, encoder, keyed=job.sink.keyed)
         self.wakes: list[threading.Event] = []
         self.couriers: list[Courier] = []
         tables = sorted(job.tables)
@@ -66,6 +68,7 @@ class _Crew:
                     rules=rules_of(job.settings.retry),
                     keyed=job.sink.keyed,
                     by_key=job.sink.ordered_by_key,
+                    ahead=self.ahead.ask,
                     wake=wake,
                 )
             )
@@ -176,7 +179,7 @@ class Worker:
     def loops(self) -> list[Loop]:
         """All threads, the first of them `loop`."""
         crew = self._crew
-        return [self.loop, *(crew.loops if crew is not None else ())]
+        return [self.loop, *((*crew.loops, crew.ahead.loop) if crew is not None else ())]
 
     def stats(self) -> SinkStats:
         """Return a snapshot."""
@@ -261,7 +264,7 @@ class Worker:
             crew = _Crew(self.name, self._job, self._journal, self._encoder)
             crew.tell(draining=self._stopping)
             self._crew = crew
-        for loop in crew.loops:
+        for loop in (*crew.loops, crew.ahead.loop):
             loop.start()
         return True
 
@@ -279,7 +282,8 @@ class Worker:
     def _dismiss(self, crew: _Crew) -> bool:
         """Close what a crew has; False while one of it still delivers."""
         crew.tell(leaving=True)
-        if not all(loop.join(_LOOK_SECONDS) for loop in crew.loops):
+        crew.ahead.stop()
+        if not all(loop.join(_LOOK_SECONDS) for loop in (*crew.loops, crew.ahead.loop)):
             return False
         crew.couriers[0].close()
         crew.connection.close()

@@ -9,6 +9,7 @@ share is put together here, once. Whatever is one event by itself is `Lines` of 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -28,8 +29,15 @@ def template(journal_id: str, block: Block) -> Sequence[bytes | Slot]:
         journal_id: 16 hexadecimal digits.
         block: the rows; its payload is not looked at.
     """
-    shared = {"type": block.type, "table": block.table, "cluster": block.cluster}
-    tail = b"}" if block.cause is None else b',"cause":"%b"}' % block.cause.encode()
+    return _template(journal_id, block.type, block.table, block.cluster, block.cause)
+
+
+@lru_cache(maxsize=1024)  # blocks of a trickle are small, and all alike in this
+def _template(
+    journal_id: str, type_: str, table: str, cluster: str, cause: str | None
+) -> Sequence[bytes | Slot]:
+    shared = {"type": type_, "table": table, "cluster": cluster}
+    tail = b"}" if cause is None else b',"cause":"%b"}' % cause.encode()
     return (
         b'{"id":"%b-' % journal_id.encode(),
         Slot.OFFSET,

@@ -1,14 +1,16 @@
 """The journal: what was received, durable and in order, and how far each sink has come.
 
-Here live the log of entries (`segment`, `segment_reader`), lanes, counts and dead letters
-(`state`, `lane`), their writer (`journal`) and reader (`reader`), pruning (`upkeep`, `thin`) and
-repair. Kinetica, the making of events and the sinks are unknown here. May import: errors,
-events, loop, codec. The only room, with the emulator, that imports `sqlite3`.
+Here live the log of entries (`log`, `segment`, `segment_reader`), lanes, counts and dead letters
+(`state`, `lane`, `sink_lanes`), their writer (`journal`, put together in `opening`) and reader
+(`reader`), pruning (`upkeep`, `thin`) and repair. Kinetica, the making of events and the sinks are
+unknown here. May import: errors, events, loop, codec. The only room, with the emulator, that
+imports `sqlite3`.
 """
 
 from bridge.journal.blocks import received_since
 from bridge.journal.filesystem import filesystem_problem
-from bridge.journal.journal import MIN_SIZE, Journal, OnFull
+from bridge.journal.journal import Journal
+from bridge.journal.opening import MIN_SIZE, OnFull
 from bridge.journal.overview import overview
 from bridge.journal.reader import JournalReader
 from bridge.journal.records import (

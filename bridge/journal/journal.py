@@ -7,58 +7,32 @@ Sinks read through `JournalReader`, on connections of their own.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Literal, NamedTuple, Self
+from typing import Self
 
 import structlog
 
-from bridge.errors import JournalDiskError, JournalError, JournalFull, JournalUnavailable
+from bridge.errors import JournalFull, JournalUnavailable
 from bridge.events import Entry
-from bridge.journal.ballast import Ballast
-from bridge.journal.lane import Boundary
-from bridge.journal.layout import prepare_folder
 from bridge.journal.lock import JournalLock
-from bridge.journal.log import SegmentLog
+from bridge.journal.opening import Limits, OnFull, Opened, open_journal
 from bridge.journal.reader import JournalReader
 from bridge.journal.recent import KEPT_BYTES
 from bridge.journal.records import Account, Damage, JournalStats, Lane, Move
-from bridge.journal.repair import recover
-from bridge.journal.rows import draft_bytes, drafts_of
-from bridge.journal.state import WRITE_SECONDS, State
-from bridge.journal.troubles import Troubles, translated
-from bridge.journal.upkeep import Upkeep
+from bridge.journal.rows import drafts_of
+from bridge.journal.troubles import Troubles
 from bridge.loop import Loop
 
-OnFull = Literal["stop_capture", "drop_oldest"]
-
-MIN_SIZE = 2**20
-MIN_SEGMENT_SIZE = 2**16
-MAX_SEGMENT_SIZE = 64 * 2**20
-# A journal is cut into at least this many segments, by size and by age, so that what is given
-# back at once is a small part of it.
-_LEAST_SEGMENTS = 8
-# Seconds in which a commit that is on disk must have become the head.
-_HEAD_PATIENCE = 1.0
 # Seconds between two looks at what may go.
 _UPKEEP_SECONDS = 1.0
 _NO_MARKS: Mapping[str, str] = MappingProxyType({})
 
 _log = structlog.get_logger(__name__)
-
-
-class _Opened(NamedTuple):
-    """What a journal has while it is open."""
-
-    state: State
-    log: SegmentLog
-    upkeep: Upkeep
-    cursors: Loop
 
 
 class Journal:
@@ -92,24 +66,12 @@ class Journal:
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        if max_size < MIN_SIZE:
-            raise ValueError(f"max_size must be at least {MIN_SIZE} bytes, not {max_size}")
-        if segment_size is not None and segment_size < MIN_SEGMENT_SIZE:
-            raise ValueError(
-                f"segment_size must be at least {MIN_SEGMENT_SIZE} bytes, not {segment_size}"
-            )
-        if max_age <= 0:
-            raise ValueError(f"max_age must be above 0, not {max_age}")
         self._path = path
-        self._max_size = max_size
-        self._max_age = max_age
-        self._on_full = on_full
-        self._segment_size = segment_size
-        self._memory = memory
+        self._limits = Limits(max_size, max_age, on_full, segment_size, memory)
         self._clock = clock
         self._file_lock = JournalLock(path)
         self._troubles = Troubles(monotonic)
-        self._opened: _Opened | None = None
+        self._opened: Opened | None = None
         # Damaged spans by their last offset: several readers report the same one.
         self._damaged: dict[int, Damage] = {}
 
@@ -138,59 +100,25 @@ class Journal:
         """
         if self._opened is not None:
             return
-        ballast = Ballast(self._path)
-        try:
-            prepare_folder(self._path)
-            self._file_lock.acquire()
-            ballast.give_up_if_short()
-            recovered = recover(self._path, self._file_lock, self._now(), self._troubles)
-        except (OSError, sqlite3.Error) as error:
-            self._file_lock.release()
-            raise _at_start(translated(error, self._path, self._path)) from error
-        except JournalError as error:
-            self._file_lock.release()
-            raise _at_start(error) from error
-        except BaseException:
-            self._file_lock.release()
-            raise
-        state = recovered.state
-        segment_size = self._segment_size or _segment_size(self._path, self._max_size)
-        log = SegmentLog(
+        opened = open_journal(
             self._path,
-            recovered,
-            segment_size=segment_size,
-            segment_age=self._max_age * 1e6 / _LEAST_SEGMENTS,
-            memory=self._memory,
-            now=self._now,
-            note=self._file_lock.note,
-        )
-        self._file_lock.note(log.head)
-        ballast.make(log.carried_bytes())
-        self._damaged = {damage.last: damage for damage in recovered.damaged}
-        upkeep = Upkeep(
-            self._path,
-            state,
-            log,
-            max_size=self._max_size,
-            reserve=segment_size,
-            max_age=self._max_age,
-            drop_oldest=self._on_full == "drop_oldest",
+            self._file_lock,
+            self._limits,
             now=self._now,
             troubles=self._troubles,
             on_damage=self._note_damage,
-            ballast=ballast,
         )
-        cursors = Loop("journal-cursors", lambda: self._write_cursors(state, cursors))
-        self._opened = _Opened(state, log, upkeep, cursors)
-        cursors.start()
+        self._damaged = {damage.last: damage for damage in opened.damaged}
+        self._opened = opened
+        opened.cursors.start()
         _log.info(
             "journal_opened",
             path=str(self._path),
             id=self.id,
-            segments=len(recovered.sealed) + 1,
-            oldest=log.oldest()[0],
-            head=log.head,
-            damaged=len(recovered.damaged),
+            segments=len(opened.log.sealed()) + 1,
+            oldest=opened.log.oldest()[0],
+            head=opened.log.head,
+            damaged=len(opened.damaged),
             sqlite=sqlite3.sqlite_version,
         )
 
@@ -224,21 +152,13 @@ class Journal:
             _log.error("journal_not_closed", path=str(self._path), seconds=timeout)
         return not closing.is_alive()
 
-    def _close(self, opened: _Opened) -> None:
+    def _close(self, opened: Opened) -> None:
         opened.cursors.join()
         with opened.upkeep.lock, opened.log.append_lock:
             opened.log.close()
             opened.state.close()
             opened.upkeep.make_ballast()  # what a start needs is free just now
             self._file_lock.release()
-
-    def _write_cursors(self, state: State, loop: Loop) -> bool:
-        """Write what was moved, a little later, so that moves that follow are written with it."""
-        if not state.wait_for_moves():
-            return False
-        loop.wait(WRITE_SECONDS)
-        state.write()
-        return True
 
     @property
     def loop(self) -> Loop | None:
@@ -270,7 +190,7 @@ class Journal:
             JournalDiskError: the disk failed; nothing was stored.
         """
         drafts = drafts_of(entries)
-        size = draft_bytes(drafts)
+        size = sum(draft.size for draft in drafts)
         opened = self._require_open()
         while True:
             with opened.log.append_lock:
@@ -278,7 +198,7 @@ class Journal:
                 if not drafts and not marks:
                     return opened.log.head
                 disk_full, before = None, opened.log.head
-                if opened.log.bytes() + size <= self._max_size:
+                if opened.log.bytes() + size <= self._limits.max_size:
                     try:
                         return opened.log.append(drafts, marks, size)
                     except JournalFull as error:
@@ -294,10 +214,10 @@ class Journal:
                 if not opened.upkeep.free():
                     raise disk_full
                 continue
-            if size > self._max_size // 2:
+            if size > self._limits.max_size // 2:
                 raise JournalFull(
                     f"journal {self._path}: {size} bytes at once are too much for a journal of "
-                    f"{self._max_size}",
+                    f"{self._limits.max_size}",
                     hint="raise journal.max_size",
                 )
             opened.upkeep.make_room(size)
@@ -323,34 +243,7 @@ class Journal:
         Raises:
             JournalError: the state could not be written; nothing changed.
         """
-        state, log, upkeep, _ = self._require_open()
-        if state.was_lost(sink, log.oldest()[0]):
-            begin = log.oldest()[0]
-        elif begin is not None:
-            begin = max(begin, log.complete_from())
-        if begin is None:
-            head = log.head_boundary()
-            state.register(sink, tables, begin=head, head=head)
-        else:
-            with upkeep.lock:  # so that nothing goes that a lane is about to want
-                at = self._boundary_at(begin)
-                state.register(sink, tables, begin=at, head=log.head_boundary())
-        lanes = self.lanes(sink)
-        _log.info("journal_sink_registered", sink=sink, lanes=len(lanes), head=log.head)
-        return lanes
-
-    def _boundary_at(self, offset: int) -> Boundary:
-        """Return the totals at any offset that is stored."""
-        log = self._require_open().log
-        known, place = log.boundary_at(offset)
-        if place is None or known.offset >= offset:
-            return known
-        totals = dict(known.totals)
-        with JournalReader(self._path, troubles=self._troubles) as reader:
-            sums = reader.sums(place, offset, sealed=place.end is not None)
-        for table, events in sums.items():
-            totals[table] = totals.get(table, 0) + events
-        return Boundary(offset, totals)
+        return self._require_open().lanes.register(sink, tables, begin)
 
     def unregister(self, sink: str) -> None:
         """Forget a sink that is configured no more: what is pending for it is discarded.
@@ -360,9 +253,7 @@ class Journal:
         Raises:
             JournalError: the state could not be written; nothing changed.
         """
-        state, log, _, _ = self._require_open()
-        state.unregister(sink, log.head_boundary())
-        _log.info("journal_sink_unregistered", sink=sink)
+        self._require_open().lanes.unregister(sink)
 
     def sinks(self) -> list[str]:
         """Return the sinks that are registered, now or by a former run."""
@@ -374,11 +265,7 @@ class Journal:
         Raises:
             KeyError: the sink is not registered.
         """
-        state, log, _, _ = self._require_open()
-        return {
-            table: Lane(lane.cursor, lane.waiting, log.start_of(table, lane))
-            for table, lane in state.lanes(sink).items()
-        }
+        return self._require_open().lanes.of(sink)
 
     def settle(self, sink: str, moves: Sequence[Move]) -> None:
         """Move lanes, count what became of their events, and set some aside, all or nothing.
@@ -401,16 +288,8 @@ class Journal:
             KeyError: the sink is not registered.
             JournalError: the state could not be written; nothing changed.
         """
-        if not moves:
-            return
-        state, log, _, _ = self._require_open()
-        furthest = max(move.to for move in moves)
-        # A reader sees a commit a moment before the head tells of it.
-        if not log.wait(furthest - 1, _HEAD_PATIENCE):
-            raise ValueError(f"cursor {furthest} of {sink} is beyond the head {log.head}")
-        lost = state.settle(sink, moves, log.boundary, self._now())
-        if lost:
-            _log.warning("journal_events_lost", sink=sink, before=furthest, events=lost)
+        if moves:
+            self._require_open().lanes.settle(sink, moves)
 
     def wait(self, offset: int, timeout: float) -> bool:
         """Wait until there is an event at `offset`, for at most `timeout` seconds.
@@ -442,7 +321,8 @@ class Journal:
         Raises:
             JournalFull, JournalDiskError: the disk is full or failed; call it again.
         """
-        _, log, upkeep, _ = self._require_open()
+        opened = self._require_open()
+        log = opened.log
         # Without this a quiet journal would keep its last entries for ever. While a commit runs,
         # it can wait.
         if log.append_lock.acquire(blocking=False):
@@ -451,21 +331,20 @@ class Journal:
                 log.roll_if_old()
             finally:
                 log.append_lock.release()
-        return 0.0 if upkeep.step() else _UPKEEP_SECONDS
+        return 0.0 if opened.upkeep.step() else _UPKEEP_SECONDS
 
     def accounts(self) -> list[Account]:
         """Return the counts of every registered sink and its tables, of one moment."""
-        state, log, _, _ = self._require_open()
-        return state.accounts(log.totals)
+        return self._require_open().lanes.accounts()
 
     def stats(self) -> JournalStats:
         """Return the journal's own numbers."""
-        state, log, _, _ = self._require_open()
-        discarded = state.discarded()
+        opened = self._require_open()
+        log, discarded = opened.log, opened.state.discarded()
         oldest, oldest_time = log.oldest()
         return JournalStats(
             bytes=log.bytes(),
-            max_bytes=self._max_size,
+            max_bytes=self._limits.max_size,
             segments=len(log.sealed()) + 1,
             oldest=oldest,
             oldest_time=oldest_time,
@@ -510,26 +389,8 @@ class Journal:
     def _now(self) -> int:
         return int(self._clock() * 1e6)
 
-    def _require_open(self) -> _Opened:
+    def _require_open(self) -> Opened:
         opened = self._opened
         if opened is None:
             raise JournalUnavailable(f"journal {self._path} is not open")
         return opened
-
-
-def _segment_size(folder: Path, max_size: int) -> int:
-    """Return the default: of a disk, too, what is given back at once is a small part."""
-    try:
-        disk = os.statvfs(folder)
-    except OSError:
-        room = max_size
-    else:
-        room = min(max_size, disk.f_blocks * disk.f_frsize or max_size)
-    return max(MIN_SEGMENT_SIZE, min(MAX_SEGMENT_SIZE, room // _LEAST_SEGMENTS))
-
-
-def _at_start(error: JournalError) -> JournalError:
-    """Return what opening raises: a full disk is one of those failures that pass."""
-    if isinstance(error, JournalFull):
-        return JournalDiskError(str(error.args[0]), hint=error.hint)
-    return error

@@ -98,18 +98,23 @@ class LaneState:
                 )
         edge = to if boundary is None else boundary.offset
         _count(events, move.settled, cursor, edge, waiting)
-        lane = self._add(events) if any(events.values()) else self
-        lost = 0
+        base, lost = self.base, 0
         if boundary is not None:
-            early = waiting[: bisect_left(waiting, edge)]
-            balanced = lane._balance(boundary.totals.get(move.table, 0) - len(early))
-            lost, lane = balanced.discarded - lane.discarded, balanced
-            events = dict.fromkeys(VERDICTS, 0)
-            _count(events, move.settled, edge, to, waiting)
-            lane = lane._add(events) if any(events.values()) else lane
-        if to != cursor or waiting != self.waiting:
-            lane = replace(lane, cursor=to, waiting=waiting)
-        return lane, lost
+            passed = base + self.settled + sum(events.values()) + bisect_left(waiting, edge)
+            missing = boundary.totals.get(move.table, 0) - passed
+            base, lost = base + min(missing, 0), max(missing, 0)
+            if edge < to:
+                _count(events, move.settled, edge, to, waiting)
+        lane = LaneState(
+            to,
+            base,
+            self.delivered + events["delivered"],
+            self.dead_lettered + events["dead_lettered"],
+            self.discarded + events["discarded"] + lost,
+            self.active,
+            waiting,
+        )
+        return (self if lane == self else lane), lost
 
     def drop_before(self, boundary: Boundary, table: str) -> LaneState:
         """Discard all that is pending before a boundary."""
@@ -151,14 +156,6 @@ class LaneState:
             self.dead_lettered,
             self.discarded,
             pending,
-        )
-
-    def _add(self, events: Mapping[Verdict, int]) -> LaneState:
-        return replace(
-            self,
-            delivered=self.delivered + events["delivered"],
-            dead_lettered=self.dead_lettered + events["dead_lettered"],
-            discarded=self.discarded + events["discarded"],
         )
 
     def _balance(self, total: int) -> LaneState:

@@ -73,7 +73,7 @@ class SegmentLog:
         self._places = self._list_places()
         self._head = recovered.head
         self._recent = Recent(recovered.head, memory)
-        self._totals = recovered.totals
+        self._totals = dict(recovered.totals)
         self._marks = recovered.marks
         self._appended_events = 0
         self._appended_bytes = 0
@@ -114,7 +114,9 @@ class SegmentLog:
     def recent(
         self, start: int, max_bytes: int, max_entries: int, tables: Collection[str] | None
     ) -> Page | None:
-        """Return a page out of memory; None where what follows an offset is not there."""
+        """Return a page out of memory, empty at the head; None where what follows is not there."""
+        if start == self._head:
+            return Page((), start, [])
         with self._grown:
             return self._recent.page(start, max_bytes, max_entries, tables)
 
@@ -268,16 +270,21 @@ class SegmentLog:
             JournalFull: the disk is full; nothing was stored.
             JournalDiskError: the disk failed; nothing was stored.
         """
-        if self._is_due(size, sum(draft.events for draft in drafts)):
-            self.roll()
         # All is worked out before the commit: what failed behind it would be appended again.
-        totals, all_marks = dict(self._totals), {**self._marks, **marks} if marks else self._marks
+        all_marks = {**self._marks, **marks} if marks else self._marks
+        totals: dict[str, int] = {}
+        events = 0
         for draft in drafts:
-            totals[draft.table] = totals.get(draft.table, 0) + draft.events
+            before = totals.get(draft.table) or self._totals.get(draft.table, 0)
+            totals[draft.table] = before + draft.events
+            events += draft.events
+        if self._is_due(size, events):
+            self.roll()
         head = self._write(drafts, marks)
         self._note(head)
         with self._grown:
-            self._totals, self._marks = totals, all_marks
+            self._totals.update(totals)
+            self._marks = all_marks
             self._appended_events += head - self._head
             self._appended_bytes += size
             self._head = head

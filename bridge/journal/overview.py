@@ -8,13 +8,14 @@ from pathlib import Path
 
 from bridge.journal.database import is_damage
 from bridge.journal.extent import Extent
+from bridge.journal.folder import look
 from bridge.journal.lane import LaneState
 from bridge.journal.layout import Place, database_bytes, place_path
-from bridge.journal.reader import JournalReader
 from bridge.journal.records import Lane, Overview, SegmentSummary, SinkSummary
+from bridge.journal.segment_pages import SegmentPages
 from bridge.journal.segment_reader import SegmentReader
 from bridge.journal.state_reader import StateReader
-from bridge.journal.troubles import translated
+from bridge.journal.troubles import Troubles, translated
 
 
 def overview(journal: Path) -> Overview:
@@ -28,10 +29,10 @@ def overview(journal: Path) -> Overview:
         # The counts first: what is appended meanwhile is pending, never negative.
         lanes, letters = state.lanes(), state.count_dead_letters()
         journal_id = state.journal_id()
-    with JournalReader(journal) as reader:
-        extent = reader.look()
-        segments = [_summary(journal, place, reader, extent) for place in extent.places]
-        totals = _totals_at_head(journal, extent, reader)
+    extent = look(journal)
+    with SegmentPages(journal, Troubles()) as pages:
+        segments = [_summary(journal, place, pages, extent) for place in extent.places]
+        totals = _totals_at_head(journal, extent, pages)
     sinks = [
         SinkSummary(
             sink,
@@ -49,7 +50,7 @@ def _shown(lane: LaneState, total: int, head: int) -> Lane:
     return Lane(lane.cursor, lane.waiting, start if lane.pending(total) else head)
 
 
-def _summary(journal: Path, place: Place, reader: JournalReader, extent: Extent) -> SegmentSummary:
+def _summary(journal: Path, place: Place, pages: SegmentPages, extent: Extent) -> SegmentSummary:
     path = place_path(journal, place)
     sealed = place is not extent.places[-1]
     end = place.end if place.end is not None else extent.head
@@ -68,11 +69,11 @@ def _summary(journal: Path, place: Place, reader: JournalReader, extent: Extent)
             place.first, end, None, size, None, None, place.thin, problem=str(error)
         )
     oldest, newest = (None if edge is None else edge.time for edge in edges)
-    events = sum(reader.sums(place, end, sealed=sealed).values())
+    events = sum(pages.sums(place, end, sealed=sealed).values())
     return SegmentSummary(place.first, end, events, size, oldest, newest, place.thin)
 
 
-def _totals_at_head(journal: Path, extent: Extent, reader: JournalReader) -> Mapping[str, int]:
+def _totals_at_head(journal: Path, extent: Extent, pages: SegmentPages) -> Mapping[str, int]:
     newest = extent.places[-1]
     try:
         segment = SegmentReader(journal, newest, sealed=False)
@@ -82,6 +83,6 @@ def _totals_at_head(journal: Path, extent: Extent, reader: JournalReader) -> Map
             segment.close()
     except (sqlite3.Error, ValueError):
         totals = {}
-    for table, events in reader.sums(newest, extent.head, sealed=False).items():
+    for table, events in pages.sums(newest, extent.head, sealed=False).items():
         totals[table] = totals.get(table, 0) + events
     return totals

@@ -9,32 +9,19 @@ damage: the call fails and may be made again.
 
 from __future__ import annotations
 
-import sqlite3
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from bridge.errors import JournalDiskError, JournalError, JournalUnavailable
-from bridge.journal.database import is_damage, require_readable
-from bridge.journal.extent import Extent, holds_none, missing, thinned_of
-from bridge.journal.layout import (
-    Place,
-    Spans,
-    exists,
-    list_files,
-    no_journal,
-    place_path,
-    places_of,
-    segments_folder,
-    state_path,
-)
-from bridge.journal.lock import noted_head
+from bridge.journal.extent import Extent, holds_none, missing
+from bridge.journal.folder import look
 from bridge.journal.records import Damage, DeadLetter, Page, Stored
-from bridge.journal.segment_reader import SegmentReader
+from bridge.journal.scan import Wanted
+from bridge.journal.segment_pages import SegmentPages
 from bridge.journal.state_reader import StateReader
-from bridge.journal.troubles import Troubles, translated
+from bridge.journal.troubles import Troubles
 
 
 class JournalReader:
@@ -62,9 +49,7 @@ class JournalReader:
         self._on_damage = on_damage
         self._extent = extent
         self._recent = recent
-        self._troubles = troubles or Troubles()
-        self._open: SegmentReader | None = None
-        self._looked_at: Sequence[Place] = ()  # the segments at the last page
+        self._pages = SegmentPages(path, troubles or Troubles())
 
     def __repr__(self) -> str:
         return f"<JournalReader of {self._path}>"
@@ -82,9 +67,7 @@ class JournalReader:
 
     def close(self) -> None:
         """Let go of the files; the reader may be used again, and closed again."""
-        if self._open is not None:
-            self._open.close()
-            self._open = None
+        self._pages.close()
 
     def journal_id(self) -> str:
         """Return the journal's id, to which offsets belong.
@@ -102,7 +85,7 @@ class JournalReader:
             JournalUnavailable: there is no journal here, or it may not be read.
             JournalDiskError: the disk failed; try again.
         """
-        extent = (self._extent or self._look)()
+        extent = self._look()
         return extent.places[0].first, extent.head
 
     def read(
@@ -136,9 +119,10 @@ class JournalReader:
         entries: Sequence[Stored] = ()
         damaged: list[Damage] = []
         position = start
-        look = self._extent or self._look
+        stale = False
         while True:
-            extent = look()
+            # Somebody may have deleted a file that the journal knows of.
+            extent = look(self._path) if stale else self._look()
             if self._extent is not None and position >= extent.head:
                 break
             places, newest = extent.places, extent.places[-1]
@@ -156,17 +140,10 @@ class JournalReader:
             if sealed and holds_none(place, tables):
                 position = limit
                 continue
-            page = self._read_segment(
-                extent,
-                place,
-                position,
-                limit,
-                (max_bytes, max_entries, tables),
-                sealed=sealed,
-            )
-            self._looked_at = places
+            wanted = Wanted(position, limit, sealed, max_bytes, max_entries, tables)
+            page = self._pages.page(places, place, wanted)
             if page is None:
-                look = self._look  # somebody deleted a file that the journal knows of
+                stale = True
                 continue
             damaged.extend(page.damaged)
             position = page.next
@@ -216,202 +193,5 @@ class JournalReader:
         with StateReader(self._path) as state:
             return state.dead_letters(sink, table, since, after, limit)
 
-    def sums(self, place: Place, before: int, *, sealed: bool) -> dict[str, int]:
-        """Return events of each table from a segment's first offset to `before`, within it.
-
-        Raises:
-            JournalDiskError: the disk failed, or the database stayed busy.
-        """
-        try:
-            return self._segment(place, sealed=sealed).sums(before)
-        except (sqlite3.Error, OSError) as error:
-            self.close()
-            if isinstance(error, sqlite3.Error) and (is_damage(error) or self._gone(place)):
-                return {}
-            raise translated(error, self._path, place_path(self._path, place)) from error
-
-    def sizes(self, place: Place) -> dict[str, int]:
-        """Return about how many bytes each table has in a sealed segment.
-
-        Raises:
-            JournalDiskError: the disk failed, or the database stayed busy.
-        """
-        try:
-            return self._segment(place, sealed=True).sizes()
-        except (sqlite3.Error, OSError) as error:
-            self.close()
-            if isinstance(error, sqlite3.Error) and is_damage(error):
-                return {}
-            raise translated(error, self._path, place_path(self._path, place)) from error
-
-    def look(self) -> Extent:
-        """Return the segments and the head, by what the folder has.
-
-        Raises:
-            JournalUnavailable, JournalDiskError: as for `read`.
-        """
-        return self._look()
-
-    def _read_segment(
-        self,
-        extent: Extent,
-        place: Place,
-        position: int,
-        limit: int,
-        wanted: tuple[int, int, Collection[str] | None],
-        *,
-        sealed: bool,
-    ) -> Page | None:
-        """Read a page of one segment, None where the file is gone and the list is stale."""
-        path = place_path(self._path, place)
-        try:
-            page = self._sound_page(place, position, limit, wanted, sealed, extent)
-        except (sqlite3.Error, OSError) as error:
-            self.close()
-            if self._gone(place):
-                return None
-            if not self._troubles.lasts(path.name):
-                raise translated(error, self._path, path) from error
-            return self._page_of_bad_disk(extent, place, position, limit, wanted, error)
-        self._troubles.over(path.name)
-        return page
-
-    def _sound_page(
-        self,
-        place: Place,
-        position: int,
-        limit: int,
-        wanted: tuple[int, int, Collection[str] | None],
-        sealed: bool,
-        extent: Extent,
-    ) -> Page:
-        """Read a page, and again where it has damage: the disk may only have failed just then."""
-        for last in (False, True):
-            try:
-                page = self._page(place, position, limit, wanted, sealed, extent)
-            except sqlite3.Error as error:
-                if not is_damage(error) or self._gone(place):
-                    raise
-                page = self._whole(position, limit, str(error))
-            if not page.damaged or last:
-                break
-            self.close()
-            require_readable(place_path(self._path, place))
-        if page.damaged:
-            require_readable(place_path(self._path, place))
-        return page
-
-    def _page(
-        self,
-        place: Place,
-        position: int,
-        limit: int,
-        wanted: tuple[int, int, Collection[str] | None],
-        sealed: bool,
-        extent: Extent,
-    ) -> Page:
-        segment = self._segment(place, sealed=sealed, unchanged=extent.places is self._looked_at)
-        max_bytes, max_entries, tables = wanted
-        return segment.read(
-            position,
-            limit,
-            sealed=sealed,
-            max_bytes=max_bytes,
-            max_entries=max_entries,
-            tables=tables,
-        )
-
-    def _page_of_bad_disk(
-        self,
-        extent: Extent,
-        place: Place,
-        position: int,
-        limit: int,
-        wanted: tuple[int, int, Collection[str] | None],
-        error: sqlite3.Error | OSError,
-    ) -> Page:
-        """Read around what has failed for too long; fail where nothing else can be read either."""
-        max_bytes, max_entries, tables = wanted
-        segment: SegmentReader | None = None
-        try:
-            segment = SegmentReader(self._path, place, sealed=False, is_bad=_always)
-            page = segment.read(
-                position,
-                limit,
-                sealed=True,
-                max_bytes=max_bytes,
-                max_entries=max_entries,
-                tables=tables,
-            )
-        except sqlite3.Error:
-            page = self._whole(position, limit, str(error))
-        finally:
-            if segment is not None:
-                segment.close()
-        if page.entries or self._can_read_beside(extent, place):
-            return page
-        raise translated(error, self._path, place_path(self._path, place)) from error
-
-    def _can_read_beside(self, extent: Extent, place: Place) -> bool:
-        index = extent.places.index(place)
-        for other in (*extent.places[index + 1 : index + 2], *extent.places[:index][-1:]):
-            try:
-                SegmentReader(self._path, other, sealed=False).close()
-            except (sqlite3.Error, OSError):
-                continue
-            return True
-        return False
-
-    def _whole(self, position: int, limit: int, reason: str) -> Page:
-        if position >= limit:
-            return Page((), position)
-        return Page((), limit, [Damage(position, limit - 1, reason)])
-
-    def _segment(self, place: Place, *, sealed: bool, unchanged: bool = False) -> SegmentReader:
-        """Return a reader of a segment; `unchanged` says that no file was made anew since."""
-        open_now = self._open
-        if (
-            open_now is None
-            or (open_now.place.first, open_now.place.thin) != (place.first, place.thin)
-            or (not unchanged and open_now.is_stale(sealed=sealed))
-        ):
-            self.close()
-            open_now = self._open = SegmentReader(self._path, place, sealed=sealed)
-        return open_now
-
-    def _gone(self, place: Place) -> bool:
-        path = place_path(self._path, place)
-        try:
-            return not exists(path)
-        except OSError as error:
-            raise translated(error, self._path, path) from error
-
     def _look(self) -> Extent:
-        """List the files, then ask what is thinned: what went in between is known to be gone."""
-        try:
-            files = list_files(self._path)
-            if not files:
-                raise no_journal(self._path)
-            thinned = self._thinned(files)
-            return Extent(places_of(files, thinned), thinned, self._head(files, thinned))
-        except OSError as error:
-            raise translated(error, self._path, segments_folder(self._path)) from error
-
-    def _head(self, files: Sequence[tuple[int, int | None]], thinned: Spans) -> int:
-        head = max([noted_head(self._path), *(end or first for first, end in files)])
-        return max([head, *(end for _, end in thinned)])
-
-    def _thinned(self, files: Sequence[tuple[int, int | None]]) -> Spans:
-        try:
-            if not exists(state_path(self._path)):
-                return thinned_of(files)
-            with StateReader(self._path) as state:
-                return state.thinned()
-        except (JournalDiskError, JournalUnavailable):
-            raise
-        except JournalError:
-            return thinned_of(files)
-
-
-def _always(error: sqlite3.Error) -> bool:
-    return not isinstance(error, sqlite3.ProgrammingError)
+        return look(self._path) if self._extent is None else self._extent()

@@ -6,11 +6,11 @@ its segment. A reader that is further behind goes to the segments.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Sequence
 
 from bridge.journal.records import Page, Stored
-from bridge.journal.rows import Draft, Origin, draft_bytes, stored_entry
+from bridge.journal.rows import Draft, stored_draft
 
 # The largest commit, so that it can be read while the next is written.
 KEPT_BYTES = 8 * 2**20
@@ -29,20 +29,18 @@ class Recent:
         self._head = head
         self._most = most
         self._entries: list[Stored] = []
+        self._offsets: list[int] = []  # of each
         self._sizes: list[int] = []  # of each, on disk
         self._bytes = 0
 
     def add(self, drafts: Sequence[Draft]) -> None:
         """Take in what was committed at the head; let go of what is too much."""
         for draft in drafts:
-            events, kind, time, table, cluster, schema, detail, payload = draft
-            origin = Origin(table, cluster, schema)
-            entry = stored_entry(events, kind, time, origin, detail, payload)
-            self._entries.append(Stored(self._head, events, entry))
-            size = draft_bytes((draft,))
-            self._sizes.append(size)
-            self._bytes += size
-            self._head += events
+            self._entries.append(Stored(self._head, draft.events, stored_draft(draft)))
+            self._offsets.append(self._head)
+            self._sizes.append(draft.size)
+            self._bytes += draft.size
+            self._head += draft.events
         gone, left = max(0, len(self._entries) - _KEPT_ENTRIES), self._bytes
         left -= sum(self._sizes[:gone])
         while left > self._most:
@@ -52,14 +50,14 @@ class Recent:
 
     def forget(self, before: int) -> None:
         """Let go of what stands before an offset: its segment is gone."""
-        self._drop(bisect_right(self._entries, before - 1, key=_offset))
+        self._drop(bisect_left(self._offsets, before))
 
     def page(
         self, start: int, max_bytes: int, max_entries: int, tables: Collection[str] | None
     ) -> Page | None:
         """Return what follows an offset, as `JournalReader.read` does; None where it is gone."""
         entries = self._entries
-        index = bisect_right(entries, start, key=_offset) - 1
+        index = bisect_right(self._offsets, start) - 1
         if index < 0 or start >= self._head:
             return None
         found: list[Stored] = []
@@ -77,8 +75,4 @@ class Recent:
     def _drop(self, entries: int) -> None:
         if entries:
             self._bytes -= sum(self._sizes[:entries])
-            del self._entries[:entries], self._sizes[:entries]
-
-
-def _offset(stored: Stored) -> int:
-    return stored.offset
+            del self._entries[:entries], self._offsets[:entries], self._sizes[:entries]

@@ -8,8 +8,8 @@ object, so that whoever keys a cache by schema finds it again.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, replace
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 from zlib import crc32
@@ -46,6 +46,8 @@ class Draft(NamedTuple):
     schema: Schema | None
     detail: str | None
     payload: bytes | None
+    size: int  # about the bytes that it takes on disk
+    block: Block | None  # what it is made of, as it would be read
 
 
 class Origin(NamedTuple):
@@ -122,7 +124,8 @@ def draft_of_block(block: Block) -> Draft:
     times: Times | None = block.times if len(block.times) > 1 else None
     detail: str | None = None
     if block.type == "read":
-        detail = _json({"cause": block.cause or "gap", "times": times})
+        block = replace(block, cause=block.cause or "gap")
+        detail = _json({"cause": block.cause, "times": times})
     elif times is not None:
         detail = _json(times)
     return Draft(
@@ -134,12 +137,9 @@ def draft_of_block(block: Block) -> Draft:
         block.schema,
         detail,
         block.payload,
+        _size(detail, block.payload),
+        block,
     )
-
-
-def draft_bytes(drafts: Sequence[Draft]) -> int:
-    """Return about how many bytes the drafts take on disk."""
-    return sum(len(draft.payload or b"") + len(draft.detail or "") + _ROW_BYTES for draft in drafts)
 
 
 def draft_of(entry: StoredEntry) -> Draft:
@@ -167,7 +167,20 @@ def _draft(entry: Count | Alter | Drop | Gap | Undecodable) -> Draft:
             kind = "undecodable"
             detail = entry.reason.encode("utf-8", "replace").decode("utf-8")
             payload = entry.payload
-    return Draft(1, kind, entry.time, entry.table, entry.cluster, None, detail, payload)
+    origin = (entry.table, entry.cluster, None)
+    return Draft(1, kind, entry.time, *origin, detail, payload, _size(detail, payload), None)
+
+
+def _size(detail: str | None, payload: bytes | None) -> int:
+    return len(payload or b"") + len(detail or "") + _ROW_BYTES
+
+
+def stored_draft(draft: Draft) -> StoredEntry:
+    """Return the entry that a draft will be read back as."""
+    if draft.block is not None:
+        return draft.block
+    events, kind, time, table, cluster, schema, detail, payload, _, _ = draft
+    return stored_entry(events, kind, time, Origin(table, cluster, schema), detail, payload)
 
 
 def stored_entry(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from functools import cache
 from itertools import chain
 from pathlib import Path
 
@@ -27,7 +28,6 @@ from bridge.journal.queries import QUERIES, SEGMENT_SCHEMA
 from bridge.journal.rows import (
     Draft,
     checksum,
-    draft_bytes,
     row_checksum,
     schema_text,
     with_checksums,
@@ -43,9 +43,8 @@ _MOST_SCHEMAS_BY_IDENTITY = 4096
 # Every statement gives the interpreter's lock away and waits to get it back, which beside a
 # busy reader takes longer than writing a row does: many rows a statement.
 _ROWS_AT_ONCE = 64
-_PUT_ENTRIES = QUERIES["put_entry"].removesuffix(";") + ", (?, ?, ?, ?, ?, ?, ?, ?)" * (
-    _ROWS_AT_ONCE - 1
-)
+# Bytes appended until the file is measured again: that takes a statement, too.
+_UNMEASURED_BYTES = 2**16
 
 Row = tuple[int, int, str, int, int, int, str | None, bytes | None]
 OriginRow = tuple[int, str, str, str | None, int]
@@ -152,9 +151,14 @@ class Origins:
 
 def row_of(offset: int, draft: Draft, origin: int) -> Row:
     """Return a draft as the row at an offset."""
-    count, kind, time, _, _, _, detail, payload = draft
+    count, kind, time, _, _, _, detail, payload, _, _ = draft
     check = row_checksum(offset, count, kind, time, origin, detail, payload)
     return offset, count, kind, time, origin, check, detail, payload
+
+
+@cache
+def _put_entries(rows: int) -> str:
+    return QUERIES["put_entry"].removesuffix(";") + ", (?, ?, ?, ?, ?, ?, ?, ?)" * (rows - 1)
 
 
 class SegmentWriter:
@@ -166,7 +170,7 @@ class SegmentWriter:
         totals: events of each table before it.
         oldest_time: when its first event was received, None while it is empty.
         newest_time: when its last event was received, None while it is empty.
-        bytes: its size once all is moved out of its write-ahead log.
+        bytes: its size, about, once all is moved out of its write-ahead log.
         sizes: about how many bytes each table has in it, as far as this writer wrote them.
         measures_all: whether that is all there is.
     """
@@ -182,6 +186,7 @@ class SegmentWriter:
         self.newest_time: int | None = None
         self.bytes = 0
         self.sizes: dict[str, int] = {}
+        self._unmeasured = 0
         self._connection = connect_writer(self.path, synchronous="FULL")
         try:
             self._page_size = self._scalar("PRAGMA page_size")
@@ -228,22 +233,26 @@ class SegmentWriter:
         """
         new_origins: list[OriginRow] = []
         rows: list[Row] = []
+        size = 0
         for draft in drafts:
+            size += draft.size
             origin = self._origins.number(draft.table, draft.cluster, draft.schema, new_origins)
             rows.append(row_of(head, draft, origin))
             head += draft.events
-        connection = self._connection
+        unmeasured = self._unmeasured + size
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            if new_origins:
-                connection.executemany(QUERIES["put_origin"], new_origins)
-            self._put_entries(rows)
-            if marks:
-                connection.executemany(QUERIES["put_mark"], with_checksums(marks))
-            pages = self._measured()  # inside the transaction, where it takes no lock of its own
-            connection.execute("COMMIT")
+            if (
+                unmeasured <= _UNMEASURED_BYTES
+                and 0 < len(rows) <= _ROWS_AT_ONCE
+                and not (new_origins or marks)
+            ):
+                self._put_entries(rows)  # one statement is a transaction by itself
+                self._unmeasured, self.bytes = unmeasured, self.bytes + size
+            else:
+                self.bytes = self._put_all(new_origins, rows, marks)
+                self._unmeasured = 0
         except BaseException:
-            roll_back(connection)
+            roll_back(self._connection)
             if new_origins:
                 self._origins.forget()
             raise
@@ -251,9 +260,7 @@ class SegmentWriter:
             self.oldest_time = drafts[0].time if self.oldest_time is None else self.oldest_time
             self.newest_time = max(draft.time for draft in drafts)
         for draft in drafts:
-            size = self.sizes.get(draft.table, 0) + draft_bytes((draft,))
-            self.sizes[draft.table] = size
-        self.bytes = pages
+            self.sizes[draft.table] = self.sizes.get(draft.table, 0) + draft.size
         return head
 
     def seal(self) -> None:
@@ -267,12 +274,25 @@ class SegmentWriter:
             pass
         self._connection.close()
 
+    def _put_all(
+        self, origins: Sequence[OriginRow], rows: Sequence[Row], marks: Mapping[str, str]
+    ) -> int:
+        """Write all in one transaction, and return how large the segment is then."""
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        if origins:
+            connection.executemany(QUERIES["put_origin"], origins)
+        self._put_entries(rows)
+        if marks:
+            connection.executemany(QUERIES["put_mark"], with_checksums(marks))
+        size = self._measured()  # inside the transaction, where it takes no lock of its own
+        connection.execute("COMMIT")
+        return size
+
     def _put_entries(self, rows: Sequence[Row]) -> None:
-        whole = len(rows) - len(rows) % _ROWS_AT_ONCE
-        for start in range(0, whole, _ROWS_AT_ONCE):
-            values = chain.from_iterable(rows[start : start + _ROWS_AT_ONCE])
-            self._connection.execute(_PUT_ENTRIES, tuple(values))
-        self._connection.executemany(QUERIES["put_entry"], rows[whole:])
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            part = rows[start : start + _ROWS_AT_ONCE]
+            self._connection.execute(_put_entries(len(part)), tuple(chain.from_iterable(part)))
 
     def _measured(self) -> int:
         return self._scalar("PRAGMA page_count") * self._page_size

@@ -29,7 +29,7 @@ from bridge.journal.rows import (
     parse_schema_text,
     stored_entry,
 )
-from bridge.journal.scan import Scan, columns_intact
+from bridge.journal.scan import Scan, Wanted, columns_intact
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +211,7 @@ class SegmentReader:
         sums: dict[str, int] = {}
         position = self.place.first
         while position < before:
-            page = self.read(position, before, sealed=True)
+            page = self.read(Wanted(position, before, sealed=True))
             for offset, count, entry in page.entries:
                 sums[entry.table] = sums.get(entry.table, 0) + min(count, before - offset)
             position = page.next
@@ -225,56 +225,31 @@ class SegmentReader:
                 sums[origin.table] = sums.get(origin.table, 0) + int(events)
         return sums
 
-    def read(
-        self,
-        start: int,
-        limit: int,
-        *,
-        sealed: bool,
-        max_bytes: int = 4 * 2**20,
-        max_entries: int = 4096,
-        tables: Collection[str] | None = None,
-    ) -> Page:
-        """Read entries from `start` on, in short transactions.
-
-        Args:
-            start: an offset; the entry it lies in comes whole.
-            limit: where the segment ends, if it is sealed; else an offset up to which entries
-                are known to have been written.
-            sealed: whether no entry can follow the last one.
-            max_bytes: of payloads; the page ends with the entry that reaches it.
-            max_entries: most entries given, and most rows looked at.
-            tables: names of those wanted, None for all.
+    def read(self, wanted: Wanted) -> Page:
+        """Read entries in short transactions.
 
         Raises:
             sqlite3.Error: for passing reasons only; damage is part of the page.
         """
-        scan = Scan([], [], start, start, self.place.thin)
+        start, limit = wanted.start, wanted.limit
+        scan = Scan(wanted, self.place.thin, [], [], start)
         try:
             if not self._origins:
                 self._load_origins()
             at: int | None = start if start == self._next_entry else self._floor_or(start, scan)
             while at is not None and not scan.full:
-                at = self._walk(scan, at, limit, sealed, tables, max_bytes, max_entries)
+                at = self._walk(scan, at)
         except sqlite3.Error as error:
             self._believe(error)
             scan.trouble = str(error)
-        if not scan.full and scan.position < limit and (sealed or scan.trouble):
+        if not scan.full and scan.position < limit and (wanted.sealed or scan.trouble):
             scan.skip_to(limit)
         return Page(scan.entries, scan.position, scan.damaged)
 
-    def _walk(
-        self,
-        scan: Scan,
-        at: int,
-        limit: int,
-        sealed: bool,
-        tables: Collection[str] | None,
-        max_bytes: int,
-        max_entries: int,
-    ) -> int | None:
+    def _walk(self, scan: Scan, at: int) -> int | None:
         """Add rows from `at` on to the scan; return where to try again, None at the end."""
-        start, left = at, max_entries
+        _, limit, sealed, _, left, tables = scan.wanted
+        start = at
         values = {"at": at, "limit": left, "unwanted": self._unwanted(tables)}
         try:
             # Closed at once: a statement that is not at its end holds its transaction open.
@@ -286,7 +261,7 @@ class SegmentReader:
                         at = max(at, row[0] + 1)
                     if sealed and row[0] >= limit and columns_intact(row):
                         return None  # a transaction that was reported as failed
-                    self._take(scan, row, tables, max_bytes, max_entries)
+                    self._take(scan, row)
                     if scan.full:
                         return None
         except sqlite3.Error as error:
@@ -296,17 +271,11 @@ class SegmentReader:
         if left > 0:
             return None
         # A page that ends here must have moved on: one of unreadable rows alone has not.
-        scan.full = scan.position > scan.start
+        scan.full = scan.position > scan.wanted.start
         return at if at > start else None
 
-    def _take(
-        self,
-        scan: Scan,
-        row: tuple[Any, ...],
-        tables: Collection[str] | None,
-        max_bytes: int,
-        max_entries: int,
-    ) -> None:
+    def _take(self, scan: Scan, row: tuple[Any, ...]) -> None:
+        wanted = scan.wanted
         offset, count, kind, time, origin_id, check, detail, payload = row
         origin = self._origin(origin_id) if columns_intact(row) else None
         if origin is None:
@@ -316,7 +285,7 @@ class SegmentReader:
         if offset + count <= scan.position:
             return
         entry: StoredEntry | None = None
-        if tables is None or origin.table in tables:
+        if wanted.tables is None or origin.table in wanted.tables:
             if (payload is not None and not isinstance(payload, bytes)) or (
                 crc32(payload or b"") != check & 0xFFFFFFFF
             ):
@@ -335,7 +304,7 @@ class SegmentReader:
         scan.entries.append(Stored(offset, count, entry))
         if isinstance(entry, Block | Undecodable):
             scan.bytes += len(entry.payload)
-        scan.full = scan.bytes >= max_bytes or len(scan.entries) >= max_entries
+        scan.full = scan.bytes >= wanted.max_bytes or len(scan.entries) >= wanted.max_entries
 
     def _origin(self, origin_id: int) -> Origin | None:
         if origin_id > self._last_origin:

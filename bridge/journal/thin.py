@@ -31,7 +31,7 @@ from bridge.journal.prune import Need
 from bridge.journal.queries import QUERIES, SEGMENT_SCHEMA
 from bridge.journal.reader import JournalReader
 from bridge.journal.records import Damage, Stored
-from bridge.journal.rows import draft_bytes, draft_of, with_checksums
+from bridge.journal.rows import draft_of, with_checksums
 from bridge.journal.sealed import SealedSegment
 from bridge.journal.segment import OriginRow, Origins, put_header, row_of
 from bridge.journal.troubles import Troubles, translated
@@ -59,7 +59,7 @@ class _Copy:
             origin = self._origins.number(draft.table, draft.cluster, draft.schema, new_origins)
             rows.append(row_of(offset, draft, origin))
             self.kept[draft.table] = offset + count
-            self.sizes[draft.table] = self.sizes.get(draft.table, 0) + draft_bytes((draft,))
+            self.sizes[draft.table] = self.sizes.get(draft.table, 0) + draft.size
             self.oldest_time = draft.time if self.oldest_time is None else self.oldest_time
             self.newest_time = max(draft.time, self.newest_time or 0)
         connection.executemany(QUERIES["put_origin"], new_origins)

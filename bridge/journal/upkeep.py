@@ -29,9 +29,9 @@ from bridge.journal.prune import (
     needs,
     wanted_bytes,
 )
-from bridge.journal.reader import JournalReader
 from bridge.journal.records import Damage
 from bridge.journal.sealed import SealedSegment
+from bridge.journal.segment_pages import SegmentPages
 from bridge.journal.state import State
 from bridge.journal.thin import thin
 from bridge.journal.troubles import Troubles
@@ -243,8 +243,8 @@ class Upkeep:
     def _sizes(self, segment: SealedSegment) -> Mapping[str, int]:
         if segment.sizes is not None:
             return segment.sizes
-        with JournalReader(self._path, troubles=self._troubles) as reader:
-            sizes = reader.sizes(segment.place)
+        with SegmentPages(self._path, self._troubles) as pages:
+            sizes = pages.sizes(segment.place)
         self._log.measured(segment.place, sizes)
         return sizes
 

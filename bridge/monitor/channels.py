@@ -76,20 +76,18 @@ class Channels:
             if channel.endpoint == endpoint and not channel.topics:
                 self.shut(channel)
 
-    def wait(self, seconds: float) -> tuple[set[Channel], set[Channel], bool]:
+    def wait(self, seconds: float) -> tuple[set[Channel], set[Channel]]:
         """Wait until something happens.
 
         Returns:
-            The channels on which it did; those of them whose socket monitor has something to say;
-            whether somebody nudged.
+            The channels on which it did, and those of them whose socket monitor has something to
+            say; none where somebody nudged.
         """
         due: set[Channel] = set()
         told: set[Channel] = set()
-        nudged = False
         for key, _ in self._selector.select(seconds):
             channel, monitor = key.data
             if channel is None:
-                nudged = True
                 with contextlib.suppress(BlockingIOError):
                     while self._woken.recv(4096):
                         pass
@@ -97,7 +95,7 @@ class Channels:
             due.add(channel)
             if monitor:
                 told.add(channel)
-        return due, told, nudged
+        return due, told
 
     def close(self) -> None:
         """Close everything."""

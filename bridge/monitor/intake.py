@@ -80,12 +80,12 @@ class Intake:
         self._blocked: GapReason = "overrun"
         self._overrun: set[TableMonitor] = set()
         self._emitted_at = 0.0
-        # Of the emission that runs: what of it is not safe yet, and what it gives back.
-        self._entries: list[Entry] = []
+        # Of the emission that runs: what was taken, how much of that became entries, what it costs.
+        self._items: list[Item] = []
         self._marks: dict[str, str] = {}
-        self._barriers: list[Barrier] = []
         self._size = 0
-        self._taken = False
+        self._converted = 0
+        self._entries: list[Entry] = []
         self._tables: dict[str, TableMonitor] = {}
         # When what ended a table was received: what came together with it still counts.
         self._aborted: dict[TableMonitor, int] = {}
@@ -166,17 +166,20 @@ class Intake:
     # The rest runs in the intake's thread.
 
     def _pass(self) -> bool:
-        if not self._taken and not self._take():
+        if not (self._items or self._marks) and not self._take():
             self._end_overruns()
             if not (self._queue.stopping and self._queue.empty):
                 return True
             self._report_lost()
             return False
+        # Whatever is raised, the next pass goes on here: what was taken is neither lost nor redone.
+        self._convert()
         if self._entries or self._marks:
             self._emit_surely(self._entries, self._marks)
-        self._taken = False
-        for barrier in self._barriers:
-            barrier.set()
+        items, self._items, self._marks = self._items, [], {}
+        for item in items:
+            if isinstance(item, Barrier):
+                item.set()
         self._queue.free(self._size)
         self._emitted_at = time.monotonic()
         self._end_overruns()
@@ -184,29 +187,29 @@ class Intake:
 
     def _take(self) -> bool:
         steady = time.monotonic() - self._emitted_at < _STEADY * self._linger
-        items, self._marks, self._size = self._queue.take(self._linger if steady else 0.0)
-        self._barriers = [item for item in items if isinstance(item, Barrier)]
-        self._entries = []
-        # From here on it is given back and its barriers are set, whatever happens.
-        self._taken = bool(items or self._marks)
-        self._convert(items, self._entries)
-        return self._taken
+        self._converted, self._entries = 0, []
+        self._items, self._marks, self._size = self._queue.take(self._linger if steady else 0.0)
+        return bool(self._items or self._marks)
 
     def _end_overruns(self) -> None:
         while self._overrun and self._queue.bytes <= self._max_bytes // 2:
             self._overrun.pop().gaps.end_overrun()
 
-    def _convert(self, items: Sequence[Item], entries: list[Entry]) -> None:
-        for item in items:
+    def _convert(self) -> None:
+        while self._converted < len(self._items):
+            item = self._items[self._converted]
+            entries: list[Entry] = []
             if isinstance(item, (Arrival, Damaged)):
                 try:
                     self._convert_received(item, entries)
                 except BaseException:
-                    # A fault of ours: it costs this item, and is said.
-                    log.exception("received_and_lost", table=item.route.table.name)
+                    # A fault of ours: it costs this item, and is said; else it is met again.
                     _declare_lost(item.route.table, item.time)
+                    log.exception("received_and_lost", table=item.route.table.name)
             elif not isinstance(item, Barrier):
                 entries.append(item)
+            self._entries += entries
+            self._converted += 1
 
     def _convert_received(self, item: Received, entries: list[Entry]) -> None:
         route = item.route

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable
+from itertools import islice
 
 from bridge.errors import BridgeError
 from bridge.events import Entry
@@ -118,21 +119,25 @@ class Queue:
             left = self._taken_at + linger - time.monotonic()
             if left > 0:
                 self._wait(left, self._hurry)
-            items: list[Item] = []
-            size = 0
-            while self._items and size < self._enough:
-                item = self._items.popleft()
-                items.append(item)
+            number = size = 0
+            for item in self._items:
+                if size >= self._enough:
+                    break
+                number += 1
                 size += _cost(item)
-            self._taken += len(items)
+            items = list(islice(self._items, number))
             marks: dict[str, str] = {}
             for name, (place, text) in self._marks.items():
-                if place > self._taken:
+                if place > self._taken + number:
                     break
                 marks[name] = text
-            for name, text in marks.items():
-                del self._marks[name]
                 size += _mark_cost(name, text)
+            # Whatever failed until here has taken nothing; what follows cannot fail.
+            for _ in items:
+                self._items.popleft()
+            for name in marks:
+                del self._marks[name]
+            self._taken += number
             self._urgent = any(isinstance(item, Barrier) for item in self._items)
             self._taken_at = time.monotonic()
             return items, marks, size

@@ -16,27 +16,29 @@ from __future__ import annotations
 import json
 import math
 import threading
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from itertools import chain, islice
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from bridge.codec import Codec
 from bridge.events import Column, Schema
+from bridge.monitor.buckets import (
+    BUCKET_SECONDS,
+    Base,
+    Bucket,
+    Ties,
+    Value,
+    highest,
+    rank,
+    thinned,
+)
 from bridge.monitor.moment import Moment
-from bridge.monitor.records import pick
 from bridge.types import comparable
 
 # How much disorder a growing column may have, and a ring's members with it; seconds.
 MARGIN_SECONDS = 60.0
-_BUCKET_SECONDS = 10.0
-# Spans are noticed late: so far before the last good moment one may begin.
-_REACH_SECONDS = 300.0
-# More of them, without a good moment for long, are joined: that costs only precision.
-_MOST_BUCKETS = 128
-_MOST_TIES = 1000
-# Rows kept as bytes until somebody asks for their digests.
-_RAW_BYTES = 2**16
+# Spans are noticed late, by an audit most of all: so far before a good moment one may begin.
+_REACH_SECONDS = 1200.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,79 +59,8 @@ class Start:
     nulls: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Level:
-    """The greatest value that a settled part of the column has.
-
-    Attributes:
-        at: by when, seconds since the epoch.
-        value: as it is on the wire; None where the table was empty.
-        ties: digests of the rows that had it.
-    """
-
-    at: float
-    value: Any
-    ties: tuple[int, ...] = ()
-
-
-BEGINNING = Start(None, 0.0)
+BEGINNING = Start(None, 0.0, (), nulls=True)
 """Where nothing is known."""
-
-
-class _Ties:
-    """Rows of one value, as digests; those come to be when somebody asks."""
-
-    def __init__(self, digests: Iterable[int] = ()) -> None:
-        self._digests = dict.fromkeys(islice(digests, _MOST_TIES))
-        self._raw: list[tuple[Codec, bytes, int]] = []
-        self._raw_bytes = self._raw_rows = 0
-
-    def add(self, codec: Codec, payload: bytes, count: int, who: list[int]) -> None:
-        who = who[: _MOST_TIES - len(self._digests) - self._raw_rows]
-        if not who:
-            return
-        rows = pick(codec, payload, count, who)
-        self._raw.append((codec, rows, len(who)))
-        self._raw_rows += len(who)
-        self._raw_bytes += len(rows)
-        if self._raw_bytes > _RAW_BYTES or len(self._raw) > 100:
-            self.digests()
-
-    def digests(self) -> tuple[int, ...]:
-        """Return the digests, in the order in which the rows came."""
-        for codec, payload, count in self._raw:
-            self._digests.update(dict.fromkeys(codec.digests(payload, count)))
-        self._raw, self._raw_bytes, self._raw_rows = [], 0, 0
-        return tuple(self._digests)
-
-    def joined(self, other: _Ties) -> _Ties:
-        return _Ties(dict.fromkeys(chain(self.digests(), other.digests())))
-
-
-@dataclass(slots=True)
-class _Value:
-    """A value as it is on the wire, and as it orders."""
-
-    rank: Any
-    wire: Any
-
-
-@dataclass(slots=True)
-class _Bucket:
-    """Rows received one after another; `begin` and `last` by the monotonic clock.
-
-    Attributes:
-        wall: when the first of them was received, by a clock that may have been set back
-            meanwhile; seconds since the epoch.
-        ties: the rows that have the greatest value.
-    """
-
-    begin: float
-    last: float
-    wall: float
-    low: _Value
-    high: _Value
-    ties: _Ties = field(default_factory=_Ties)
 
 
 class Levels:
@@ -137,12 +68,10 @@ class Levels:
 
     Attributes:
         disproved: why the column does not grow, None while it does.
-        audited: up to here all rows are accounted for.
     """
 
     def __init__(self, column: str) -> None:
         self.column = column
-        self.audited: Level | None = None
         self.disproved: str | None = None
         self._lock = threading.Lock()  # guards all below
         self._schema: Schema | None = None
@@ -153,14 +82,14 @@ class Levels:
         self._known = False
         self._began = 0.0  # no row received before then is ours
         self._origin: tuple[Any, tuple[int, ...]] | None = None
-        self._base: tuple[_Value, _Ties, float] | None = None  # all that is older than the buckets
-        self._buckets: list[_Bucket] = []
-        self._bar: _Value | None = None  # no row that comes now may be below
-        self._least: _Value | None = None  # of the rows that disproved it
+        self._base: Base | None = None
+        self._buckets: list[Bucket] = []
+        self._bar: Value | None = None  # no row that comes now may be below
+        self._least: Value | None = None  # of the rows that disproved it
         self._nulls = False
-        self._latest = -math.inf
+        self._latest = math.inf  # the clock may have been set back meanwhile
         self.disproved = None
-        self.audited = None
+        self._changed, self._settled = 0, -1
 
     @property
     def known(self) -> bool:
@@ -196,19 +125,18 @@ class Levels:
                 self._adopt(codec.schema)
             self._known, self._began = True, moment.wall
             kind = self._kind
-            found = codec.highest(payload, count, self.column) if kind is not None else None
+            found = None if kind is None else codec.highest(payload, count, self.column)
             if found is None or kind is None:
                 return
-            high = _Value(comparable(kind, found[0]), found[0])
-            ties = _Ties()
+            high, ties = Value(comparable(kind, found[0]), found[0]), Ties()
             ties.add(codec, payload, count, found[1])
             self._origin = high.wire, ties.digests()
             # What came before it was read may be below it.
-            low = min((high, *(b.low for b in self._buckets)), key=_rank)
-            self._base = low, ties if low is high else _Ties(), moment.order
-            self._buckets.insert(
-                0, _Bucket(-math.inf, moment.order, moment.wall, low, high, _Ties(ties.digests()))
-            )
+            low = min((high, *(b.low for b in self._buckets)), key=rank)
+            self._base = Base(low, ties if low is high else Ties(), moment.order, -math.inf)
+            bucket = Bucket(-math.inf, moment.order, moment.wall, low, high, ties)
+            self._buckets.insert(0, bucket)
+            self._changed += 1
 
     def empty(self, moment: Moment) -> None:
         """Start over with a table that has no rows."""
@@ -226,62 +154,65 @@ class Levels:
             moment: `order` is now, `wall` when they were received.
 
         Returns:
-            Whether the clock was set back since the last ones: what was received since then is
-            older than it was thought.
+            Whether the clock may have been set back since the last ones: what is received now is
+            as old as it says.
         """
         with self._lock:
             if codec.schema is not self._schema and codec.schema != self._schema:
                 self._adopt(codec.schema)
             back, self._latest = moment.wall < self._latest, moment.wall
-            kind = self._kind
-            if kind is None or not count:
-                return back
-            bounds = codec.lowest(payload, count, self.column)
-            top = codec.highest(payload, count, self.column)
-            if bounds is None or bounds[1]:
-                self._nulls = True
-                self._disprove("has nulls")
-            if bounds is None or top is None:
-                return back
-            low = _Value(comparable(kind, bounds[0]), bounds[0])
-            high = _Value(comparable(kind, top[0]), top[0])
-            bucket = self._bucket(moment, low, high)
-            if self._bar is not None and low.rank < self._bar.rank:
-                if self._least is None or low.rank < self._least.rank:
-                    self._least = low
-                self._disprove("fell below what had come more than a minute before")
-            if low.rank < bucket.low.rank:
-                bucket.low = low
-            if high.rank > bucket.high.rank:
-                bucket.high, bucket.ties = high, _Ties()
-            if high.rank == bucket.high.rank:
-                bucket.ties.add(codec, payload, count, top[1])
-            bucket.last = moment.order
-            bucket.wall = min(bucket.wall, moment.wall)
+            if self._kind is not None and count:
+                self._note(self._kind, codec, payload, count, moment)
             return back
 
-    def _bucket(self, moment: Moment, low: _Value, high: _Value) -> _Bucket:
+    def _note(self, kind: Column, codec: Codec, payload: bytes, count: int, moment: Moment) -> None:
+        self._changed += 1
+        top = codec.highest(payload, count, self.column)
+        bottom = codec.lowest(payload, count, self.column)
+        if bottom is None or bottom[1]:
+            self._nulls = True
+            self._disprove("has nulls, which have no place in its order")
+        if bottom is None or top is None:
+            return
+        low = Value(comparable(kind, bottom[0]), bottom[0])
+        high = Value(comparable(kind, top[0]), top[0])
+        bucket = self._bucket(moment, low, high)
+        if self._bar is not None and low.rank < self._bar.rank:
+            if self._least is None or low.rank < self._least.rank:
+                self._least = low
+            self._disprove("does not grow: it fell below what had come a minute before")
+        if low.rank < bucket.low.rank:
+            bucket.low = low
+        if high.rank > bucket.high.rank:
+            bucket.high, bucket.ties = high, Ties()
+        if high.rank == bucket.high.rank:
+            bucket.ties.add(codec, payload, count, top[1])
+        bucket.last = moment.order
+        bucket.wall = min(bucket.wall, moment.wall)
+
+    def _bucket(self, moment: Moment, low: Value, high: Value) -> Bucket:
         last = self._buckets[-1] if self._buckets else None
-        if last is not None and moment.order < last.begin + _BUCKET_SECONDS:
+        if last is not None and moment.order < last.begin + BUCKET_SECONDS:
             return last
-        if len(self._buckets) >= _MOST_BUCKETS:
-            self._join_old()
+        self._buckets = thinned(self._buckets, moment.order)
         settled = moment.order - MARGIN_SECONDS
         older = [b.high for b in self._buckets if b.last <= settled]
-        if self._base is not None and self._base[2] <= settled:
-            older.append(self._base[0])
-        self._bar = max(older, key=_rank, default=None)
-        self._buckets.append(_Bucket(moment.order, moment.order, moment.wall, low, high))
-        return self._buckets[-1]
-
-    def _join_old(self) -> None:
-        half = _MOST_BUCKETS // 2
-        old, kept = self._buckets[:half], self._buckets[half:]
-        self._buckets = [*map(_joined, old[::2], old[1::2]), *kept]
+        if self._base is not None and self._base.last <= settled:
+            older.append(self._base.high)
+        self._bar = max(older, key=rank, default=None)
+        bucket = Bucket(moment.order, moment.order, moment.wall, low, high)
+        self._buckets.append(bucket)
+        return bucket
 
     def _disprove(self, how: str) -> None:
         if self.disproved is None:
-            self.disproved = f"column {self.column} does not grow: it {how}"
+            self.disproved = f"column {self.column} {how}"
+
+    def distrust(self, how: str) -> None:
+        """Believe nothing that was known."""
+        with self._lock:
+            self._forget()
+            self._disprove(how)
 
     def start(self, since: Moment) -> Start:
         """Return where to begin reading what was missed since a moment."""
@@ -291,33 +222,41 @@ class Levels:
     def from_origin(self) -> Start:
         """Return where to begin reading all that came since the table was first listened to."""
         with self._lock:
-            value, ties = self._origin or (None, ())
-            return Start(value, self._began, ties, self._may_have_nulls())
+            return self._from_origin()
+
+    def _from_origin(self) -> Start:
+        value, ties = self._origin or (None, ())
+        least, kind = self._least, self._kind
+        if value is not None and least is not None and kind is not None:
+            value = least.wire if least.rank < comparable(kind, value) else value
+        since = self._earliest(-math.inf, self._began)
+        return Start(value, since, ties, self._may_have_nulls())
 
     def _may_have_nulls(self) -> bool:
         return self._nulls or (self._kind is not None and self._kind.nullable)
 
     def _start(self, since: Moment) -> Start:
-        nulls = self._may_have_nulls()
+        base, nulls = self._base, self._may_have_nulls()
+        if base is not None and since.order < base.serves:
+            return self._from_origin()  # what came before then is known no more
         edge, window, older = self._parts(since.order)
         settled = [b.high for b in older]
-        if self._base is not None:
-            settled.append(self._base[0])
+        if base is not None:
+            settled.append(base.high)
         if not settled:
             return Start(None, self._earliest(-math.inf, self._began), (), nulls)
-        value = min((max(settled, key=_rank), *(b.low for b in window)), key=_rank)
+        value = min((max(settled, key=rank), *(b.low for b in window)), key=rank)
         if self._least is not None:
-            value = min(value, self._least, key=_rank)
+            value = min(value, self._least, key=rank)
         if self.disproved is not None:
             return Start(value.wire, self._earliest(-math.inf, self._began), (), nulls)
         reach = self._reach(edge, window)
-        ties = _Ties()
-        for high, rows in self._settled_by(reach):
-            if high.rank == value.rank:
-                ties = ties.joined(rows)
-        return Start(value.wire, self._earliest(reach, since.wall), ties.digests(), nulls)
+        high, ties = highest(self._settled_by(reach)) if self._settled_by(reach) else (None, ())
+        if high is None or high.rank != value.rank:
+            ties = ()
+        return Start(value.wire, self._earliest(reach, since.wall), ties, nulls)
 
-    def _parts(self, order: float) -> tuple[float, list[_Bucket], list[_Bucket]]:
+    def _parts(self, order: float) -> tuple[float, list[Bucket], list[Bucket]]:
         """Return the last moment of activity, the minute before it, and what is older."""
         before = [b for b in self._buckets if b.begin <= order]
         edge = order
@@ -326,71 +265,78 @@ class Levels:
         window = [b for b in before if b.last > edge - MARGIN_SECONDS]
         return edge, window, [b for b in before if b.last <= edge - MARGIN_SECONDS]
 
-    def _reach(self, edge: float, window: Sequence[_Bucket]) -> float:
+    def _reach(self, edge: float, window: Sequence[Bucket]) -> float:
         """Return by when all rows had come that are no higher than any in the window."""
         first = window[0].begin if window else edge
-        return first - MARGIN_SECONDS - _BUCKET_SECONDS
+        return first - MARGIN_SECONDS - BUCKET_SECONDS
 
-    def _settled_by(self, reach: float) -> list[tuple[_Value, _Ties]]:
+    def _settled_by(self, reach: float) -> list[tuple[Value, Ties]]:
         parts = [(b.high, b.ties) for b in self._buckets if b.last <= reach]
-        return parts if self._base is None else [self._base[:2], *parts]
+        return parts if self._base is None else [(self._base.high, self._base.ties), *parts]
 
     def _earliest(self, reach: float, wall: float) -> float:
         """Return the time from which on rows were received after a moment."""
         return min([wall, *(b.wall for b in self._buckets if b.last > reach)])
 
-    def settled(self, at: Moment) -> Level | None:
-        """Return how high all that came more than a minute before a moment is."""
+    @property
+    def height(self) -> Any:
+        """The greatest value known, as it is on the wire."""
         with self._lock:
-            parts = self._settled_by(at.order - MARGIN_SECONDS)
-            if not parts:
-                return Level(self._began, None) if self._known else None
-            high = max((value for value, _ in parts), key=_rank)
-            ties = _Ties(chain(*(t.digests() for v, t in parts if v.rank == high.rank)))
-            return Level(at.wall - MARGIN_SECONDS, high.wire, ties.digests())
-
-    def settle(self, good: Moment) -> None:
-        """Let go of what no span can need that begins after about a good moment."""
-        with self._lock:
-            edge, window, _ = self._parts(good.order - _REACH_SECONDS)
-            reach = self._reach(edge, window)
-            gone = [b for b in self._buckets if b.last <= reach]
-            for bucket in gone:
-                self._lower(bucket)
-            self._buckets = [b for b in self._buckets if b.last > reach]
-
-    def _lower(self, bucket: _Bucket) -> None:
-        """Take what a bucket has into what is older than all of them."""
-        base, high, ties = self._base, bucket.high, bucket.ties
-        if base is not None and base[0].rank >= high.rank:
-            ties = base[1].joined(ties) if base[0].rank == high.rank else base[1]
-            high = base[0]
-        self._base = high, ties, bucket.last
+            parts = self._settled_by(math.inf)
+            return highest(parts)[0].wire if parts else None
 
     # What outlives a restart.
 
-    def to_json(self, good: Moment) -> str:
-        """Return what `from_json` reads: what is known as of a good moment."""
+    def settle(self, good: Moment) -> str | None:
+        """Let go of what no span can need that begins after about a good moment.
+
+        Returns:
+            What `from_json` reads: what is known as of that moment. None where that is what it
+            was at the last call.
+        """
         with self._lock:
-            start, kind = self._start(good), self._kind
-            parts = self._settled_by(math.inf)
-            high = max((value for value, _ in parts), key=_rank, default=None)
-            ties = _Ties(chain(*(t.digests() for v, t in parts if high and v.rank == high.rank)))
-            audited = self.audited
-            return json.dumps(
-                {
-                    "kind": kind and [kind.base, kind.type],
-                    "known": self._known,
-                    "began": self._began,
-                    "origin": self._origin,
-                    "start": [start.value, start.since, start.ties],
-                    "high": [None if high is None else high.wire, ties.digests()],
-                    "disproved": self.disproved,
-                    "least": None if self._least is None else self._least.wire,
-                    "nulls": self._nulls,
-                    "audited": audited and [audited.at, audited.value, audited.ties],
-                }
-            )
+            idle = not self._buckets or self._buckets[-1].last < good.order - MARGIN_SECONDS
+            if idle and self._settled == self._changed:
+                return None
+            # While it is not idle for a minute what is known still changes by itself.
+            self._settled = self._changed if idle else -1
+            edge, window, _ = self._parts(good.order - _REACH_SECONDS)
+            reach = self._reach(edge, window)
+            for bucket in [b for b in self._buckets if b.last <= reach]:
+                self._lower(bucket)
+            self._buckets = [b for b in self._buckets if b.last > reach]
+            return self._to_json(good)
+
+    def _lower(self, bucket: Bucket) -> None:
+        """Take what a bucket has into what is older than all of them."""
+        parts = [(bucket.high, bucket.ties)]
+        if self._base is not None:
+            parts.insert(0, (self._base.high, self._base.ties))
+        high, ties = highest(parts)
+        self._base = Base(high, Ties(ties), bucket.last, bucket.last + MARGIN_SECONDS)
+
+    def to_json(self, good: Moment) -> str:
+        """Return what is known as of a moment; see `settle`."""
+        with self._lock:
+            return self._to_json(good)
+
+    def _to_json(self, good: Moment) -> str:
+        start, kind = self._start(good), self._kind
+        parts = self._settled_by(math.inf)
+        high, ties = highest(parts) if parts else (Value(None, None), ())
+        return json.dumps(
+            {
+                "kind": kind and [kind.base, kind.type],
+                "known": self._known,
+                "began": self._began,
+                "origin": self._origin,
+                "start": [start.value, start.since, start.ties],
+                "high": [high.wire, ties],
+                "disproved": self.disproved,
+                "least": None if self._least is None else self._least.wire,
+                "nulls": self._nulls,
+            }
+        )
 
     def from_json(self, text: str, schema: Schema | None, now: Moment) -> None:
         """Take up what an earlier run knew of a table of this layout."""
@@ -406,42 +352,27 @@ class Levels:
             if saved["kind"] != [kind.base, kind.type]:
                 return
             self._known, self._began = saved["known"], saved["began"]
-            origin, audited = saved["origin"], saved["audited"]
+            origin = saved["origin"]
             self._origin = origin and (origin[0], tuple(origin[1]))
-            self.audited = audited and Level(audited[0], audited[1], tuple(audited[2]))
             self.disproved, self._nulls = saved["disproved"], saved["nulls"]
             if saved["least"] is not None:
-                self._least = _Value(comparable(kind, saved["least"]), saved["least"])
+                self._least = Value(comparable(kind, saved["least"]), saved["least"])
             self._resume(kind, saved["start"], saved["high"], now)
 
     def _resume(self, kind: Column, start: list[Any], high: list[Any], now: Moment) -> None:
         if high[0] is None:
             return
         # As the earlier run left it: until a minute has passed it may come to be lower again.
-        top = _Value(comparable(kind, high[0]), high[0])
-        value = top if start[0] is None else _Value(comparable(kind, start[0]), start[0])
+        top = Value(comparable(kind, high[0]), high[0])
+        value = top if start[0] is None else Value(comparable(kind, start[0]), start[0])
         if start[0] is not None:
-            self._base = value, _Ties(start[2]), -math.inf
-        self._buckets = [_Bucket(now.order, now.order, start[1], value, top, _Ties(high[1]))]
-
-
-def _rank(value: _Value) -> Any:
-    return value.rank
-
-
-def _joined(one: _Bucket, other: _Bucket) -> _Bucket:
-    low = min(one.low, other.low, key=_rank)
-    high, ties = (
-        (one.high, one.ties) if one.high.rank >= other.high.rank else (other.high, other.ties)
-    )
-    if one.high.rank == other.high.rank:
-        ties = one.ties.joined(other.ties)
-    return _Bucket(one.begin, other.last, min(one.wall, other.wall), low, high, ties)
+            self._base = Base(value, Ties(start[2]), -math.inf, -math.inf)
+        self._buckets = [Bucket(now.order, now.order, start[1], value, top, Ties(high[1]))]
 
 
 def _of_tide(saved: list[Any], kind: Column) -> dict[str, Any]:
     """Read the mark of an earlier version, but for its digests, which were others."""
-    origin, audited, *levels = saved
+    origin, _, *levels = saved
     known = [level for level in levels if level is not None]
     begin = known[0] if known else [0.0, None, []]
     end = known[-1] if known else begin
@@ -450,10 +381,9 @@ def _of_tide(saved: list[Any], kind: Column) -> dict[str, Any]:
         "known": origin is not None,
         "began": origin[0] if origin else 0.0,
         "origin": [origin[1], []] if origin and origin[1] is not None else None,
-        "start": [begin[1], begin[0] - _BUCKET_SECONDS, []],
+        "start": [begin[1], begin[0] - BUCKET_SECONDS, []],
         "high": [end[1], []],
         "disproved": None,
         "least": None,
         "nulls": False,
-        "audited": audited and [*audited[:2], []],
     }

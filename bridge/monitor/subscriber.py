@@ -94,7 +94,7 @@ class Subscriber(Generic[R]):
         self._leaving: list[_Leaving] = []
         self._touched_at = 0.0
         self._turned_at = 0.0
-        self._little = False
+        self._trickles = False
         self._unknown_topics: set[bytes] = set()
         # Routes of which a fault of ours has lost something, and since when; told with what comes.
         self._lost: dict[R, int] = {}
@@ -190,7 +190,7 @@ class Subscriber(Generic[R]):
                 weight += self._visit(channel, told=channel in told)
             except BaseException as error:  # noqa: BLE001 (raised below, when all had their turn)
                 fault = fault or error
-        self._little = weight < _LITTLE_BYTES
+        self._trickles = 0 < weight < _LITTLE_BYTES and not self._leaving
         self._turned_at = time.monotonic()
         self._let_go()
         if fault is not None:
@@ -207,22 +207,21 @@ class Subscriber(Generic[R]):
         return received
 
     def _await(self) -> set[Channel]:
-        due, nudged = self._wait(0.0 if self._unfinished or self._leaving else _TOUCH_SECONDS)
+        if self._trickles:
+            # Whoever asks for us waits as well; libzmq need not wake us for each message.
+            time.sleep(max(0.0, self._turned_at + self._linger - time.monotonic()))
+        due = self._wait(0.0 if self._unfinished or self._leaving else _TOUCH_SECONDS)
         now = time.monotonic()
-        left = self._turned_at + self._linger - now
-        if due and not nudged and self._little and left > 0:
-            time.sleep(left)
-            due |= self._wait(0.0)[0]  # what came on other channels meanwhile
         if now - self._touched_at >= _TOUCH_SECONDS:
             self._touched_at = now
             due.update(self._channels)
             self._told.update(self._channels)
         return due
 
-    def _wait(self, seconds: float) -> tuple[set[Channel], bool]:
-        due, told, nudged = self._channels.wait(seconds)
+    def _wait(self, seconds: float) -> set[Channel]:
+        due, told = self._channels.wait(seconds)
         self._told |= told
-        return due, nudged
+        return due
 
     def _run_commands(self) -> None:
         # In their order: what comes after topics that are let go waits for that.

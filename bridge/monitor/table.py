@@ -7,6 +7,7 @@ This is the core that the service and the library share. It does no I/O: the int
 
 from __future__ import annotations
 
+import json
 import math
 import threading
 import time
@@ -20,7 +21,8 @@ from bridge.events import Alter, Column, Drop, Entry, GapReason, Schema
 from bridge.monitor.arrivals import Loss
 from bridge.monitor.counts import Counts
 from bridge.monitor.gaps import Gaps
-from bridge.monitor.levels import Level, Levels
+from bridge.monitor.good_marks import good_at
+from bridge.monitor.levels import Levels
 from bridge.monitor.mark import Mark, Post
 from bridge.monitor.moment import NEVER, Moment
 from bridge.monitor.progress import Progress
@@ -90,15 +92,17 @@ class TableMonitor:
             self.writes,
             hold=hold,
             obstacle=self.obstacle,
+            keeps=closable,
         )
         self.identities: dict[str, str] = {}
+        self._stored_identities: dict[str, str] = {}
         self.good = NEVER
         self.snapshot_due = options.snapshot == "initial"
         self.born_at = 0.0
         self.hidden_deletes = 0
         self.progress: Progress | None = None
         self._told_disproved = False
-        self._marking = threading.Lock()  # guards this, and the order in which marks are posted
+        self._marking = threading.RLock()  # guards this, and the order in which marks are posted
         self._saved: dict[str, str] = {}  # marks as they were last posted
 
     @property
@@ -181,17 +185,18 @@ class TableMonitor:
         if levels is None:
             return
         moment = Moment(time.monotonic(), time_ / 1e6)
-        if levels.note(codec, payload, count, moment):
-            self.gaps.set_back(moment.wall)
+        try:
+            if levels.note(codec, payload, count, moment):
+                self.gaps.set_back(moment.wall)
+        except Exception:
+            # A fault of ours: the rows are stored all the same, and nothing is claimed of them.
+            log.exception("level_unknown", table=self.name)
+            levels.distrust("its values could not be told apart")
         if levels.disproved is not None and not self._told_disproved:
             self._told_disproved = True
-            log.error(
-                "column_does_not_grow",
-                table=self.name,
-                column=levels.column,
-                cause=levels.disproved,
-                consequence="gaps stay open, as no read from a value on proves them closed",
-            )
+            consequence = "gaps stay open, as no read from a value on proves them closed"
+            cause = levels.disproved
+            log.error("column_does_not_grow", table=self.name, cause=cause, consequence=consequence)
             self._mark("levels", levels.to_json(self.good))
 
     def faulty(self, reason: str) -> None:
@@ -282,8 +287,10 @@ class TableMonitor:
         self._mark("schema", schema_to_json(None))
         self.born_at = now.wall
         self._mark("born_at", repr(now.wall))
-        self.identities.pop(cluster, None)
+        self.identities.clear()
+        self._mark("identities", "{}")
         self.writes.forget()
+        self._mark("writes", "null")
         start = None
         if self.levels is not None:
             self._told_disproved = False
@@ -303,29 +310,28 @@ class TableMonitor:
         self.snapshot_due = False
         self._mark("snapshot", "done")
 
-    def settle_audit(self, level: Level) -> None:
-        """Note that all rows up to a level are accounted for."""
-        if self.levels is not None:
-            self.levels.audited = level
-
     # What outlives a restart.
 
     def prove_good(self, at: Moment) -> None:
-        """Note that nothing had been missed at a moment. Does nothing while a span goes on."""
+        """Note that nothing had been missed at a moment. Does nothing while a span goes on.
+
+        That moment itself is stored by whoever looks after all tables (`GoodMarks`).
+        """
         if self.gaps.going_on:
             return
-        self.good = at
-        self.writes.settle(at)
-        self._mark("writes", self.writes.to_json(at))
-        if self.levels is not None:
-            self.levels.settle(at)
-            self._mark("levels", self.levels.to_json(at))
-        self._mark("good_at", repr(at.wall))
-
-    def _mark(self, name: str, text: str) -> None:
-        """Post a mark of the table where it says something new."""
         with self._marking:
-            if self._saved.get(name) != text:
+            self.good = at
+            self._mark("writes", self.writes.settle(at))
+            if self.levels is not None:
+                self._mark("levels", self.levels.settle(at))
+            if self.identities != self._stored_identities:
+                self._stored_identities = dict(self.identities)
+                self._mark("identities", json.dumps(self._stored_identities))
+
+    def _mark(self, name: str, text: str | None) -> None:
+        """Post a mark of the table where it says something new; None does not."""
+        with self._marking:
+            if text is not None and self._saved.get(name) != text:
                 self._saved[name] = text
                 self._post(Mark(f"{name}/{self.name}", text))
 
@@ -344,10 +350,12 @@ class TableMonitor:
         if self.levels is not None:
             text = mark("levels", mark("tide", "null"))
             self.levels.from_json(text, self.schema, now)
+        self.identities = json.loads(mark("identities", "{}"))
+        self._stored_identities = dict(self.identities)
         self.gaps.restore(mark("gaps", "[]"))
-        good_at = float(mark("good_at", "0"))
-        if good_at:
-            self.good = Moment(-math.inf, good_at)
+        was_good_at = good_at(marks, self.name)
+        if was_good_at:
+            self.good = Moment(-math.inf, was_good_at)
             self.gaps.begin("start", self.good, "the bridge was not running")
 
 

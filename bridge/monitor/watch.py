@@ -22,6 +22,7 @@ from bridge.loop import Loop, backoff
 from bridge.monitor.care import Care
 from bridge.monitor.cluster_monitors import ClusterMonitors
 from bridge.monitor.failover import Failover
+from bridge.monitor.good_marks import GoodMarks
 from bridge.monitor.health import Health
 from bridge.monitor.jobs import Jobs, Readers
 from bridge.monitor.moment import Moment
@@ -116,6 +117,7 @@ class Watch:
         self._workers = Workers("worker", _WORKERS)
         self._jobs = Jobs(subscriber, self._workers, closer, lambda: self._site, self.wake)
         self._care = Care(self._jobs, closer)
+        self._good = GoodMarks()
         self._standbys = Standbys(ring, self._workers, options.probe_timeout)
         self._loop = Loop("watch", self._turn)
 
@@ -180,6 +182,7 @@ class Watch:
             self._workers.submit(partial(site.clear, made.topics))
             if line.connected_at is not None and line.losses == made.losses:
                 watched.table.prove_good(min(now, line.emptied_at))
+        self._good.store([watched.table for watched in self._tables])
         self._workers.stop(max(0.0, deadline - time.monotonic()))
         self._ring.close()
 
@@ -207,6 +210,7 @@ class Watch:
         self._attempts = 0
         site = self._site
         self._care.see_to(self._tables, site, seen)
+        self._good.store([watched.table for watched in self._tables])
         self._standbys.ask([watched.table for watched in self._tables])
         if self._is_of_no_use():
             self._try_elsewhere(site)

@@ -55,6 +55,7 @@ class Writes:
     def __init__(self) -> None:
         self._lock = threading.Lock()  # guards all below
         self._marks: list[WriteMark] = []  # each as it was when it was first said
+        self._settled: WriteMark | None = None
         self._heard = -1
         self._base: WriteMark | None = None  # as of when something was heard last
         self._strikes = 0
@@ -102,13 +103,6 @@ class Writes:
             base = self._base
             return base.moment if base is not None and self.unheard else None
 
-    def settle(self, good: Moment) -> None:
-        """Let go of what no span can need that begins after about a good moment."""
-        with self._lock:
-            needed = self._before(good.order - _REACH_SECONDS - MARGIN_SECONDS)
-            if needed is not None:
-                del self._marks[: self._marks.index(needed)]
-
     def forget(self) -> None:
         """Forget all: it is another table."""
         with self._lock:
@@ -116,26 +110,39 @@ class Writes:
 
     # What outlives a restart.
 
-    def to_json(self, good: Moment) -> str:
-        """Return what `from_json` reads: what was said a minute before a good moment."""
-        mark = self.before(good)
-        return json.dumps(
-            mark
-            and [
-                mark.moment.wall,
-                mark.cluster,
-                mark.identity,
-                mark.write_count,
-                mark.last_write_time,
-            ]
-        )
+    def settle(self, good: Moment) -> str | None:
+        """Let go of what no span can need that begins after about a good moment.
+
+        Returns:
+            What `from_json` reads: what was said a minute before that moment. None where that is
+            what it was at the last call.
+        """
+        with self._lock:
+            needed = self._before(good.order - _REACH_SECONDS - MARGIN_SECONDS)
+            if needed is not None:
+                del self._marks[: self._marks.index(needed)]
+            mark = self._before(good.order - MARGIN_SECONDS)
+            if mark is self._settled:
+                return None
+            self._settled = mark
+            return json.dumps(
+                mark
+                and [
+                    mark.moment.wall,
+                    mark.cluster,
+                    mark.identity,
+                    mark.write_count,
+                    mark.last_write_time,
+                ]
+            )
 
     def from_json(self, text: str) -> None:
         """Take up what an earlier run was told."""
         saved = json.loads(text)
         if saved is not None:
             with self._lock:
-                self._marks = [WriteMark(Moment(-math.inf, saved[0]), *saved[1:])]
+                self._settled = WriteMark(Moment(-math.inf, saved[0]), *saved[1:])
+                self._marks = [self._settled]
 
 
 def _of(mark: WriteMark) -> tuple[str, str]:

@@ -28,6 +28,9 @@ from bridge.sinks.writing import Writing
 
 _SCAN = 64 * 1024  # bytes looked at a time when searching backwards for a line end
 _MODE = 0o644
+# So much of what was written last stays in the page cache, for those who follow the file. A log
+# that grows would else push out all others, and have the kernel find fresh memory for each line.
+_KEEP_CACHED = 64 * 2**20
 _NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS}
 _NO_DIRECTORY_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF}
 
@@ -44,16 +47,18 @@ class AppendFile:
     Args:
         path: of the file; folders are created.
         mark: what every line of ours begins with.
+        keep_cached: bytes at its end that stay in the page cache.
 
     Raises:
         NotAppendable: it is no regular file, or another process or sink is writing it.
         OSError: it, or the folder above it, cannot be created, opened or synced.
     """
 
-    __slots__ = ("_begin", "_descriptor", "_end", "_identity", "path")
+    __slots__ = ("_begin", "_cached", "_descriptor", "_end", "_identity", "_keep_cached", "path")
 
-    def __init__(self, path: Path, mark: bytes) -> None:
+    def __init__(self, path: Path, mark: bytes, keep_cached: int = _KEEP_CACHED) -> None:
         self.path = path
+        self._keep_cached = keep_cached
         _make_folder(path.parent)
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK  # a FIFO must not hang us
         self._descriptor = os.open(path, flags, _MODE)
@@ -62,6 +67,8 @@ class AppendFile:
             self._lock()
             # Where the last append began, and where it ended.
             self._begin = self._end = _cut_torn_line(self._descriptor, path, mark)
+            # From here on what we wrote may be in the page cache; what stood there is not ours.
+            self._cached = self._end
             # On every opening: who created the file may have died before the entry was safe.
             _sync_folder(path.parent)
         except BaseException:
@@ -106,6 +113,7 @@ class AppendFile:
                 after one failure which pages it could not write.
         """
         os.fsync(self._descriptor)
+        self._give_back()
 
     def undo(self) -> None:
         """Take the last `append` back, unless another has written behind it."""
@@ -125,6 +133,17 @@ class AppendFile:
         if descriptor >= 0:
             with contextlib.suppress(OSError):  # whatever was acknowledged is synced already
                 os.close(descriptor)
+
+    def _give_back(self) -> None:
+        """Let the kernel forget what lies on the disk and far behind, an eighth at a time."""
+        self._cached = min(self._cached, self._end)  # somebody may have cut the file
+        old = self._end - self._keep_cached
+        size = old - self._cached
+        if size < self._keep_cached // 8 or not hasattr(os, "posix_fadvise"):
+            return
+        with contextlib.suppress(OSError):  # some file systems take no advice
+            os.posix_fadvise(self._descriptor, self._cached, size, os.POSIX_FADV_DONTNEED)
+        self._cached = old
 
     def _look(self) -> tuple[int, int]:
         status = os.fstat(self._descriptor)

@@ -96,6 +96,7 @@ def outcomes(codec: Any, payload: bytes, count: int, options: int) -> list[Any]:
         outcome(codec.decode, payload, count),
         outcome(codec.ends, payload, count),
         outcome(codec.highest, payload, count, names[options % len(names)]),
+        outcome(codec.lowest, payload, count, names[options % len(names)]),
         outcome(form.lines, payload, count, template=template, first=7, times=times),
         (joined.payload, joined.count, repr(joined.bad)),
     ]

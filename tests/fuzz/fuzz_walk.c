@@ -1,5 +1,6 @@
 /* Any bytes give a verdict: a fault inside the bytes, or records that fill them to the last; the
- * highest of any column is among those records, and finding it comes to the same verdict.
+ * highest and the lowest of any column are among those records, and finding them comes to the same
+ * verdict.
  */
 #include "fuzz.h"
 #include "highest.h"
@@ -59,6 +60,14 @@ static void check_highest(const struct records *records, size_t count, struct ve
             require(index < count, "an owner is a record");
         }
         free(indices.data);
+
+        reader = reader_over(records->payload, records->size);
+        struct lowest lowest =
+            find_lowest(&records->plan, &reader, highest.records + (verdict.fault != FAULT_NONE),
+                        column, order);
+        require(lowest.records == count && lowest.verdict.fault == verdict.fault,
+                "the least is sought among the same records");
+        require((lowest.value == NULL) == (highest.value == NULL), "least and greatest go together");
     }
 }
 

@@ -1,14 +1,15 @@
 /* Preloaded into a process: makes its disk fail or stall while a file asks for it.
  *
- * $DISK_FAULT names a folder. Each file in it is named after a fault and holds a piece of a path;
- * the fault concerns every file whose path has that piece. What was met is noted, a byte for
- * each time, in <fault>.met.
+ * $DISK_FAULT names a folder. Each file in it is named after a fault and holds a number, a space,
+ * and a piece of a path; the fault concerns every file whose path has that piece. What was met is
+ * noted, a byte for each time, in <fault>.met.
  *
- *   eio-read    reads fail with EIO
- *   eio-write   writes and syncs fail with EIO
+ *   eio-read    reads fail; the number is the error
+ *   eio-write   writes and syncs fail
+ *   eio-open    opening fails
  *   stall-sync  fsync and fdatasync wait until the file is gone
- *   kill-at     holds a number before the piece, with a space between: the process is killed
- *               where it would change such a file for the so-manieth time
+ *   kill-at     the process is killed where it would change such a file for the so-manieth time
+ *   kill-between  the same, but writes to one file that follow each other count as one change
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -23,8 +24,14 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* Read what a fault says into `said`; 0 where it is not in force. */
-static int in_force(const char *fault, char *said, size_t room)
+/* A fault that is in force: its number, and which files it concerns. */
+struct fault {
+    long number;
+    char *piece, text[1024];
+};
+
+/* Read what is asked for; 0 where the fault is not in force. */
+static int in_force(const char *name, struct fault *fault)
 {
     const char *folder = getenv("DISK_FAULT");
     char path[4096];
@@ -33,15 +40,17 @@ static int in_force(const char *fault, char *said, size_t room)
 
     if (folder == NULL)
         return 0;
-    snprintf(path, sizeof path, "%s/%s", folder, fault);
+    snprintf(path, sizeof path, "%s/%s", folder, name);
     file = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
     if (file < 0)
         return 0;
-    size = syscall(SYS_read, file, said, room - 1);
+    size = syscall(SYS_read, file, fault->text, sizeof fault->text - 1);
     syscall(SYS_close, file);
     if (size <= 0)
         return 0;
-    said[size] = '\0';
+    fault->text[size] = '\0';
+    fault->number = strtol(fault->text, &fault->piece, 10);
+    fault->piece++;
     return 1;
 }
 
@@ -58,57 +67,74 @@ static void note(const char *fault)
     }
 }
 
-static int is_of(int fd, const char *piece)
+/* Whether a fault concerns a file, told by its descriptor or, where that is -1, by its path. */
+static int concerns(const struct fault *fault, int fd, const char *path)
 {
-    char link[64], path[4096];
+    char link[64], found[4096];
     ssize_t length;
 
+    if (fd < 0)
+        return strstr(path, fault->piece) != NULL;
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    length = readlink(link, path, sizeof path - 1);
+    length = readlink(link, found, sizeof found - 1);
     if (length <= 0)
         return 0;
-    path[length] = '\0';
-    return strstr(path, piece) != NULL;
+    found[length] = '\0';
+    return strstr(found, fault->piece) != NULL;
 }
 
-static int asked(const char *fault, int fd)
+/* Return 1 where a fault is met, with its number as the error. */
+static int meets(const char *name, int fd, const char *path)
 {
-    char piece[1024];
-    int kept = errno, found;
+    struct fault fault;
+    int before = errno;
 
-    found = in_force(fault, piece, sizeof piece) && is_of(fd, piece);
-    if (found)
-        note(fault);
-    errno = kept;
-    return found;
+    if (in_force(name, &fault) && concerns(&fault, fd, path)) {
+        note(name);
+        errno = (int)fault.number;
+        return 1;
+    }
+    errno = before;
+    return 0;
 }
 
-/* A file is about to be changed, told by its descriptor or, where that is -1, by its path. */
-static void boundary(int fd, const char *path)
+static void boundary(const char *name, int fd, const char *path)
 {
     static int count;
-    char said[1024], *piece;
-    int kept = errno;
-    long last;
+    struct fault fault;
+    int before = errno;
 
-    if (in_force("kill-at", said, sizeof said)) {
-        last = strtol(said, &piece, 10);
-        piece++;
-        if (fd >= 0 ? is_of(fd, piece) : strstr(path, piece) != NULL)
-            if (__atomic_add_fetch(&count, 1, __ATOMIC_SEQ_CST) == last) {
-                note("kill-at");
-                kill(getpid(), SIGKILL);
-            }
-    }
-    errno = kept;
+    if (in_force(name, &fault) && concerns(&fault, fd, path))
+        if (__atomic_add_fetch(&count, 1, __ATOMIC_SEQ_CST) == fault.number) {
+            note(name);
+            kill(getpid(), SIGKILL);
+        }
+    errno = before;
+}
+
+static int last_written = -1;
+
+static void about_to_write(int fd)
+{
+    int more = fd == last_written;
+
+    last_written = fd;
+    boundary("kill-at", fd, NULL);
+    if (!more)
+        boundary("kill-between", fd, NULL);
+}
+
+static void about_to_change(int fd, const char *path)
+{
+    last_written = -1;
+    boundary("kill-at", fd, path);
+    boundary("kill-between", fd, path);
 }
 
 #define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
-#define FAIL_IF(fault, fd)    \
-    if (asked(fault, fd)) {   \
-        errno = EIO;          \
-        return -1;            \
-    }
+#define FAIL_IF(fault, fd)        \
+    if (meets(fault, fd, NULL))   \
+        return -1;
 
 ssize_t read(int fd, void *to, size_t size)
 {
@@ -142,7 +168,7 @@ ssize_t write(int fd, const void *from, size_t size)
     static __typeof__(&write) next;
     if (next == NULL)
         next = NEXT(write);
-    boundary(fd, NULL);
+    about_to_write(fd);
     FAIL_IF("eio-write", fd)
     return next(fd, from, size);
 }
@@ -152,7 +178,7 @@ ssize_t writev(int fd, const struct iovec *from, int count)
     static __typeof__(&writev) next;
     if (next == NULL)
         next = NEXT(writev);
-    boundary(fd, NULL);
+    about_to_write(fd);
     FAIL_IF("eio-write", fd)
     return next(fd, from, count);
 }
@@ -162,7 +188,7 @@ ssize_t pwrite(int fd, const void *from, size_t size, off_t at)
     static __typeof__(&pwrite) next;
     if (next == NULL)
         next = NEXT(pwrite);
-    boundary(fd, NULL);
+    about_to_write(fd);
     FAIL_IF("eio-write", fd)
     return next(fd, from, size, at);
 }
@@ -172,7 +198,7 @@ ssize_t pwrite64(int fd, const void *from, size_t size, off64_t at)
     static __typeof__(&pwrite64) next;
     if (next == NULL)
         next = NEXT(pwrite64);
-    boundary(fd, NULL);
+    about_to_write(fd);
     FAIL_IF("eio-write", fd)
     return next(fd, from, size, at);
 }
@@ -182,7 +208,7 @@ int ftruncate(int fd, off_t size)
     static __typeof__(&ftruncate) next;
     if (next == NULL)
         next = NEXT(ftruncate);
-    boundary(fd, NULL);
+    about_to_change(fd, NULL);
     FAIL_IF("eio-write", fd)
     return next(fd, size);
 }
@@ -192,7 +218,7 @@ int ftruncate64(int fd, off64_t size)
     static __typeof__(&ftruncate64) next;
     if (next == NULL)
         next = NEXT(ftruncate64);
-    boundary(fd, NULL);
+    about_to_change(fd, NULL);
     FAIL_IF("eio-write", fd)
     return next(fd, size);
 }
@@ -202,7 +228,7 @@ int unlink(const char *path)
     static __typeof__(&unlink) next;
     if (next == NULL)
         next = NEXT(unlink);
-    boundary(-1, path);
+    about_to_change(-1, path);
     return next(path);
 }
 
@@ -211,7 +237,7 @@ int rename(const char *from, const char *to)
     static __typeof__(&rename) next;
     if (next == NULL)
         next = NEXT(rename);
-    boundary(-1, to);
+    about_to_change(-1, to);
     return next(from, to);
 }
 
@@ -230,7 +256,9 @@ int rename(const char *from, const char *to)
             va_end(rest);                          \
         }                                          \
         if (flags & O_CREAT)                       \
-            boundary(-1, path);                    \
+            about_to_change(-1, path);             \
+        if (meets("eio-open", -1, path))           \
+            return -1;                             \
         return next(path, flags, mode);            \
     }
 
@@ -239,7 +267,7 @@ OPEN(open64)
 
 static void stall(int fd)
 {
-    while (asked("stall-sync", fd))
+    while (meets("stall-sync", fd, NULL))
         usleep(20000);
 }
 
@@ -248,7 +276,7 @@ int fsync(int fd)
     static __typeof__(&fsync) next;
     if (next == NULL)
         next = NEXT(fsync);
-    boundary(fd, NULL);
+    about_to_change(fd, NULL);
     FAIL_IF("eio-write", fd)
     stall(fd);
     return next(fd);
@@ -259,7 +287,7 @@ int fdatasync(int fd)
     static __typeof__(&fdatasync) next;
     if (next == NULL)
         next = NEXT(fdatasync);
-    boundary(fd, NULL);
+    about_to_change(fd, NULL);
     FAIL_IF("eio-write", fd)
     stall(fd);
     return next(fd);

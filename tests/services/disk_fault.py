@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import functools
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,35 +17,21 @@ class CompilerMissing(RuntimeError):
     """There is no C compiler here."""
 
 
-class DiskFault:
-    """Faults of the disk under a process that was started with `env`.
-
-    Raises:
-        CompilerMissing: without a C compiler there is none of this.
-    """
+class Faults:
+    """Faults of the disk under a process that reads what is in force from a folder."""
 
     def __init__(self, folder: Path) -> None:
-        compiler = shutil.which("cc") or shutil.which("gcc")
-        if compiler is None:
-            raise CompilerMissing("no C compiler")
-        self._folder = folder / "faults"
-        self._folder.mkdir()
-        library = folder / "disk_fault.so"
-        source = Path(__file__).with_suffix(".c")
-        subprocess.run(
-            [compiler, "-O1", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True
-        )
-        self.env = {"LD_PRELOAD": str(library), "DISK_FAULT": str(self._folder)}
+        self._folder = folder
 
-    def begin(self, fault: str, where: str) -> None:
+    def begin(self, fault: str, where: str, number: int = errno.EIO) -> None:
         """Put a fault in force for each file whose path has `where` in it."""
         written = self._folder / "new"
-        written.write_text(where)
+        written.write_text(f"{number} {where}")
         written.rename(self._folder / fault)
 
     def kill_at(self, number: int, where: str) -> None:
         """Have the process killed where it would change such a file for the so-manieth time."""
-        self.begin("kill-at", f"{number} {where}")
+        self.begin("kill-at", where, number)
 
     def end(self, fault: str) -> None:
         """End a fault."""
@@ -52,6 +41,31 @@ class DiskFault:
         """Return how often a fault was met so far."""
         met = self._folder / f"{fault}.met"
         return met.stat().st_size if met.exists() else 0
+
+
+class DiskFault(Faults):
+    """Faults of the disk under a process that was started with `env`.
+
+    Raises:
+        CompilerMissing: without a C compiler there is none of this.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder / "faults")
+        self._folder.mkdir()
+        self.env = {"LD_PRELOAD": str(_library()), "DISK_FAULT": str(self._folder)}
+
+
+@functools.cache
+def _library() -> Path:
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        raise CompilerMissing("no C compiler")
+    library = Path(tempfile.mkdtemp()) / "disk_fault.so"
+    source = Path(__file__).with_suffix(".c")
+    command = [compiler, "-O1", "-shared", "-fPIC", "-o", library, source, "-ldl"]
+    subprocess.run(command, check=True)
+    return library
 
 
 class DiskMissing(RuntimeError):

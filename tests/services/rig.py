@@ -16,8 +16,6 @@ import yaml
 from services.process import wait_until
 
 from bridge.config import parse
-from bridge.monitor.levels import MARGIN_SECONDS
-from bridge.monitor.moment import Moment
 from bridge.monitor.naming import prefix
 from bridge.reading import Patience, ReadingOptions
 from bridge.supervisor import Snapshot, Supervisor
@@ -173,10 +171,9 @@ class Rig:
         return [monitor for monitor in monitors if digest in monitor]
 
     def height(self, table: str = TABLE) -> Any:
-        """The highest value of the growing column that is settled."""
+        """The highest value of the growing column."""
         levels = self.snapshot().tables[table].levels
-        level = levels.settled(Moment.now().earlier(-MARGIN_SECONDS)) if levels else None
-        return level.value if level else None
+        return levels.height if levels else None
 
     def wait_audits(self, count: int, table: str = TABLE) -> None:
         """Wait until a table has been audited some more times."""

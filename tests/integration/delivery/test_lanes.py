@@ -220,7 +220,7 @@ def test_several_calls_at_once_never_have_events_of_one_table(tmp_path: Path) ->
         rig.wait_settled()
 
         assert met.is_set()
-        assert len(rig.worker.loops) == 3
+        assert len([each for each in rig.worker.loops if "ahead" not in each.name]) == 3
         for table in tables:
             assert rig.sink.numbers(table) == list(range(20))
 

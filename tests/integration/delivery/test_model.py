@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -37,8 +38,13 @@ class Destination:
         self.trouble: tuple[str, str | None] | None = None
         self.left = 0
         self.kinds = ["away", "fault", "lost", "busy", chance.choice(["error", "refuse", "table"])]
+        self.lock = threading.Lock()  # two calls at once would begin the one refusal twice
 
     def judge(self, batch: Batch) -> None:
+        with self.lock:
+            self._judge(batch)
+
+    def _judge(self, batch: Batch) -> None:
         chance = self.chance
         if self.left == 0 and not self.well and chance.random() < 0.3:
             kind = chance.choice(self.kinds)

@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-import functools
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import pytest
+from services.disk_fault import CompilerMissing, DiskFault
+
+TESTS = Path(__file__).parents[2]
 
 PRELUDE = """
-import ctypes, errno, logging, os, sys, time
+import errno, logging, os, sys, time
 from pathlib import Path
 import structlog
 from bridge.errors import JournalDiskError, JournalError, JournalFull, JournalUnavailable
 from bridge.events import Block, Column, Count, Schema
 from bridge.journal import DeadLetter, Journal, JournalReader, Move, Settled
+from services.disk_fault import Faults
 
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 SCHEMA = Schema("1", (Column("text", "string", "string"),))
-READS, WRITES, OPENS, HANGS = 1, 2, 4, 8
+READS, WRITES, OPENS, HANGS = FAULTS = ("eio-read", "eio-write", "eio-open", "stall-sync")
 path = Path(sys.argv[1])
-faults = ctypes.CDLL(None)
+disk = Faults(Path(os.environ["DISK_FAULT"]))
 
-def fault(number=0, kinds=0, text=""):
-    faults.faults_set(number, kinds, text.encode())
+def fault(number=0, kind="", text=""):
+    for other in FAULTS:
+        disk.end(other)
+    if kind:
+        disk.begin(kind, text, number)
 
 def block(table, first, count, size=20):
     length, head = 2 * size, b""
@@ -50,29 +55,19 @@ def read_all(journal, start=0, tables=None):
 """
 
 
-@functools.cache
-def library() -> Path:
-    """Build the library that fails on demand; skip the test where there is no compiler."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None or sys.platform != "linux":
-        pytest.skip("needs Linux and a C compiler (apt install gcc)")
-    target = Path(tempfile.mkdtemp()) / "faults.so"
-    source = Path(__file__).with_name("faults.c")
-    subprocess.run(
-        [compiler, "-shared", "-fPIC", "-O1", "-o", str(target), str(source), "-ldl"], check=True
-    )
-    return target
-
-
 def start(code: str, *arguments: str | Path) -> subprocess.Popen[str]:
     """Start code behind the prelude; its first argument is the journal's folder."""
+    try:
+        disk = DiskFault(Path(tempfile.mkdtemp()))
+    except CompilerMissing:
+        pytest.skip("needs Linux and a C compiler (apt install gcc)")
     return subprocess.Popen(
         [sys.executable, "-c", PRELUDE + code, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        env=os.environ | {"LD_PRELOAD": str(library())},
+        env=os.environ | disk.env | {"PYTHONPATH": str(TESTS)},
     )
 
 

@@ -1,8 +1,8 @@
 """Killed at each call that changes a file, one after the other: nothing that was promised is lost.
 
-A life of a journal is cut off before its n-th write, sync, truncation, renaming or deletion, for
-n from 0 on until it comes to its end; then it is opened again and looked at. All lives are
-forks of one small process that has no thread and no file open.
+A life of a journal is cut off before its n-th creation, run of writes to a file, sync, truncation,
+renaming or deletion, for n from 1 on until it comes to its end; then it is opened again and looked
+at. All lives are forks of one small process that has no thread and no file open.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def forked(act, *arguments):
 
 def lives(template, live, look, stride):
     # Parts of the range are left out where a stride is given; the first and the last never are.
-    at = ended = 0
+    at, ended = 1, False
     while not ended:
         place = path / f"{at}"
         shutil.copytree(template, place)
@@ -44,6 +44,7 @@ def lives(template, live, look, stride):
         status = forked(cut_short, live, place, told, at)
         killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
         assert killed or status == 0, f"the life cut at {at} failed by itself"
+        disk.end("kill-between")
         ended = not killed
         promised = [json.loads(line) for line in told.read_text().splitlines()]
         assert forked(look, place, promised) == 0, f"cut before change {at}"
@@ -53,7 +54,7 @@ def lives(template, live, look, stride):
 
 def cut_short(live, place, told, at):
     file = os.open(told, os.O_WRONLY | os.O_APPEND)
-    faults.faults_kill_at(at)
+    disk.begin("kill-between", f"{place}/", at)
     live(place, lambda *fact: os.write(file, (json.dumps(fact) + "\\n").encode()))
 """
 

@@ -29,12 +29,12 @@ READING = (
     + """
 journal = Journal(path, segment_size=2**16)
 journal.open()
-for number, kinds in ((errno.EIO, READS), (errno.EMFILE, OPENS), (errno.ENFILE, OPENS)):
+for number, kind in ((errno.EIO, READS), (errno.EMFILE, OPENS), (errno.ENFILE, OPENS)):
     for text in ("/segments/", "state.db"):
         with journal.reader() as reader:
             position, offsets, failures = 0, [], 0
             while position < head:
-                fault(number, kinds, text if failures < 5 and position > head // 3 else "none")
+                fault(number, kind, text if failures < 5 and position > head // 3 else "none")
                 try:
                     page = reader.read(position)
                 except JournalError as error:
@@ -90,23 +90,23 @@ def files():
 
 before = files()
 refused = 0
-for number, kinds in (
+for number, kind in (
     (errno.EIO, READS), (errno.EIO, OPENS), (errno.EMFILE, OPENS), (errno.EIO, WRITES),
     (errno.ENOSPC, WRITES),
 ):
     for text in ("/segments/", "0.db", "state.db", "lock", "/j"):
         journal = Journal(path, segment_size=2**16)
-        fault(number, kinds, text)
+        fault(number, kind, text)
         try:
             journal.open()
         except JournalError as error:
-            assert isinstance(error, JournalDiskError), (error, number, kinds, text)
+            assert isinstance(error, JournalDiskError), (error, number, kind, text)
             refused += 1
         fault()
         journal.close()
-        assert files() == before, (number, kinds, text)
+        assert files() == before, (number, kind, text)
         with Journal(path, segment_size=2**16) as journal:
-            assert journal.head == head, (number, kinds, text)
+            assert journal.head == head, (number, kind, text)
             assert (journal.lanes("s"), journal.accounts()) == (lanes, accounts)
             assert journal.damaged() == []
             assert read_all(journal) == everything
@@ -189,8 +189,8 @@ now = [0.0]
 journal = Journal(path, segment_size=2**16, monotonic=lambda: now[0])
 journal.open()
 
-def attempt(number, kinds, text):
-    fault(number, kinds, text)
+def attempt(number, kind, text):
+    fault(number, kind, text)
     try:
         with journal.reader() as reader:
             return reader.read(first + 12)

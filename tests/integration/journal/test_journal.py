@@ -733,3 +733,15 @@ def test_a_fault_behind_the_commit_does_not_make_the_append_fail(
         assert journal.append([rows()]) == 3
 
         assert [stored.offset for stored in read_all(tmp_path / "j").entries] == [0, 1, 2]
+
+
+def test_the_size_is_known_between_two_looks_at_the_file(tmp_path: Path, rows: MakeRows) -> None:
+    """A trickle's commits are not measured one by one: what they add is reckoned."""
+    with Journal(tmp_path) as journal:
+        for _ in range(300):
+            journal.append([rows(size=400)])
+        told = journal.stats().bytes
+
+    files = sum(file.stat().st_size for file in (tmp_path / "segments").iterdir())
+    assert files > 2**17
+    assert abs(told - files) < 2**16

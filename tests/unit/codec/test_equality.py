@@ -159,6 +159,8 @@ def assert_same_outcomes(
     for column in native.schema.columns:
         arguments = ("highest", payload, count, column.name)
         assert outcome(native, *arguments) == outcome(fallback, *arguments)
+        arguments = ("lowest", payload, count, column.name)
+        assert outcome(native, *arguments) == outcome(fallback, *arguments)
     for columns in (None, ways.get("columns"), ways.get("key")):
         arguments = ("digests", payload, count, columns)
         assert outcome(native, *arguments) == outcome(fallback, *arguments)

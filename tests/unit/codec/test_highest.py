@@ -1,4 +1,4 @@
-"""The greatest value of a column is found by what its type means, with all who have it."""
+"""The greatest and the least value of a column are found by what its type means."""
 
 from __future__ import annotations
 
@@ -120,3 +120,44 @@ def test_an_unknown_column_is_refused_and_a_bad_record_found(make_codec: Any) ->
     with pytest.raises(DecodeError) as caught:
         codec.highest(b"\x02\x02\x02\xff\xff\x03", 2, "x")
     assert (caught.value.index, caught.value.offset) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("base", "declared", "values", "value"),
+    [
+        ("int", "int8", [-3, None, 7, -3], -3),
+        ("long", "long", [2**63 - 1, -(2**63)], -(2**63)),
+        ("float", "float", [0.5, -math.inf, 0.5], -math.inf),
+        ("double", "double", [-1.0, NAN], NAN),
+        ("double", "double", [0.0, -0.0], 0.0),
+        ("string", "char4", ["b", "a", "é"], "a"),
+        ("string", "datetime", ["2026-11-23T08:42:00.5", "2026-11-23 08:42:00.50"], None),
+        ("string", "ulong", ["9", "10", "010"], "9"),
+        ("string", "ulong", ["9", "no number"], "no number"),
+        ("string", "decimal(10,2)", ["9.5", "-1.50", "-1.5"], "-1.50"),
+        ("string", "ipv4", ["10.0.0.0", "9.0.0.1"], "9.0.0.1"),
+        ("bytes", "bytes", [b"\x7f", b""], b""),
+    ],
+)
+def test_the_least_value_is_found_and_whether_there_are_nulls(
+    make_codec: Any, base: str, declared: str, values: list[Any], value: Any
+) -> None:
+    """In the same order as the greatest; of equal ones the first."""
+    columns = (Column("a", "string", "string"), Column("x", base, declared, True))
+    payload = b"".join(b"\x02." + wire(base, each) for each in values)
+
+    found, nulls = make_codec(Schema("1", columns)).lowest(payload, len(values), "x")
+
+    expected = values[0] if value is None else value
+    assert repr(found) == repr(expected)
+    assert nulls is (None in values)
+
+
+def test_nulls_alone_have_no_lowest(make_codec: Any) -> None:
+    """Nor has nothing at all; a column that is not there is the caller's mistake."""
+    codec = make_codec(Schema("1", (Column("x", "long", "long", True),)))
+
+    assert codec.lowest(b"\x02\x02", 2, "x") is None
+    assert codec.lowest(b"", 0, "x") is None
+    with pytest.raises(ValueError, match="no column z among x"):
+        codec.lowest(b"", 0, "z")

@@ -7,6 +7,7 @@ import struct
 from typing import Any
 
 import pytest
+from services.codec import objects
 
 from bridge.events import Column, Schema
 
@@ -114,7 +115,7 @@ def test_a_value_takes_its_declared_types_form(make_codec: Any, row: tuple[Any, 
 
         for values, wanted in (("declared", form), ("kinetica", kinetica)):
             text = form if wanted is SAME else wanted
-            assert codec.transcode(record, 1, values=values) == [f'{{"x":{text}}}'.encode()]
+            assert objects(codec, record, 1, values=values) == [f'{{"x":{text}}}'.encode()]
 
 
 @pytest.mark.parametrize(("base", "declared"), sorted({(form[0], form[1]) for form in FORMS}))
@@ -123,7 +124,7 @@ def test_null_is_null_in_every_type(make_codec: Any, base: str, declared: str) -
     codec = make_codec(Schema("1", (Column("x", base, declared, True),)))
 
     for values in ("declared", "kinetica"):
-        assert codec.transcode(b"\x02\x02", 2, values=values) == [b'{"x":null}'] * 2
+        assert objects(codec, b"\x02\x02", 2, values=values) == [b'{"x":null}'] * 2
 
 
 SCHEMA = Schema(
@@ -141,9 +142,9 @@ def test_columns_stand_in_wire_order_or_in_the_order_asked_for(make_codec: Any) 
     """A message key holds just its columns, in the order of the key."""
     codec = make_codec(SCHEMA)
 
-    [whole] = codec.transcode(RECORD, 1, values="declared")
-    [key] = codec.transcode(RECORD, 1, values="declared", columns=["at", "id"])
-    [other] = codec.transcode(RECORD, 1, values="kinetica", columns=("at", "id"))
+    [whole] = objects(codec, RECORD, 1, values="declared")
+    [key] = objects(codec, RECORD, 1, values="declared", columns=["at", "id"])
+    [other] = objects(codec, RECORD, 1, values="kinetica", columns=("at", "id"))
 
     assert whole == b'{"id":5,"at":"1970-01-01T00:00:00.000Z","note":null}'
     assert key == b'{"at":"1970-01-01T00:00:00.000Z","id":5}'
@@ -155,9 +156,9 @@ def test_an_unknown_column_or_form_is_refused(make_codec: Any) -> None:
     codec = make_codec(SCHEMA)
 
     with pytest.raises(ValueError, match="no column nope among id, at, note"):
-        codec.transcode(RECORD, 1, values="declared", columns=["id", "nope"])
+        objects(codec, RECORD, 1, values="declared", columns=["id", "nope"])
     with pytest.raises(ValueError, match=r"declared.*kinetica.*'raw'"):
-        codec.transcode(RECORD, 1, values="raw")
+        objects(codec, RECORD, 1, values="raw")
 
 
 def test_a_record_is_one_line_that_any_parser_reads(make_codec: Any) -> None:
@@ -169,7 +170,7 @@ def test_a_record_is_one_line_that_any_parser_reads(make_codec: Any) -> None:
         raise AssertionError(f"{constant} is no JSON")
 
     for values in ("declared", "kinetica"):
-        [line] = make_codec(schema).transcode(payload, 1, values=values)
+        [line] = objects(make_codec(schema), payload, 1, values=values)
 
         assert b"\n" not in line
         assert list(json.loads(line, parse_constant=refuse)) == [c.name for c in schema.columns]

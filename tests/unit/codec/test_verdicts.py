@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from services.codec import objects
 
 from bridge.codec import Codec, Joined, Slot
 from bridge.errors import DecodeError
@@ -78,6 +79,7 @@ def takes(codec: Codec) -> list[Callable[[bytes, int], object]]:
         codec.decode,
         codec.ends,
         lambda payload, count: codec.highest(payload, count, "x"),
+        lambda payload, count: codec.lowest(payload, count, "x"),
         lambda payload, count: form.lines(
             payload, count, template=[Slot.RECORD], first=0, times=((count, 0),)
         ),
@@ -88,7 +90,7 @@ def takes(codec: Codec) -> list[Callable[[bytes, int], object]]:
 def test_damage_is_found_where_it_is(
     make_codec: Any, schema: Schema, frame: bytes, offset: int, reason: str
 ) -> None:
-    """`join`, `decode`, `ends`, `highest` and `lines` name the same byte for the same reason."""
+    """Whatever reads a payload names the same byte for the same reason."""
     codec = make_codec(schema)
 
     [error] = codec.join([frame]).bad
@@ -98,7 +100,7 @@ def test_damage_is_found_where_it_is(
             take(frame, 1)
         raised.append(caught.value)
 
-    assert [(e.index, e.offset, e.reason) for e in (error, *raised)] == [(0, offset, reason)] * 5
+    assert [(e.index, e.offset, e.reason) for e in (error, *raised)] == [(0, offset, reason)] * 6
 
 
 @pytest.mark.parametrize(("schema", "frame", "value"), GOOD)
@@ -168,7 +170,7 @@ def test_a_column_may_have_any_name(make_codec: Any) -> None:
     codec = make_codec(schema)
 
     assert codec.decode(b"\x02\x02", 1) == [{'1 "a"\n': 1, "größe": None}]
-    assert codec.transcode(b"\x02\x02", 1, values="declared") == [
+    assert objects(codec, b"\x02\x02", 1, values="declared") == [
         '{"1 \\"a\\"\\n":1,"größe":null}'.encode()
     ]
 

@@ -17,7 +17,7 @@ from bridge.monitor.intake import Intake
 from bridge.monitor.mark import Mark
 from bridge.monitor.moment import NEVER, Moment
 from bridge.monitor.table import Route, TableMonitor, make_route
-from bridge.monitor.table_options import TableOptions
+from bridge.monitor.table_options import ByColumn, TableOptions
 
 SCHEMA = Schema("7", (Column("n", "int", "int"),))
 COUNT = Schema("count", (Column("count", "long", "long", nullable=True),))
@@ -171,6 +171,76 @@ def test_a_fault_of_ours_gives_back_what_was_taken(
     assert intake.barrier(10)
     assert intake.queued_bytes == 0
     assert [entry for entry in journal.entries if isinstance(entry, Count)]
+
+
+class Costly(Arrival[Route]):
+    """One whose cost cannot be told at some of the times that it is asked for."""
+
+    faults: list[BaseException | None]
+
+    @property
+    def cost(self) -> int:
+        fault = self.faults.pop(0) if self.faults else None
+        if fault is not None:
+            raise fault
+        return super().cost
+
+
+def test_a_fault_while_items_are_taken_takes_none(
+    intake: Intake, journal: Journal, table: TableMonitor
+) -> None:
+    """Neither of those before it nor after it: the next pass takes them all, in order."""
+    costly = Costly(*rows(table, 2))
+    costly.faults = [None, MemoryError(), MemoryError()]  # put, then taken
+    intake.put([rows(table, 1), costly, rows(table, 3)])
+    intake.post(Mark("good_at/s.t", "7.0"))
+    intake.barrier(10)
+
+    blocks = [entry.payload for entry in journal.entries if isinstance(entry, Block)]
+    assert blocks == [b"\x02", b"\x04", b"\x06"]
+    assert {"good_at/s.t": "7.0"} in journal.marks
+    assert intake.loops[0].faults == 2
+    assert table.gaps.open == ()
+    until(lambda: intake.queued_bytes == 0)
+
+
+def test_what_was_lost_and_could_not_be_said_is_met_again(
+    intake: Intake, journal: Journal, table: TableMonitor
+) -> None:
+    """Nothing before it is emitted twice, nothing after it is lost."""
+    begin, faults = table.gaps.begin, [MemoryError(), MemoryError()]
+
+    def begin_later(*args: Any) -> str:
+        if faults:
+            raise faults.pop()
+        return begin(*args)
+
+    table.gaps.begin = begin_later  # type: ignore[method-assign]
+    broken = Arrival(route(table, "update"), b"\x02", 2, 3)  # says more than it holds
+    intake.put([rows(table, 1), broken, rows(table, 2)])
+    intake.barrier(10)
+
+    blocks = [entry.payload for entry in journal.entries if isinstance(entry, Block)]
+    assert blocks == [b"\x02", b"\x04"]
+    assert [gap.reason for gap in table.gaps.open] == ["unaccounted"]
+    assert intake.loops[0].faults == 2
+
+
+def test_rows_whose_column_cannot_be_compared_are_stored_all_the_same(
+    intake: Intake, journal: Journal
+) -> None:
+    """The column was altered from a number to text: capture does not depend on reading."""
+    options = TableOptions(TABLE, catch_up=ByColumn("n"))
+    table = TableMonitor(options, intake.post, closable=True)
+    text = Schema("8", (Column("n", "string", "string"),))
+    table.adopt_schema(SCHEMA, "http://a")
+    renamed = make_route(table, "insert", "http://a", text)
+    intake.put([rows(table, 1), Arrival(renamed, b"\x02z", 1, 5), rows(table, 3)])
+    intake.barrier(10)
+
+    blocks = [entry.payload for entry in journal.entries if isinstance(entry, Block)]
+    assert blocks == [b"\x02", b"\x02z", b"\x06"]
+    assert table.gaps.open == ()
 
 
 def test_a_span_over_which_the_clock_was_set_back_reaches_over_both_times(

@@ -1,0 +1,109 @@
+"""Sinks come and go, and their lanes move: what is told of both is held against the log."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+import structlog
+
+from bridge.journal.lane import Boundary
+from bridge.journal.log import SegmentLog
+from bridge.journal.records import Account, Lane, Move
+from bridge.journal.segment_pages import SegmentPages
+from bridge.journal.state import State
+from bridge.journal.troubles import Troubles
+
+# Seconds in which a commit that is on disk must have become the head.
+_HEAD_PATIENCE = 1.0
+
+_log = structlog.get_logger(__name__)
+
+
+class SinkLanes:
+    """The lanes of an open journal, for every sink; safe to use from several threads.
+
+    Args:
+        path: the journal's folder.
+        state: where the lanes stand.
+        log: the segments.
+        pruning: held while segments go.
+        troubles: since when which file cannot be read.
+        now: microseconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        state: State,
+        log: SegmentLog,
+        pruning: threading.Lock,
+        troubles: Troubles,
+        now: Callable[[], int],
+    ) -> None:
+        self._path = path
+        self._state = state
+        self._log = log
+        self._pruning = pruning
+        self._troubles = troubles
+        self._now = now
+
+    def __repr__(self) -> str:
+        return f"<SinkLanes of {self._path}>"
+
+    def register(self, sink: str, tables: Collection[str], begin: int | None) -> dict[str, Lane]:
+        """See `Journal.register`."""
+        state, log = self._state, self._log
+        if state.was_lost(sink, log.oldest()[0]):
+            begin = log.oldest()[0]
+        elif begin is not None:
+            begin = max(begin, log.complete_from())
+        if begin is None:
+            head = log.head_boundary()
+            state.register(sink, tables, begin=head, head=head)
+        else:
+            with self._pruning:  # so that nothing goes that a lane is about to want
+                at = self._boundary_at(begin)
+                state.register(sink, tables, begin=at, head=log.head_boundary())
+        lanes = self.of(sink)
+        _log.info("journal_sink_registered", sink=sink, lanes=len(lanes), head=log.head)
+        return lanes
+
+    def unregister(self, sink: str) -> None:
+        """See `Journal.unregister`."""
+        self._state.unregister(sink, self._log.head_boundary())
+        _log.info("journal_sink_unregistered", sink=sink)
+
+    def of(self, sink: str) -> dict[str, Lane]:
+        """See `Journal.lanes`."""
+        return {
+            table: Lane(lane.cursor, lane.waiting, self._log.start_of(table, lane))
+            for table, lane in self._state.lanes(sink).items()
+        }
+
+    def settle(self, sink: str, moves: Sequence[Move]) -> None:
+        """See `Journal.settle`."""
+        furthest = max(move.to for move in moves)
+        # A reader sees a commit a moment before the head tells of it.
+        if not self._log.wait(furthest - 1, _HEAD_PATIENCE):
+            raise ValueError(f"cursor {furthest} of {sink} is beyond the head {self._log.head}")
+        lost = self._state.settle(sink, moves, self._log.boundary, self._now())
+        if lost:
+            _log.warning("journal_events_lost", sink=sink, before=furthest, events=lost)
+
+    def accounts(self) -> list[Account]:
+        """See `Journal.accounts`."""
+        return self._state.accounts(self._log.totals)
+
+    def _boundary_at(self, offset: int) -> Boundary:
+        """Return the totals at any offset that is stored."""
+        known, place = self._log.boundary_at(offset)
+        if place is None or known.offset >= offset:
+            return known
+        totals = dict(known.totals)
+        with SegmentPages(self._path, self._troubles) as pages:
+            sums = pages.sums(place, offset, sealed=place.end is not None)
+        for table, events in sums.items():
+            totals[table] = totals.get(table, 0) + events
+        return Boundary(offset, totals)
