@@ -99,12 +99,11 @@ class JournalStream:
 
     def more(self) -> Iterator[tuple[int, Entry | None]]:
         """Yield the entries written since the last call; None where some before it are lost."""
-        extent = self._reader.look()
-        first = extent.places[0].first
+        first, _ = self._reader.bounds()
         if self.position < first:  # the rest was pruned
             self.position = first
             yield first, None
-        for _, end in extent.thinned:
+        for _, end in self._reader.thinned():
             if end > self.position:  # it has only what sinks still wait for
                 yield end, None
         while True:

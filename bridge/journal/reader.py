@@ -17,6 +17,7 @@ from typing import Self
 
 from bridge.journal.extent import Extent, holds_none, missing
 from bridge.journal.folder import look
+from bridge.journal.layout import Spans
 from bridge.journal.records import Damage, DeadLetter, Page, Stored
 from bridge.journal.scan import Wanted
 from bridge.journal.segment_pages import SegmentPages
@@ -87,6 +88,10 @@ class JournalReader:
         """
         extent = self._look()
         return extent.places[0].first, extent.head
+
+    def thinned(self) -> Spans:
+        """Return the spans of which only what some sink waits for is kept."""
+        return self._look().thinned
 
     def read(
         self,
