@@ -27,6 +27,11 @@ class JournalHistory:
         """Return the place in the journal at a moment, seconds since the epoch."""
         return JournalFollow(JournalReader(self._path), table, round(since * 1e6))
 
+    def place(self, since: float) -> int:
+        """Return an offset before which nothing was received at a moment or after it."""
+        with JournalReader(self._path) as reader:
+            return _offset_at(reader, round(since * 1e6))
+
     def stream(self, table: str, position: int | None) -> JournalStream:
         """Return a table's entries from an offset on, None for all that are stored."""
         return JournalStream(self._path, table, position)

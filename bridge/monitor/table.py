@@ -11,7 +11,7 @@ import json
 import math
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -66,6 +66,8 @@ class TableMonitor:
         born_at: since when it is this table and no namesake that was dropped; 0 where it was there
             when it was first looked for.
         hidden_deletes: rows deleted, by counts that nobody asked for.
+        update_level: where the reading of updated rows goes on after a restart.
+        rows_heard: told of inserted rows; None where nobody is.
     """
 
     def __init__(
@@ -100,6 +102,8 @@ class TableMonitor:
         self.snapshot_due = options.snapshot == "initial"
         self.born_at = 0.0
         self.hidden_deletes = 0
+        self.update_level = ""
+        self.rows_heard: Callable[[Codec, bytes, int], None] | None = None
         self.progress: Progress | None = None
         self._told_disproved = False
         self._marking = threading.RLock()  # guards this, and the order in which marks are posted
@@ -181,6 +185,8 @@ class TableMonitor:
 
     def note_rows(self, codec: Codec, payload: bytes, count: int, time_: int) -> None:
         """Take in inserted rows, from which the growing column's height is told."""
+        if self.rows_heard is not None:
+            self.rows_heard(codec, payload, count)
         levels = self.levels
         if levels is None:
             return
@@ -299,6 +305,11 @@ class TableMonitor:
             start = self.levels.start(now)
         self.gaps.restart(start, "the table was dropped before it was read")
 
+    def keep_update_level(self, text: str) -> None:
+        """Remember where the reading of updated rows has come to."""
+        self.update_level = text
+        self._mark("update_level", text)
+
     def note_absent(self) -> None:
         """Note that there never was such a table: all of one that gets its name is new."""
         if not self.born_at:
@@ -345,6 +356,7 @@ class TableMonitor:
         self.schema = schema_from_json(mark("schema", "null"))
         self.born_at = float(mark("born_at", "0"))
         self.hidden_deletes = int(mark("hidden_deletes", "0"))
+        self.update_level = mark("update_level", "")
         self.snapshot_due &= mark("snapshot", "") != "done"
         self.writes.from_json(mark("writes", "null"))
         if self.levels is not None:

@@ -33,10 +33,10 @@ from bridge.reading.audit import Auditor, AuditTimes, Finding
 from bridge.reading.closing import Closing, closing_of
 from bridge.reading.comparison import Patience
 from bridge.reading.entire import read_entire
-from bridge.reading.known import Streams
 from bridge.reading.pages import PageLimits
 from bridge.reading.received import History
 from bridge.reading.task import Outcome, Task, Tools
+from bridge.reading.update_rows import Places, UpdateRows, UpdateTimes
 from bridge.reading.whole import WholeTables
 from bridge.reading.whole_read import WholeTimes
 from bridge.types import type_of
@@ -61,15 +61,17 @@ class ReadingOptions:
         patience: how long rows are waited for.
         audits: when tables are looked at for losses that nobody reported.
         whole: when tables that are read whole are looked at.
+        updates: how rows of updates are followed.
     """
 
     limits: PageLimits = field(default_factory=PageLimits)
     patience: Patience = field(default_factory=Patience)
     audits: AuditTimes = field(default_factory=AuditTimes)
     whole: WholeTimes = field(default_factory=WholeTimes)
+    updates: UpdateTimes = field(default_factory=UpdateTimes)
 
 
-class Memory(History, Streams, Protocol):
+class Memory(History, Places, Protocol):
     """What was received, readable again: by time, and in the order of the journal."""
 
 
@@ -126,17 +128,19 @@ class Readers:
             history, intake.barrier, self._pause, options.patience.settle, options.audits
         )
         self._whole = WholeTables(folder.with_name("baselines"), history, options.whole)
+        self._updates = UpdateRows(self._tools, history, folder, options.updates)
         self._emptied = False
 
     @property
     def loops(self) -> list[Loop]:
         """The threads."""
-        return self._workers.loops
+        return [*self._workers.loops, *self._updates.loops]
 
     def stop(self, timeout: float) -> None:
         """End the threads."""
         self._stopping.set()
         self._workers.stop(timeout)
+        self._updates.stop(timeout)
 
     def _pause(self, seconds: float) -> None:
         if self._stopping.wait(seconds):
@@ -154,6 +158,9 @@ class Readers:
             known.busy = job is not None
         if job is not None:
             self._workers.submit(job)
+        if table.options.update_rows is not None:
+            self._empty_folder()
+            self._updates.look_after(table, cluster)
 
     def close_now(self, table: TableMonitor) -> str | None:
         """Read a table to close its gaps, though that has failed or proven nothing before.
@@ -180,6 +187,7 @@ class Readers:
             self._tables.pop(table, None)
             self._auditor.forget(table)
             self._whole.forget(table)
+        self._updates.forget(table)
 
     def first_level(self, table: TableMonitor, cluster: Cluster) -> None:
         """Note how high a growing column stands when its table is first listened to.
