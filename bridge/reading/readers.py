@@ -10,10 +10,12 @@ import contextlib
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 import structlog
@@ -50,6 +52,7 @@ _RETRY_SECONDS = 5.0
 _LONGEST_RETRY = 300.0
 # Of a column whose height is asked for: rows that share it are remembered.
 _HIGHEST_ROWS = 100
+_NONE_APART: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,7 @@ class _Table:
         retry_at: by the monotonic clock.
         failures: in a row.
         final: gaps of which another read would prove no more.
+        asked: gaps that somebody asked to be closed, and waits for.
     """
 
     cluster: Cluster
@@ -93,6 +97,7 @@ class _Table:
     failures: int = 0
     final: frozenset[str] = field(default_factory=frozenset)
     first_at: float = 0.0
+    asked: list[tuple[str, Future[int]]] = field(default_factory=list)
 
 
 class Readers:
@@ -162,32 +167,36 @@ class Readers:
             self._empty_folder()
             self._updates.look_after(table, cluster)
 
-    def close_now(self, table: TableMonitor) -> str | None:
-        """Read a table to close its gaps, though that has failed or proven nothing before.
+    def close_now(self, table: TableMonitor, gap: str) -> Future[int]:
+        """Read a table to close a gap, though that has failed or proven nothing before.
 
         Returns:
-            Why it cannot be done now, None where it is under way; `table.progress` shows it.
+            How many rows the read delivered; raises why it could not close the gap.
+            `table.progress` shows how far it is.
         """
+        asked: Future[int] = Future()
         with self._lock:
             known = self._tables.get(table)
-            if known is None:
-                return "the table is not heard yet"
-            if known.busy:
-                return None if table.progress is not None else "the table is being looked at"
+            heard = known is not None and table.schema is not None
+            obstacle = table.obstacle() if heard else "the table is not heard"
+            if known is None or obstacle is not None:
+                asked.set_exception(BridgeError(obstacle or ""))
+                return asked
+            # What it is busy with ends first; then there is no reason left not to read it.
+            known.asked.append((gap, asked))
             known.retry_at, known.final = 0.0, frozenset()
-        if not table.gaps.unclosed:
-            obstacle = table.obstacle()
-            return "no gap of it is open and over" if obstacle is None else obstacle
         self.look_after(table, known.cluster)
-        return None
+        return asked
 
     def forget(self, table: TableMonitor) -> None:
         """Forget a table that is not watched any more."""
         with self._lock:
-            self._tables.pop(table, None)
+            known = self._tables.pop(table, None)
             self._auditor.forget(table)
             self._whole.forget(table)
         self._updates.forget(table)
+        for _, asked in known.asked if known is not None else ():
+            asked.set_exception(BridgeError(f"{table.name} is watched no longer"))
 
     def first_level(self, table: TableMonitor, cluster: Cluster) -> None:
         """Note how high a growing column stands when its table is first listened to.
@@ -256,8 +265,9 @@ class Readers:
         self, table: TableMonitor, cluster: Cluster, closing: Closing, *, snapshot: bool
     ) -> None:
         schema, gaps = table.schema, table.gaps.unclosed
+        ids = [gap.gap for gap in gaps]
         if schema is None:
-            self._end(table, f"{table.name} is gone")
+            self._end(table, f"{table.name} is gone", ids)
             return
         try:
             self._empty_folder()
@@ -281,30 +291,37 @@ class Readers:
         except Exception as error:
             ours = not isinstance(error, BridgeError)  # then the log needs the place, too
             log.warning("reading_failed", table=table.name, cause=str(error), exc_info=ours)
-            self._end(table, f"reading the table failed: {error}")
+            self._end(table, f"reading the table failed: {error}", ids)
 
     def _conclude(self, task: Task, outcome: Outcome, *, snapshot: bool) -> None:
         table, ids = task.table, [gap.gap for gap in task.gaps if gap.gap not in outcome.apart]
         for gap, why in outcome.apart.items():
             table.gaps.explain(gap, why)
-        apart = frozenset(outcome.apart)
         self._auditor.forget(table)  # what is in the table now was received, or is being said
         if outcome.unproven is None:
             if snapshot:
                 table.finish_snapshot()
             table.gaps.close(ids, "read", outcome.rows, task.cluster.url)
-            self._end(table, None, apart)
+            self._end(table, None, ids, rows=outcome.rows, apart=outcome.apart)
             return
         log.warning("read_proves_nothing", table=table.name, cause=outcome.unproven)
         for gap in ids:
             table.gaps.explain(gap, outcome.unproven)
-        final = frozenset(ids) if outcome.final else frozenset()
-        self._end(table, outcome.unproven, final | apart)
+        self._end(table, outcome.unproven, ids, final=outcome.final, apart=outcome.apart)
 
     def _end(
-        self, table: TableMonitor, reason: str | None, final: frozenset[str] = frozenset()
+        self,
+        table: TableMonitor,
+        reason: str | None,
+        gaps: Collection[str],
+        *,
+        rows: int = 0,
+        final: bool = False,
+        apart: Mapping[str, str] = _NONE_APART,
     ) -> None:
         table.progress = None
+        reasons = dict.fromkeys(gaps, reason) | dict(apart)
+        asked: list[tuple[str | None, Future[int]]] = []
         with self._lock:
             known = self._tables.get(table)
             if known is not None:
@@ -312,9 +329,17 @@ class Readers:
                 known.failures = 0 if reason is None else known.failures + 1
                 wait = backoff(known.failures, _RETRY_SECONDS, _LONGEST_RETRY)
                 known.retry_at = 0.0 if reason is None else time.monotonic() + wait
-                known.final |= final
+                known.final |= frozenset(gaps if final else ()) | frozenset(apart)
+                asked = [(reasons[gap], one) for gap, one in known.asked if gap in reasons]
+                # A gap that was over when the read had begun is served by the next one.
+                known.asked = [one for one in known.asked if one[0] not in reasons]
         if table.state in (State.CATCHING_UP, State.SNAPSHOTTING):
             table.signal(Signal.WHOLE, reason)
+        for why, future in asked:
+            if why is None:
+                future.set_result(rows)
+            else:
+                future.set_exception(BridgeError(why))
         self._done()
 
     def _look(self, table: TableMonitor, cluster: Cluster) -> None:
