@@ -12,7 +12,7 @@ from typing import Any
 from services.process import wait_until
 from services.rig import FAST, TABLE, Database, Rig
 
-from bridge.reading import PageLimits, Patience, ReadingOptions
+from bridge.reading import AuditTimes, PageLimits, Patience, ReadingOptions
 from kinetica_emulator import Emulator
 
 READING_LATE = ReadingOptions(patience=Patience(late=3.0))
@@ -122,30 +122,6 @@ def test_rows_deleted_between_pages_hide_none_of_a_composite_key(
     assert set(seen.values()) == {1}
 
 
-def test_an_outage_is_read_from_where_it_began(
-    cluster: Emulator, database: Database, tmp_path: Path
-) -> None:
-    """Not from the origin, however long it lasts: what came before does not come again."""
-    database.create()
-    with Rig(tmp_path, [cluster.url], catch_up={"column": "id"}) as rig:
-        rig.wait_live()
-        database.insert_ids(range(500))
-        rig.wait_ids(range(500))
-        # By now the levels would have been trimmed, if anything but the gap kept them.
-        with meanwhile(lambda n: database.insert_ids([500 + n]), pause=0.5):
-            wait_until(lambda: len(rig.ids()) > 530, "half a minute of rows")
-        last = max(rig.ids())
-        cluster.lose_notifications()
-        cluster.forget_monitors()
-        database.insert_ids([last + 1, last + 2])
-        cluster.heal()
-        wait_until(lambda: rig.events("gap"), "the gap")
-        rig.wait_gaps_closed()
-        rig.wait_ids(range(last + 3))
-
-    assert {event["record"]["id"] for event in rig.events("read")} <= {last + 1, last + 2}
-
-
 def test_a_column_that_has_nulls_leaves_the_gap_open_and_says_so(
     cluster: Emulator, database: Database, tmp_path: Path
 ) -> None:
@@ -245,3 +221,43 @@ def test_rows_that_nothing_orders_are_claimed_only_when_nothing_moved(
         assert len(seen) == there["full_sizes"][0]
         assert set(seen.values()) == {1}
     second.close()
+
+
+def test_a_table_made_again_while_the_bridge_was_down_comes_whole(
+    cluster: Emulator, database: Database, tmp_path: Path
+) -> None:
+    """A nightly reload, with the ids that were there before: a drop, and all of its rows."""
+    database.create()
+    with Rig(tmp_path, [cluster.url], catch_up={"column": "id"}) as rig:
+        rig.wait_live()
+        database.insert_ids(range(1, 6))
+        rig.wait_ids(range(1, 6))
+    cluster.recreate(TABLE)
+    database.insert_ids(range(1, 11))
+
+    with Rig(tmp_path, [cluster.url], catch_up={"column": "id"}) as rig:
+        rig.wait_ids([*range(1, 6), *range(1, 11)])
+        rig.wait_gaps_closed()
+
+    kinds = [event["type"] for event in rig.events() if event["type"] != "gap"]
+    assert kinds == ["insert"] * 5 + ["drop"] + ["read"] * 10
+
+
+def test_rows_stored_and_never_published_come_with_default_settings(
+    cluster: Emulator, database: Database, tmp_path: Path
+) -> None:
+    """Though the table has nothing but its key, and only the looks are nearer to each other."""
+    database.create()
+    often = ReadingOptions(patience=Patience(late=0.5), audits=AuditTimes(every=0.5, confirm=0.5))
+    with Rig(tmp_path, [cluster.url], {**FAST}, often) as rig:
+        rig.wait_live()
+        database.insert_ids(range(5))
+        rig.wait_ids(range(5))
+        rig.wait_audits(1)
+        cluster.skip_notifications()
+        database.insert_ids(range(5, 8))
+        cluster.heal()
+        rig.wait_ids(range(8))
+        rig.wait_gaps_closed()
+
+    assert {gap["reason"] for gap in rig.events("gap")} == {"unaccounted"}

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -164,11 +163,9 @@ STEPS = st.lists(STEP, max_size=6)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
-@pytest.mark.parametrize("schema", [KEYLESS])
 @given(before=STEPS, between=STEPS, later=st.lists(STEPS, max_size=6))
 def test_nothing_missed_is_left_out_and_nothing_heard_comes_twice(
     tmp_path: Path,
-    schema: Schema,
     before: list[tuple[str, str]],
     between: list[tuple[str, str]],
     later: list[list[tuple[str, str]]],
@@ -177,7 +174,7 @@ def test_nothing_missed_is_left_out_and_nothing_heard_comes_twice(
 
     Missed is only what came before the read: a gap is over when it is read.
     """
-    world = World(tmp_path, schema)
+    world = World(tmp_path)
     missed: Counter[str] = Counter()
 
     def do(steps: list[tuple[str, str]], *, gap: bool) -> None:
