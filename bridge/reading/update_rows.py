@@ -9,11 +9,13 @@ restart, a read goes on from the height that was reached before.
 from __future__ import annotations
 
 import hashlib
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,13 +25,14 @@ from bridge.errors import BridgeError, RequestRefused
 from bridge.events import Block, Column, Schema
 from bridge.loop import Loop, backoff
 from bridge.monitor.intake_queue import Stopping
+from bridge.monitor.moment import Moment
 from bridge.monitor.table import TableMonitor
 from bridge.monitor.workers import Workers
-from bridge.reading.height import Height
+from bridge.reading.height import Height, Step
 from bridge.reading.known import Stream, Streams
 from bridge.reading.received import Received, Rows
 from bridge.reading.task import Task, Tools
-from bridge.types import type_of
+from bridge.types import comparable, literal, type_of
 from bridge.wire.calls import Cluster, Query
 
 log = structlog.get_logger()
@@ -42,6 +45,7 @@ _INDEX_ROWS = 1_000_000
 # Bytes of rows that wait to be received after all.
 _HELD_BYTES = 32 * 2**20
 _SLACK_SECONDS = 2.0
+_DAY_SECONDS = 86_400.0
 # Columns that hold a moment, which the cluster's clock can be held against.
 _MOMENTS = frozenset({"timestamp", "datetime"})
 _UNUSABLE = frozenset({"json", "array", "wkt", "vector", "bytes", "time"})
@@ -255,10 +259,11 @@ class UpdateRows:
         if table.update_level and followed.height is None:
             with suppress(ValueError, TypeError):
                 return Height.from_json(column, table.update_level)
+        if table.born_at:  # all of its rows are received, so none was there before
+            return Height(column, Step(None, Moment(-math.inf, table.born_at)))
         where = f"not {column.name} is null"
         value = self._highest(task, column, where)
-        if column.base == "long" or type_of(column).family in _MOMENTS:
-            value = self._until_now(task, column, value)
+        value = self._until_now(task, column, value)
         base: list[int] = []
         if value is not None:
             for page in task.pages((column.name, *_key_without(task, column))).read(value):
@@ -287,14 +292,21 @@ class UpdateRows:
         return task.codec.decode(page.frames[0], 1)[0][column.name]
 
     def _until_now(self, task: Task, column: Column, value: Any) -> Any:
-        """Return the greatest value that is not after the cluster's now, where it can tell."""
+        """Return the greatest value that is not after the cluster's now, where it can tell.
+
+        A server that does not hold such a column against its clock says all of them: what is a day
+        after ours is left out all the same.
+        """
         if value is None or type_of(column).family not in _MOMENTS:
             return value
-        try:
-            now = f"{column.name} <= NOW()"
-            return self._highest(task, column, f"(not {column.name} is null) and ({now})")
-        except RequestRefused:
-            return value
+        known = f"not {column.name} is null"
+        with suppress(RequestRefused):
+            value = self._highest(task, column, f"({known}) and ({column.name} <= NOW())")
+        tomorrow = _moment(column, time.time() + _DAY_SECONDS)
+        if value is not None and comparable(column, value) > comparable(column, tomorrow):
+            bound = f"{column.name} <= {literal(column, tomorrow)}"
+            value = self._highest(task, column, f"({known}) and ({bound})")
+        return value
 
     def _follow(self, followed: _Followed, task: Task, *, after_gap: bool) -> None:
         """Deliver the rows that moved."""
@@ -436,3 +448,10 @@ class _Blocks:
 
 def _key_without(task: Task, column: Column) -> tuple[str, ...]:
     return tuple(name for name in task.schema.primary_key if name != column.name)
+
+
+def _moment(column: Column, at: float) -> Any:
+    """Return a moment, seconds since the epoch, as a column has it on the wire."""
+    if column.base == "long":
+        return round(at * 1000)
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S.000")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -27,22 +25,6 @@ def rig_of(folder: Path, cluster: Emulator, reading: ReadingOptions = QUICK, **t
     return Rig(folder, [cluster.url], reading=reading, **table)
 
 
-def known(folder: Path) -> int:
-    """Return how many rows the baseline knows, -1 while it is not complete."""
-    path = baseline_path(folder / "journal" / "baselines", TABLE)
-    try:
-        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as file:
-            facts = dict(file.execute("SELECT name, value FROM fact"))
-            (count,) = file.execute("SELECT ifnull(sum(times), 0) FROM row").fetchone()
-            return int(count) if facts.get("complete") == "true" else -1
-    except sqlite3.DatabaseError:
-        return -1  # there is none yet, or it is being made
-
-
-def wait_known(folder: Path, rows: int) -> None:
-    wait_until(lambda: known(folder) == rows, f"{rows} rows are known")
-
-
 def read_ids(rig: Rig) -> list[int]:
     return sorted(event["record"]["id"] for event in rig.events("read"))
 
@@ -58,7 +40,7 @@ def test_rows_that_were_there_before_never_come(
     database.create()
     database.insert_ids(range(1000))
     with rig_of(tmp_path, cluster) as rig:
-        wait_known(tmp_path, 1000)
+        rig.wait_known(1000)
         database.insert_ids(range(1000, 1010))
         rig.wait_ids(range(1000, 1010))
     database.insert_ids(range(1010, 1020))
@@ -80,12 +62,12 @@ def test_deleted_while_heard_and_inserted_again_unheard(
     """An equal row comes again: the delete says that it may be another one."""
     database.create()
     with rig_of(tmp_path, cluster) as rig:
-        wait_known(tmp_path, 0)
+        rig.wait_known(0)
         database.insert_ids(range(5))
         rig.wait_ids(range(5))
         database.delete("id = 3")
         wait_until(lambda: rig.events("delete"), "the delete")
-        wait_known(tmp_path, 4)
+        rig.wait_known(4)
     database.insert_ids([3])
     with rig_of(tmp_path, cluster) as rig:
         rig.wait_ids([0, 1, 2, 3, 3, 4])
@@ -100,7 +82,7 @@ def test_without_a_renewal_all_that_was_known_before_a_delete_comes_again(
     database.create()
     database.insert_ids(range(3))
     with rig_of(tmp_path, cluster, SELDOM) as rig:
-        wait_known(tmp_path, 3)
+        rig.wait_known(3)
         database.delete("id = 1")
         wait_until(lambda: rig.events("delete"), "the delete")
         database.insert_ids([7])
@@ -118,7 +100,7 @@ def test_deletes_are_counted_where_nobody_wants_to_hear_of_them(
     """They are no events, and put what is known in doubt all the same."""
     database.create()
     with rig_of(tmp_path, cluster, SELDOM, events=["insert"]) as rig:
-        wait_known(tmp_path, 0)
+        rig.wait_known(0)
         database.insert_ids([1, 2])
         rig.wait_ids([1, 2])
         database.delete("id = 2")
@@ -136,9 +118,9 @@ def test_a_known_key_with_other_values_comes(
     """An update that nobody heard shows in the values."""
     database.create()
     database.insert_ids(range(10))
-    with rig_of(tmp_path, cluster):
-        wait_known(tmp_path, 10)
-    database.update("id = 4", name="'other'")
+    with rig_of(tmp_path, cluster) as rig:
+        rig.wait_known(10)
+    database.update("id = 4", name="other")
     with rig_of(tmp_path, cluster) as rig:
         rig.wait_ids([4])
         rig.wait_gaps_closed()
@@ -151,8 +133,8 @@ def test_where_a_column_was_dropped_the_key_alone_decides(
     """Rows that were known are not another's for want of a column."""
     database.create(columns={**COLUMNS, "more": ["int"]})
     database.insert({"id": n, "name": f"n{n}", "more": n} for n in range(10))
-    with rig_of(tmp_path, cluster):
-        wait_known(tmp_path, 10)
+    with rig_of(tmp_path, cluster) as rig:
+        rig.wait_known(10)
     database.alter("delete_column", "more")
     database.insert_ids([10])
     with rig_of(tmp_path, cluster) as rig:
@@ -166,12 +148,12 @@ def test_a_column_that_was_added_makes_no_row_another(
     """Known rows are compared by the columns that they were known by."""
     database.create()
     database.insert_ids(range(10))
-    with rig_of(tmp_path, cluster):
-        wait_known(tmp_path, 10)
+    with rig_of(tmp_path, cluster) as rig:
+        rig.wait_known(10)
     database.alter(
         "add_column", "more", column_type="int", column_properties="int", nullable="true"
     )
-    database.update("id = 4", name="'other'")
+    database.update("id = 4", name="other")
     with rig_of(tmp_path, cluster) as rig:
         rig.wait_ids([4])
         rig.wait_gaps_closed()
@@ -185,7 +167,7 @@ def test_of_a_table_made_again_all_rows_come(
     database.create()
     database.insert_ids(range(10))
     rig = rig_of(tmp_path, cluster).start()
-    wait_known(tmp_path, 10)
+    rig.wait_known(10)
     if down:
         rig.stop()
     cluster.recreate(TABLE)
@@ -205,7 +187,7 @@ def test_a_row_lost_at_the_publisher_is_unaccounted_and_comes(
     database.create()
     database.insert_ids(range(10))
     with rig_of(tmp_path, cluster) as rig:
-        wait_known(tmp_path, 10)
+        rig.wait_known(10)
         cluster.skip_notifications(1)
         database.insert_ids([10])
         rig.wait_ids([10])
@@ -221,7 +203,7 @@ def test_what_is_late_is_not_unaccounted(
     database.create()
     patient = ReadingOptions(whole=WholeTimes(every=0.3, idle=0.3, renew=0.3))
     with rig_of(tmp_path, cluster, patient) as rig:
-        wait_known(tmp_path, 0)
+        rig.wait_known(0)
         cluster.delay_notifications(1.0)
         for n in range(12):
             database.insert_ids([n])
@@ -262,7 +244,7 @@ def test_without_a_key_equal_rows_are_counted(
     database.insert_ids([1, 1, 1, 2])
     table = {"catch_up": {"whole_table": 1000}}
     with rig_of(tmp_path, cluster, **table) as rig:
-        wait_known(tmp_path, 4)
+        rig.wait_known(4)
         database.insert_ids([2])
         rig.wait_ids([2])
     database.insert_ids([1, 1, 3])
@@ -312,11 +294,11 @@ def test_a_damaged_baseline_is_taken_anew(
         rig.wait_live()
         database.insert_ids(range(10))
         rig.wait_ids(range(10))
-        wait_known(tmp_path, 10)
+        rig.wait_known(10)
     path = baseline_path(tmp_path / "journal" / "baselines", TABLE)
     path.write_bytes(b"no database" * 1000)
     with rig_of(tmp_path, cluster) as rig:
-        wait_known(tmp_path, 10)
+        rig.wait_known(10)
         rig.wait_gaps_closed()
     assert sorted(rig.ids()) == list(range(10))
 
