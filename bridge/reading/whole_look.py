@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections import deque
+from collections import Counter, deque
 
 import structlog
 
@@ -65,13 +65,12 @@ class Look(Read):
         return self._state.read or Moment(-math.inf, self._baseline.facts.read_wall)
 
     def _renew(self, hearing: Hearing) -> Finding | None:
-        suspects = set[int]()
+        suspects: dict[int, int] = {}
         audited = self._is_audited()
 
         def suspect(frames: list[bytes]) -> None:
             if audited and len(suspects) < _SUSPECTS:
-                keys = self._known.keys(b"".join(frames), len(frames))
-                suspects.update(set(keys) - self._baseline.find(keys).keys())
+                suspects.update(self._unreported(frames))
 
         log.info("renewing_baseline", table=self._table.name)
         before = None if self._keyed else self._standing()
@@ -81,6 +80,20 @@ class Look(Read):
         if before is not None and not self._is_steady(before, (rows, self._count())):
             return None
         return self._conclude(hearing, deque(), suspects, taken=False)
+
+    def _unreported(self, frames: list[bytes]) -> dict[int, int]:
+        """Return rows that are not known: the digest of each, and how many would have to be."""
+        keys = Counter(self._known.keys(b"".join(frames), len(frames)))
+        known = self._baseline.find(list(keys))
+        if self._keyed:
+            return dict.fromkeys(keys.keys() - known.keys(), 1)
+        deleted_at = self._baseline.facts.deleted_at
+        times = {key: row.times for key, row in known.items() if row.at >= deleted_at}
+        return {
+            key: times.get(key, 0) + n
+            for key, n in keys.items()
+            if key in times or key not in known
+        }
 
     def _is_audited(self) -> bool:
         """Whether a row that is not known must have been reported as inserted."""
@@ -117,10 +130,10 @@ class Look(Read):
             mark = known.mark()
         if before is not None and not self._is_steady(before, (rows, self._count())):
             return None  # another time
-        return self._conclude(hearing, held, set(), taken=True)
+        return self._conclude(hearing, held, {}, taken=True)
 
     def _conclude(
-        self, hearing: Hearing, held: deque[Seen], suspects: set[int], *, taken: bool
+        self, hearing: Hearing, held: deque[Seen], suspects: dict[int, int], *, taken: bool
     ) -> Finding | None:
         """Settle a read that has seen all, now or once it is proven."""
         pending = Pending(
@@ -129,7 +142,7 @@ class Look(Read):
             self._begun,
             self._counted,
             held,
-            frozenset(suspects),
+            suspects,
             self._since(),
             taken,
         )
@@ -146,10 +159,16 @@ class Look(Read):
         with self._baseline.changing():
             for page in pending.held:
                 self._baseline.stage(page.rows)
-        suspects = pending.suspects
-        if suspects:  # the second look
-            suspects -= self._baseline.find(list(suspects)).keys()
+        found = self._baseline.find(list(pending.suspects))  # the second look
+        suspects = frozenset(
+            key
+            for key, times in pending.suspects.items()
+            if key not in found or found[key].times < times
+        )
         self._require_same()
+        if suspects and not self._keyed:
+            # What is known stays as it is: only by that the read that follows tells them apart.
+            return Finding(len(suspects), pending.since)
         self._finish(pending.begun, pending.counted, suspects)
         log.info(
             "baseline_taken" if pending.taken else "baseline_renewed",

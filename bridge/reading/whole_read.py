@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -85,7 +85,7 @@ class Pending:
         begun: the offset that the journal was taken in up to before it began.
         counted: deletes and updates that had been counted by then.
         held: pages that are not stored yet.
-        suspects: keys of rows that nobody reported.
+        suspects: rows that nobody reported: their digests, and how many would have to be known.
         since: when the read before it had ended.
         taken: whether it is the one that takes the baseline.
     """
@@ -95,7 +95,7 @@ class Pending:
     begun: int
     counted: tuple[int, int]
     held: deque[Seen]
-    suspects: frozenset[int]
+    suspects: Mapping[int, int]
     since: Moment
     taken: bool
 

@@ -150,9 +150,7 @@ def test_a_column_that_was_added_makes_no_row_another(
     database.insert_ids(range(10))
     with rig_of(tmp_path, cluster) as rig:
         rig.wait_known(10)
-    database.alter(
-        "add_column", "more", column_type="int", column_properties="int", nullable="true"
-    )
+    database.alter("add_column", "more", column_type="int", column_properties="nullable")
     database.update("id = 4", name="other")
     with rig_of(tmp_path, cluster) as rig:
         rig.wait_ids([4])
