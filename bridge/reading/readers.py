@@ -230,34 +230,37 @@ class Readers:
 
     def _job(self, table: TableMonitor, known: _Table, now: Moment) -> Callable[[], None] | None:
         """Decide what to do with a table, if anything."""
-        cluster, gaps = known.cluster, table.gaps.unclosed
+        cluster = known.cluster
         due = now.order >= known.retry_at
         if table.snapshot_due:
             if not due or table.schema is None:
                 return None
             table.signal(Signal.SNAPSHOT)
             return lambda: self._read(table, cluster, read_entire, snapshot=True)
-        if {gap.gap for gap in gaps} - known.final:
+        if self._open(table, known):
             closing = closing_of(table, self._whole) if due else None
             if closing is None:
                 return None
             table.signal(Signal.CATCH_UP)
             return lambda: self._read(table, cluster, closing, snapshot=False)
-        if table.gaps.going_on:
-            return None
-        return self._watchful(table, cluster, now, clear=not gaps)
+        return None if table.gaps.going_on else self._watchful(table, cluster, now)
 
     def _watchful(
-        self, table: TableMonitor, cluster: Cluster, now: Moment, *, clear: bool
+        self, table: TableMonitor, cluster: Cluster, now: Moment
     ) -> Callable[[], None] | None:
         """Return a look for losses that nobody reported, None where none is due."""
         if isinstance(table.options.catch_up, Whole) and table.obstacle() is None:
             if self._whole.due(table, now.order):
                 return lambda: self._look(table, cluster)
-        elif clear and self._auditor.due(table, now.order):
+        elif self._auditor.due(table, now.order):
             audit = partial(self._auditor.audit, table, cluster, now)
             return lambda: self._audit(table, cluster, audit)
         return None
+
+    @staticmethod
+    def _open(table: TableMonitor, known: _Table) -> bool:
+        """Whether there are gaps that a read may close."""
+        return not {gap.gap for gap in table.gaps.unclosed} <= known.final
 
     # The rest runs in a reader.
 
@@ -307,34 +310,43 @@ class Readers:
         log.warning("read_proves_nothing", table=table.name, cause=outcome.unproven)
         for gap in ids:
             table.gaps.explain(gap, outcome.unproven)
-        self._end(table, outcome.unproven, ids, final=outcome.final, apart=outcome.apart)
+        # A gap says so itself.
+        self._end(
+            table,
+            outcome.unproven,
+            ids,
+            told=snapshot,
+            final=outcome.final,
+            apart=outcome.apart,
+        )
 
     def _end(
         self,
         table: TableMonitor,
-        reason: str | None,
+        trouble: str | None,
         gaps: Collection[str],
         *,
         rows: int = 0,
+        told: bool = True,
         final: bool = False,
         apart: Mapping[str, str] = _NONE_APART,
     ) -> None:
         table.progress = None
-        reasons = dict.fromkeys(gaps, reason) | dict(apart)
+        reasons = dict.fromkeys(gaps, trouble) | dict(apart)
         asked: list[tuple[str | None, Future[int]]] = []
         with self._lock:
             known = self._tables.get(table)
             if known is not None:
                 known.busy = False
-                known.failures = 0 if reason is None else known.failures + 1
+                known.failures = 0 if trouble is None else known.failures + 1
                 wait = backoff(known.failures, _RETRY_SECONDS, _LONGEST_RETRY)
-                known.retry_at = 0.0 if reason is None else time.monotonic() + wait
+                known.retry_at = 0.0 if trouble is None else time.monotonic() + wait
                 known.final |= frozenset(gaps if final else ()) | frozenset(apart)
                 asked = [(reasons[gap], one) for gap, one in known.asked if gap in reasons]
                 # A gap that was over when the read had begun is served by the next one.
                 known.asked = [one for one in known.asked if one[0] not in reasons]
         if table.state in (State.CATCHING_UP, State.SNAPSHOTTING):
-            table.signal(Signal.WHOLE, reason)
+            table.signal(Signal.WHOLE, trouble if told else None)
         for why, future in asked:
             if why is None:
                 future.set_result(rows)
@@ -368,11 +380,13 @@ class Readers:
             log.warning("audit_failed", table=table.name, cause=str(error), exc_info=ours)
         table.progress = None
         with self._lock:
-            known = self._tables.get(table, _Table(cluster))
+            known = self._tables.get(table)
+            if known is None:
+                return
             known.busy = False
-        # A gap that began meanwhile explains what was found, and will be read.
-        open_ = {gap.gap for gap in table.gaps.unclosed} - known.final
-        if finding is not None and not table.gaps.going_on and not open_:
+            # A gap that began meanwhile explains what was found, and will be read.
+            explained = table.gaps.going_on or self._open(table, known)
+        if finding is not None and not explained:
             self._report(table, cluster, finding)
 
     def _report(self, table: TableMonitor, cluster: Cluster, finding: Finding) -> None:

@@ -64,6 +64,7 @@ class Supervisor:
         BridgeError: a sink cannot be made.
 
     Attributes:
+        readers: read tables; to be asked for a read that closes a gap.
         trouble: why a start does not come to its end, None where all is well.
         gaps: the open gaps, and requests to close them.
     """
@@ -92,7 +93,7 @@ class Supervisor:
         self._subscriber: Subscriber[Route] = Subscriber(
             self._intake.put, self._suspect, self._intake.room, linger=journal.linger
         )
-        self._readers = Readers(
+        self.readers = Readers(
             self._intake,
             JournalHistory(journal.path),
             journal.path / "reading",
@@ -101,9 +102,7 @@ class Supervisor:
         )
         self._upkeep = Loop("upkeep", self._keep_up)
         self._discovery = Discovery(self._take_found)
-        self.gaps = GapDesk(
-            self._tables, self._cluster, lambda: self._intake.refused, self._readers
-        )
+        self.gaps = GapDesk(self._tables, self._cluster, lambda: self._intake.refused, self.readers)
         self._changing = threading.Lock()  # held by whoever starts, reloads or stops
         self._stopping = threading.Event()
         self._running: Running | None = None
@@ -130,14 +129,14 @@ class Supervisor:
             # The journal's id is in every event and in the name of every monitor of ours.
             encoder = Encoder(journal.id, plan.forms)
             workers = SinkWorkers(lambda name: Worker(name, journal, encoder))
-            running = Running(plan, found, journal, self._intake, self._readers, encoder, workers)
+            running = Running(plan, found, journal, self._intake, self.readers, encoder, workers)
             running.watch = Watch(
                 make_ring(plan.config),
                 list(running.tables.values()),
                 self._subscriber,
                 instance=journal.id[:8],
                 options=watch_options(plan.config),
-                closer=self._readers,
+                closer=self.readers,
                 schemas=schemas(plan.config),
                 discovered=self._discovery.note,
             )
@@ -246,7 +245,7 @@ class Supervisor:
         drained = self._intake.stop(deadline.left)
         if not drained:
             log.error("received_and_not_stored", bytes=self._intake.queued_bytes, cause="no time")
-        self._readers.stop(0.0)
+        self.readers.stop(0.0)
         drained &= running.workers.stop(deadline, lambda: bool(self._pending()))
         self._upkeep.join(deadline.left)
         pending = self._pending()
@@ -295,7 +294,7 @@ class Supervisor:
             self._discovery.loop,
             *self._intake.loops,
             *self._subscriber.loops,
-            *self._readers.loops,
+            *self.readers.loops,
             *running.watch.loops,
             *running.workers.loops(),
         ]

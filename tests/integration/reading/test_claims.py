@@ -261,3 +261,23 @@ def test_rows_stored_and_never_published_come_with_default_settings(
         rig.wait_gaps_closed()
 
     assert {gap["reason"] for gap in rig.events("gap")} == {"unaccounted"}
+
+
+def test_a_gap_is_read_on_request_whatever_was_given_up(
+    cluster: Emulator, database: Database, tmp_path: Path
+) -> None:
+    """Rows without a value were in the way; once they are gone a further read proves all."""
+    database.create(columns=NULLABLE)
+    database.insert_ids([0])
+    with Rig(tmp_path, [cluster.url], catch_up={"column": "id"}) as rig:
+        rig.wait_live()
+    database.insert([{"id": None, "name": "missed"}, {"id": 1, "name": "n1"}])
+
+    with Rig(tmp_path, [cluster.url], catch_up={"column": "id"}) as rig:
+        wait_until(lambda: any("nulls" in gap.why_open for gap in rig.snapshot().gaps), "why")
+        database.delete("id is null")
+        assert rig.supervisor is not None
+        readers, table = rig.supervisor.readers, rig.snapshot().tables[TABLE]
+        assert readers.close_now(table, rig.snapshot().gaps[0].gap).result(30.0) == 0
+        rig.wait_gaps_closed()
+        rig.wait_ids([1])

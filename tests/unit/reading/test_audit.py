@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from bridge.events import Column, Schema
 from bridge.monitor.moment import Moment
 from bridge.monitor.table import TableMonitor
 from bridge.monitor.table_options import ByColumn, TableOptions
+from bridge.monitor.writes import WriteMark
 from bridge.reading.audit import Auditor, AuditTimes, Finding
 from bridge.wire.calls import Query, RowsPage
 from bridge.wire.tables import TableInfo
@@ -40,6 +42,7 @@ class World:
         self.late: list[int] = []
         self.heard: list[tuple[float, int]] = []
         self.now = START
+        self.counting = False
         self.table = TableMonitor(TableOptions("t", **options), lambda _: None, closable=True)
         self.table.schema = SCHEMA
         self.auditor = Auditor(self, lambda: None, lambda _: None, 0.5, AuditTimes())
@@ -85,13 +88,25 @@ class World:
         self.heard += [(self.now.wall, number) for number in numbers]
         self.table.counts.received["insert"] += len(numbers)
 
-    def pass_time(self, seconds: int, inserting: Iterator[int] | None = None) -> None:
+    def count_writes(self) -> None:
+        """From here on the cluster counts writes, and says so at every probe."""
+        self.counting = True
+
+    def pass_time(
+        self,
+        seconds: int,
+        inserting: Iterator[int] | None = None,
+        calls: Counter[str] | None = None,
+    ) -> None:
         """Second by second, with a row every second if asked, and looks when they are due."""
-        cluster: Any = _AsCluster(self)
+        cluster: Any = _AsCluster(self, Counter() if calls is None else calls)
         for _ in range(seconds):
             self.now = Moment(self.now.order + 1, self.now.wall + 1)
             if inserting is not None:
                 self.insert(next(inserting))
+            if self.counting:
+                mark = WriteMark(self.now, "a", "oid:1", len(self.there), str(self.there))
+                self.table.writes.note(mark, len(self.heard))
             if self.auditor.due(self.table, self.now.order):
                 finding = self.auditor.audit(self.table, cluster, self.now)
                 if finding is not None:
@@ -103,10 +118,18 @@ class World:
 
 
 class _AsCluster:
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, calls: Counter[str]) -> None:
         self.url = world.url
-        self.read_rows = world.read_rows
-        self.table = lambda name, sizes: world.table_info()
+        self._world = world
+        self._calls = calls
+
+    def read_rows(self, query: Query, offset: int, limit: int) -> RowsPage:
+        self._calls["read_rows"] += 1
+        return self._world.read_rows(query, offset, limit)
+
+    def table(self, name: str, *, sizes: bool) -> TableInfo:
+        self._calls["table"] += 1
+        return self._world.table_info()
 
 
 @pytest.fixture(params=["by column", "by size"])
@@ -148,6 +171,21 @@ def test_a_notification_that_is_late_is_no_loss(world: World) -> None:
 
     assert world.losses == []
     assert world.found
+
+
+def test_where_the_cluster_counts_no_writes_nothing_is_asked(world: World) -> None:
+    """Once all rows are accounted for; what is written then is looked at like anything."""
+    calls = Counter[str]()
+    world.count_writes()
+    world.insert(1)
+    world.pass_time(400, calls=calls)
+    before = calls.total()
+    world.pass_time(600, calls=calls)
+    assert calls.total() == before
+
+    world.insert(2, heard=False)
+    world.pass_time(300, calls=calls)
+    assert [finding.rows for _, finding in world.losses] == [1]
 
 
 def test_rows_deleted_are_no_loss(world: World) -> None:
