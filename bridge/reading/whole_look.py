@@ -14,7 +14,6 @@ import structlog
 
 from bridge.monitor.moment import Moment
 from bridge.reading.audit import Finding
-from bridge.reading.pages import Page
 from bridge.reading.whole_read import Hearing, Pending, Read, Seen
 
 log = structlog.get_logger()
@@ -118,8 +117,8 @@ class Look(Read):
         before = None if self._keyed else self._standing()
         mark, waiting, held = known.mark(), 0, deque[Seen]()
         for page in self._pages().read(facts.low):
-            held.append(Seen(Moment.now(), self._rows(page, mark), self._low(page)))
-            waiting += len(page.frames)
+            held.append(self._seen(page, mark))
+            waiting += len(held[-1].keys)
             self._task.progress.done += page.rows
             waiting -= self._store(hearing, held)
             while waiting > _HELD_ROWS:
@@ -158,7 +157,7 @@ class Look(Read):
         """Let a read count that is proven."""
         with self._baseline.changing():
             for page in pending.held:
-                self._baseline.stage(page.rows)
+                self._baseline.stage(page.rows())
         found = self._baseline.find(list(pending.suspects))  # the second look
         suspects = frozenset(
             key
@@ -184,15 +183,7 @@ class Look(Read):
         with self._baseline.changing():
             while held and hearing.is_proven(held[0].at):
                 page = held.popleft()
-                self._baseline.stage(page.rows)
+                self._baseline.stage(page.rows())
                 self._baseline.facts.low = page.low
-                stored += len(page.rows)
+                stored += len(page.keys)
         return stored
-
-    def _low(self, page: Page) -> object:
-        """Return the value of the first key column that a page ends with, to resume from."""
-        if not self._keyed:
-            return None
-        (row,) = self._task.codec.decode(page.frames[-1], 1)
-        low = row[self._task.schema.primary_key[0]]
-        return low if isinstance(low, (int, str)) else None

@@ -8,9 +8,11 @@ seen, would be taken for known.
 from __future__ import annotations
 
 import time
-from collections import deque
+from array import array
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import repeat
 from typing import NamedTuple
 
 from bridge.errors import BridgeError
@@ -71,8 +73,15 @@ class Seen(NamedTuple):
     """A page of the read that takes the baseline, until a probe proves that nothing was missed."""
 
     at: Moment
-    rows: list[tuple[int, int, int, int]]
+    keys: array[int]
+    values: array[int]
+    times: array[int]
+    mark: int
     low: object
+
+    def rows(self) -> Iterator[tuple[int, int, int, int]]:
+        """Yield what is known of its rows: key, value, how fresh, and how many."""
+        return zip(self.keys, self.values, repeat(self.mark), self.times)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,21 +205,32 @@ class Read:
         for page in pages.read():
             self._task.progress.expected = max(self._task.progress.expected, pages.expected)
             with self._baseline.changing():
-                self._baseline.stage(self._rows(page, mark))
+                self._baseline.stage(self._seen(page, mark).rows())
             yield page
             mark = self._known.mark()
 
-    def _rows(self, page: Page, mark: int) -> list[tuple[int, int, int, int]]:
-        """Return the digests of a page's rows: key, value, how fresh, and how many."""
+    def _seen(self, page: Page, mark: int) -> Seen:
+        """Return the digests of a page's rows; of equal ones without a key, how many."""
         payload, count = b"".join(page.frames), len(page.frames)
         keys = self._known.keys(payload, count)
+        times: list[int] = [1] * count
+        values = keys
         if self._keyed:
             values = self._known.values(payload, count, self._layout) or keys
-            return [(key, value, mark, 1) for key, value in zip(keys, values, strict=True)]
-        times: dict[int, int] = {}
-        for key in keys:
-            times[key] = times.get(key, 0) + page.times
-        return [(key, 0, mark, n) for key, n in times.items()]
+        else:
+            counted = Counter(keys)
+            keys, values = list(counted), [0] * len(counted)
+            times = [n * page.times for n in counted.values()]
+        at, low = Moment.now(), self._low(page)
+        return Seen(at, array("q", keys), array("q", values), array("q", times), mark, low)
+
+    def _low(self, page: Page) -> object:
+        """Return the value of the first key column that a page ends with, to resume from."""
+        if not self._keyed:
+            return None
+        (row,) = self._task.codec.decode(page.frames[-1], 1)
+        low = row[self._task.schema.primary_key[0]]
+        return low if isinstance(low, (int, str)) else None
 
     def _finish(self, begun: int, counted: tuple[int, int], without: frozenset[int]) -> None:
         """Let what was seen be what is known.
