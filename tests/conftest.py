@@ -11,8 +11,18 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # so that tests can import services.kafka
 
+from services.alive import Alive
 from services.kafka import KafkaBroker, KafkaMissing, jars
 from services.webhook import WebhookReceiver
+
+
+@pytest.fixture(autouse=True)
+def _nothing_lives_on() -> Iterator[None]:
+    """A test ends what it starts: else it talks to ports that are given to other tests."""
+    before = Alive()
+    yield
+    if left := before.more():
+        pytest.fail("left running:\n" + "\n".join(left))
 
 
 @pytest.fixture(scope="session")

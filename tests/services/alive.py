@@ -1,0 +1,57 @@
+"""What a test left running: threads of this process, and processes that it started."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+from services.process import wait_until
+
+# What was told to end may need that long on a busy machine.
+_PATIENCE = 10.0
+# Python's own, which stays until this process ends.
+_KEPT = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
+
+
+def children() -> dict[int, str]:
+    """Return this process's children by process id, with their command lines; no zombies."""
+    found = {}
+    for list_ in Path("/proc/self/task").glob("*/children"):
+        with suppress(OSError):  # a thread that ended
+            for pid in map(int, list_.read_text().split()):
+                with suppress(OSError):
+                    command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
+                    if command and not any(kept.encode() in command for kept in _KEPT):
+                        found[pid] = command.decode(errors="replace").strip()
+    return found
+
+
+class Alive:
+    """Remembers what runs when it is made, and says what more runs later."""
+
+    def __init__(self) -> None:
+        self._threads = set(threading.enumerate())
+        self._children = children()
+
+    def more(self) -> list[str]:
+        """Wait until nothing more runs, but not for ever; return what still does, and kill it."""
+        with suppress(AssertionError):
+            wait_until(lambda: not self._others() and not self._orphans(), "the end", _PATIENCE)
+        orphans = self._orphans()
+        for pid in orphans:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        return [
+            *(f"a thread: {thread}" for thread in self._others()),
+            *(f"a process: {pid} {command}" for pid, command in orphans.items()),
+        ]
+
+    def _others(self) -> list[threading.Thread]:
+        return [thread for thread in threading.enumerate() if thread not in self._threads]
+
+    def _orphans(self) -> dict[int, str]:
+        now = children()
+        return {pid: now[pid] for pid in now.keys() - self._children.keys()}
