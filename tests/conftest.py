@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 sys.path.insert(0, str(Path(__file__).parent))  # so that tests can import services.kafka
 
@@ -23,6 +24,13 @@ def _nothing_lives_on() -> Iterator[None]:
     yield
     if left := before.more():
         pytest.fail("left running:\n" + "\n".join(left))
+
+
+@pytest.fixture(autouse=True)
+def _log_of_its_own() -> Iterator[None]:
+    """The first client in a process takes the log over, where nobody has: it has it no longer."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
