@@ -18,14 +18,14 @@ _KEPT = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
 
 def children() -> dict[int, str]:
     """Return this process's children by process id, with their command lines; no zombies."""
-    found = {}
-    for list_ in Path("/proc/self/task").glob("*/children"):
-        with suppress(OSError):  # a thread that ended
-            for pid in map(int, list_.read_text().split()):
-                with suppress(OSError):
-                    command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
-                    if command and not any(kept.encode() in command for kept in _KEPT):
-                        found[pid] = command.decode(errors="replace").strip()
+    ours, found = str(os.getpid()), {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it ended
+            # The second field is a name, which may hold anything.
+            if stat.read_text(errors="replace").rpartition(")")[2].split()[1] == ours:
+                command = stat.with_name("cmdline").read_bytes().replace(b"\0", b" ").decode()
+                if command and not any(kept in command for kept in _KEPT):
+                    found[int(stat.parent.name)] = command.strip()
     return found
 
 
