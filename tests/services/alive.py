@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -34,10 +35,13 @@ class Alive:
 
     def __init__(self) -> None:
         self._threads = set(threading.enumerate())
-        self._children = children()
+        # By command: a broker of all tests is another process when a test has restarted it.
+        self._commands = set(children().values())
 
     def more(self) -> list[str]:
         """Wait until nothing more runs, but not for ever; return what still does, and kill it."""
+        if self._others():
+            gc.collect()  # urllib3 closes a pool's connections once nothing refers to the pool
         with suppress(AssertionError):
             wait_until(lambda: not self._others() and not self._orphans(), "the end", _PATIENCE)
         orphans = self._orphans()
@@ -53,5 +57,5 @@ class Alive:
         return [thread for thread in threading.enumerate() if thread not in self._threads]
 
     def _orphans(self) -> dict[int, str]:
-        now = children()
-        return {pid: now[pid] for pid in now.keys() - self._children.keys()}
+        found = children()
+        return {pid: command for pid, command in found.items() if command not in self._commands}
