@@ -8,12 +8,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-# `CHAOS_SEED` makes other plans, `CHAOS_SECONDS` goes on with random ones for so long.
+# `CHAOS_SEED` makes other plans of those that every test run carries out.
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
-SECONDS = float(os.environ.get("CHAOS_SECONDS", "0"))
 
 LENGTH = 25  # steps in a plan
 LEAST_ROWS = 60  # that a run must have, else it shows nothing
+
+# Steps that are no faults.
+_ORDINARY = frozenset(
+    ("insert", "update", "delete", "alter_extra", "alter_at", "recreate", "pause", "heal")
+)
 
 # What a fault of the HTTP side may concern: everything, or one call the bridge needs.
 _ENDPOINTS: tuple[tuple[str, ...], ...] = (
@@ -78,6 +82,11 @@ def make_plan(seed: int, *, ring: bool = False, kill: bool = False) -> list[Step
 
 def _http_fault(name: str, chance: random.Random) -> Step:
     return Step(name, (chance.randrange(2), chance.choice(_ENDPOINTS), chance.random() < 0.3))
+
+
+def faults_in(plan: Sequence[Step]) -> int:
+    """Return how many steps of a plan are faults."""
+    return sum(step.name not in _ORDINARY for step in plan)
 
 
 def shown(seed: int, plan: Sequence[Step]) -> str:
