@@ -11,11 +11,11 @@ from services.process import BridgeProcess, wait_until
 from services.rig import FAST, TABLE
 
 from bridge.config import parse
-from bridge.reading import PageLimits, ReadingOptions
+from bridge.reading import AuditTimes, PageLimits, ReadingOptions
 from bridge.supervisor import Supervisor
 
-# Few rows a page, so that a read has many.
-_READING = ReadingOptions(PageLimits(rows=50))
+# Few rows a page, so that a read has many; and what nobody reported is looked for at once.
+_READING = ReadingOptions(PageLimits(rows=50), audits=AuditTimes(every=2.0, confirm=3.0))
 
 
 class Bridge(Protocol):
@@ -122,8 +122,8 @@ class InProcess:
 class OwnProcess:
     """The service as its users run it."""
 
-    def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
-        self._process = BridgeProcess(folder, config)
+    def __init__(self, folder: Path, config: Mapping[str, Any], env: Mapping[str, str]) -> None:
+        self._process = BridgeProcess(folder, config, env)
         self._urls = config["kinetica"]["urls"]
         self._running = False
 

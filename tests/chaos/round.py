@@ -57,6 +57,7 @@ class Round:
         members: clusters in the ring.
         killed: whether the service has a process of its own, which is killed.
         tight: whether a burst overruns the intake.
+        patient: whether nothing is written for a minute first.
     """
 
     seed: int
@@ -64,6 +65,7 @@ class Round:
     members: int = 1
     killed: bool = False
     tight: bool = False
+    patient: bool = False
 
     @classmethod
     def of(cls, seed: int) -> Self:
@@ -71,13 +73,15 @@ class Round:
         return cls(seed, **_KINDS[seed % len(_KINDS)])
 
     def __str__(self) -> str:
-        kind = "killed" if self.killed else "tight" if self.tight else f"ring of {self.members}"
+        kinds = {"killed": self.killed, "tight": self.tight, "patient": self.patient}
+        kind = next((kind for kind, is_it in kinds.items() if is_it), f"ring of {self.members}")
         return f"{self.variant}, {kind}"
 
     @property
     def plan(self) -> list[Step]:
         """What to do."""
-        return make_plan(self.seed, ring=self.members > 1, kill=self.killed)
+        ring, variant = self.members > 1, VARIANTS[self.variant]
+        return make_plan(self.seed, variant, ring=ring, kill=self.killed, patient=self.patient)
 
     def run(self, folder: Path) -> Found:
         """Carry it out.
@@ -89,8 +93,9 @@ class Round:
         alive, files = Alive(), open_files()
         options = {"own_process": True} if self.killed else {}
         options |= {"queue_bytes": _TIGHT_BYTES} if self.tight else {}
-        with World(folder, members=self.members, **VARIANTS[self.variant], **options) as world:
-            wrong = world.run(plan, load=self.seed % 2 == 0)
+        load = self.seed % 2 == 0 and not self.patient
+        with World(folder, VARIANTS[self.variant], members=self.members, **options) as world:
+            wrong = world.run(plan, load=load)
             rows = len(world.ledger.rows)
         if rows < LEAST_ROWS:
             wrong.append(f"only {rows} rows, which shows nothing")
@@ -109,6 +114,8 @@ _KINDS: Sequence[dict[str, Any]] = [
     *({"variant": variant, "members": 2} for variant in VARIANTS),
     *({"variant": variant, "killed": True} for variant in VARIANTS),
     *({"variant": variant, "tight": True} for variant in ("key", "column")),
+    # An odd number of kinds, so that each has rounds with rows all the while and without.
+    *({"variant": variant, "patient": True} for variant in ("key", "column", "neither")),
 ]
 
 

@@ -17,14 +17,16 @@ def check(round_: Round, folder: Path) -> None:
         pytest.fail(round_.told(found))
 
 
-@pytest.mark.parametrize("members", [1, 2], ids=["one cluster", "a ring of two"])
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_every_row_is_delivered_or_lies_in_a_declared_gap(
-    tmp_path: Path, variant: str, members: int
-) -> None:
+def test_every_row_is_delivered_or_lies_in_a_declared_gap(tmp_path: Path, variant: str) -> None:
     """And with a key or a growing column every row of the table arrives, right and once."""
-    seed = SEED * 100 + 10 * members + list(VARIANTS).index(variant)
-    check(Round(seed, variant, members), tmp_path)
+    check(Round(SEED * 100 + 10 + list(VARIANTS).index(variant), variant), tmp_path)
+
+
+@pytest.mark.parametrize("variant", ["key", "column", "keyless"])
+def test_so_does_every_row_of_a_ring(tmp_path: Path, variant: str) -> None:
+    """As above, with a second cluster to fail over to."""
+    check(Round(SEED * 100 + 20 + list(VARIANTS).index(variant), variant, members=2), tmp_path)
 
 
 @pytest.mark.parametrize("variant", ["key", "column"])
@@ -33,7 +35,7 @@ def test_what_finds_no_room_is_a_gap_like_any_other(tmp_path: Path, variant: str
     check(Round(SEED * 100 + 50, variant, tight=True), tmp_path)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", ["key", "column", "composite", "lying"])
 def test_a_kill_loses_nothing_that_is_not_said(tmp_path: Path, variant: str) -> None:
-    """As above, in a process that is killed at random moments; and no line is torn."""
+    """As above, in a process that is killed, its clock set; and no line is torn."""
     check(Round(SEED * 1000 + list(VARIANTS).index(variant), variant, killed=True), tmp_path)

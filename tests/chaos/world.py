@@ -20,8 +20,10 @@ from chaos.bridges import Bridge, InProcess, OwnProcess, configuration
 from chaos.ledger import Layout, Ledger, Row, content
 from chaos.oracle import Outcome, read_events, violations
 from chaos.plans import Step
+from chaos.variants import Variant
 from services.process import wait_until
 from services.rig import TABLE, Database
+from services.wall_clock import WallClock
 from services.webhook import WebhookReceiver
 
 from bridge.errors import BridgeError
@@ -36,6 +38,8 @@ _CALL_SECONDS = 1.0
 _WHOLE_SECONDS = 60.0
 _ROWS_BEFORE = 500  # in the table before the service is started, where they are delivered
 _LOAD_PAUSE = 0.01
+_TURNS_TO_DELETE = 25
+_TRANSIT_SECONDS = 1.0  # a notification may be on its way for so long before it arrives
 
 
 class Program(Database):
@@ -51,8 +55,7 @@ class World:
 
     Args:
         folder: for journal and files.
-        table: how the service is told to watch the table.
-        key: whether the table has a primary key.
+        variant: what the table is, and how the service is told to watch it.
         members: clusters in the ring.
         own_process: whether the service runs in a process of its own.
         queue_bytes: what may wait in memory for the journal, if it runs in this one.
@@ -61,19 +64,16 @@ class World:
     def __init__(
         self,
         folder: Path,
+        variant: Variant,
         *,
-        table: Mapping[str, Any],
-        key: bool,
         members: int = 1,
         own_process: bool = False,
         queue_bytes: int = MAX_QUEUED_BYTES,
     ) -> None:
         self.folder = folder
-        self.closable = key or "catch_up" in table
         self.ledger = Ledger()
         self.layouts: set[Layout] = set()
-        self._key = key
-        self._table = table
+        self._variant = variant
         self._own_process = own_process
         self._queue_bytes = queue_bytes
         self._ring = Ring(members, delay=0.15 if members > 1 else 0.0)
@@ -83,6 +83,11 @@ class World:
         self._hook_away = False
         self._received: list[WebhookReceiver] = []
         self._chance = random.Random(0)
+        self._drops: list[float] = []
+        self._alike = 0
+        self._lost = False
+        self._transit = _TRANSIT_SECONDS
+        self._clock: WallClock | None = None
 
     def __enter__(self) -> Self:
         with self._stack:
@@ -92,18 +97,20 @@ class World:
                 for member in self._members
             ]
             self._create()
-            if self._table.get("snapshot") == "initial":
-                self.insert(_ROWS_BEFORE)
+            self.insert(_ROWS_BEFORE)
+            self._before = len(self.ledger.rows)
             self._hook = self._stack.enter_context(WebhookReceiver())
             self._received.append(self._hook)
             self._hook_port = self._hook.port
             self._stack.callback(self.hook_away)
-            config = configuration(self.folder, self._ring.urls, self._hook.url, self._table)
-            self.bridge: Bridge = (
-                OwnProcess(self.folder, config)
-                if self._own_process
-                else InProcess(config, self._queue_bytes)
-            )
+            table = self._variant.table
+            config = configuration(self.folder, self._ring.urls, self._hook.url, table)
+            self.bridge: Bridge
+            if self._own_process:
+                self._clock = WallClock(self.folder)
+                self.bridge = OwnProcess(self.folder, config, self._clock.env)
+            else:
+                self.bridge = InProcess(config, self._queue_bytes)
             self._stack.callback(self.bridge.stop)
             self.bridge.start()
             first = ("live", "snapshotting")
@@ -142,12 +149,41 @@ class World:
             layout = self._truth()
             if layout is None:
                 return
-            ids = list(self.ledger.next_ids(count))
-            rows = [Row(layout, time.time()) for _ in ids]
-            self.ledger.rows.update(zip(ids, rows, strict=True))
-            accepted = self._attempt("insert", [content(id_, layout) for id_ in ids])
+            ids = self.ledger.next_ids(count)
+            self._insert({id_: Row(layout, time.time(), rank=id_) for id_ in ids})
+
+    def lie(self, how: str) -> None:
+        """Insert rows whose `rank` does not grow, as it was said to: far too high, low, or null."""
+        with self._lock:
+            layout = self._truth()
+            if layout is None:
+                return
+            ranks = {"far": 10**15, "back": -(10**6), "null": None}
+            rows = {}
+            for id_ in self.ledger.next_ids(3):
+                rank = ranks[how]
+                rows[id_] = Row(layout, time.time(), rank=None if rank is None else rank + id_)
+            self._insert(rows)
+
+    def reinsert(self, seconds: float) -> None:
+        """Delete some rows, and insert the same ones again after a while."""
+        with self._lock:
+            layout = self._truth()
+            ids = self._present_of(self._some_ids())
+            if layout is None or not ids:
+                return
+            rows = [self.ledger.rows[id_] for id_ in ids]
             for row in rows:
-                row.ended, row.accepted = time.time(), accepted
+                row.again, row.touched, row.lives = row.again + 1, True, None
+            began = time.time()
+            if not self._attempt("delete", _one_of(ids)):
+                return
+            time.sleep(seconds)
+            again = time.time()
+            changed = [content(id_, layout, row.rank) for id_, row in zip(ids, rows, strict=True)]
+            if self._truth() == layout and self._attempt("insert", changed):
+                for row in rows:
+                    row.lives = began, again
 
     def update(self) -> None:
         """Give a range of rows another note."""
@@ -169,7 +205,10 @@ class World:
     def delete(self) -> None:
         """Delete a range of rows."""
         with self._lock:
-            self._attempt("delete", _range(self._some_ids()))
+            ids = self._some_ids()
+            for id_ in ids:
+                self.ledger.rows[id_].lives = None
+            self._attempt("delete", _range(ids))
 
     def alter_extra(self) -> None:
         """Add the column `extra`, or take it away."""
@@ -208,10 +247,19 @@ class World:
     def recreate(self, seconds: float) -> None:
         """Drop the table and make it again after a while."""
         with self._lock:
+            self._drops.append(time.time())
             self._attempt("drop")
         time.sleep(seconds)
         with self._lock:
             self._create()
+
+    def recreate_alike(self) -> None:
+        """Drop the table and make it again in one step, with nobody able to look in between."""
+        with self._lock:
+            if self._truth() is not None:
+                self._drops.append(time.time())
+                self._alike += 1
+                self._members[0].recreate(TABLE)
 
     # Faults.
 
@@ -226,6 +274,45 @@ class World:
         self.bridge.kill()
         self.insert(5)
         self.bridge.start()
+
+    def recreate_while_down(self, count: int) -> None:
+        """Stop the service, make the table again with other rows, start the service again."""
+        self.bridge.stop()
+        self.insert(5)
+        self.recreate_alike()
+        self.insert(count)
+        self.bridge.start()
+
+    def step_clock(self, seconds: int) -> None:
+        """Set the wall clock of the service's process."""
+        assert self._clock is not None
+        self._clock.step(seconds)
+
+    def set_cluster_clock(self, member: int, seconds: float) -> None:
+        """Set the wall clock of a cluster, so many seconds ahead of ours."""
+        self._member(member).traits.clock_offset = seconds
+
+    def close_monitor_port(self, member: int) -> None:
+        """Have a cluster refuse connections to its monitor port, while HTTP goes on."""
+        self._member(member).close_monitor_port()
+
+    def mute_monitor_port(self, member: int) -> None:
+        """Have a cluster take connections to its monitor port and never shake hands."""
+        self._member(member).mute_monitor_port()
+
+    def forbid(self, member: int, permission: str) -> None:
+        """Have a cluster forbid something to everybody."""
+        self._member(member).forbid(permission)
+
+    def delay(self, member: int, seconds: float) -> None:
+        """Have a cluster publish everything late."""
+        self._member(member).delay_notifications(seconds)
+        self._transit = _TRANSIT_SECONDS + 2 * seconds
+
+    def lose(self, member: int, changes: int) -> None:
+        """Have a cluster store the next rows without publishing them."""
+        self._lost = True
+        self._member(member).skip_notifications(changes, events=["insert"])
 
     def stop_cluster(self, member: int) -> None:
         """Stop a cluster."""
@@ -326,13 +413,24 @@ class World:
             return False
         return True
 
+    def _insert(self, rows: Mapping[int, Row]) -> None:
+        self.ledger.rows.update(rows)
+        records = [content(id_, row.layout, row.rank) for id_, row in rows.items()]
+        accepted = self._attempt("insert", records)
+        for row in rows.values():
+            row.ended, row.accepted = time.time(), accepted
+
     def _create(self) -> None:
         columns = {
-            "id": ["long", *(["primary_key"] if self._key else [])],
+            "team": ["int"],
+            "id": ["long"],
             "name": ["string", "char32"],
             "at": ["long"],
             "note": ["string", "char16"],
+            "rank": ["long", "nullable"],
         }
+        for name in self._variant.key:
+            columns[name].append("primary_key")
         self._attempt("create", TABLE, columns)
         self._truth()
 
@@ -351,6 +449,11 @@ class World:
         self.layouts.add(layout)
         return layout
 
+    def _present_of(self, ids: range) -> list[int]:
+        """Return those that are certainly in the table."""
+        there = set(self._present())
+        return [id_ for id_ in ids if id_ in there and self.ledger.rows[id_].accepted]
+
     def _some_ids(self) -> range:
         end = len(self.ledger.rows)
         start = self._chance.randrange(end + 1)
@@ -361,8 +464,12 @@ class World:
         over = threading.Event()
 
         def run() -> None:
-            while not over.wait(_LOAD_PAUSE):
+            for turn in itertools.count(1):
+                if over.wait(_LOAD_PAUSE):
+                    return
                 self.insert(3)
+                if turn % _TURNS_TO_DELETE == 0:
+                    self.delete()
 
         thread = threading.Thread(target=run, name="load")
         thread.start()
@@ -383,6 +490,10 @@ class World:
             wait_until(self._whole, "the service is whole", _WHOLE_SECONDS)
             self._insert_until_heard()
             wait_until(self._whole, "the service is whole again", _WHOLE_SECONDS)
+            if self._lost:
+                with contextlib.suppress(AssertionError):  # the oracle says which did not
+                    wait_until(self._all_delivered, "what was not published", _WHOLE_SECONDS)
+                wait_until(self._whole, "the service is whole at last", _WHOLE_SECONDS)
         except AssertionError as error:
             return [f"{error}: {self.bridge.shown()}"]
         self.bridge.check_accounts()
@@ -394,14 +505,20 @@ class World:
             present=self._present(),
             layouts=self.layouts,
             dead_lettered=dead_lettered,
-            closable=self.closable,
+            variant=self._variant,
             heard_since=self._heard_since,
+            transit=self._transit,
+            drops=self._drops,
+            alike=self._alike,
+            lost=self._lost,
+            ring=len(self._ring) > 1,
             arrives_by=arrives_by,
+            times=(lambda told: [told]) if self._clock is None else self._clock.times,
         )
         return violations(self.ledger, outcome)
 
     def _whole(self) -> bool:
-        return self.bridge.whole(closable=self.closable)
+        return self.bridge.whole(closable=self._variant.closable)
 
     def _insert_until_heard(self) -> None:
         """See that the stream goes on; the last step may not have been noticed yet."""
@@ -424,13 +541,24 @@ class World:
             for event in self._events()[-100:]
         )
 
+    def _all_delivered(self) -> bool:
+        delivered = {e["record"]["id"] for e in self._events() if e["type"] in ("insert", "read")}
+        before = 0 if self._variant.snapshot else self._before
+        return all(id_ in delivered or id_ < before for id_ in self._present())
+
     def _events(self) -> list[dict[str, Any]]:
         return read_events(self.folder / f"{TABLE}.jsonl")
 
     def _present(self) -> list[int]:
         database = self._members[0].database
         with database.lock:
+            if database.find(TABLE) is None:
+                return []
             return [id_ for (id_,) in database.rows.run(f'SELECT "id" FROM "{TABLE}"')]
+
+
+def _one_of(ids: Sequence[int]) -> str:
+    return f"id in ({', '.join(map(str, ids))})"
 
 
 def _range(ids: range) -> str:
