@@ -20,9 +20,10 @@ def readiness(snapshot: Snapshot) -> dict[str, Any]:
     well = (
         all(table.state in _WELL for table in snapshot.tables.values())
         and not snapshot.gaps
+        and None not in snapshot.patterns.values()
         and all(s.state == "delivering" and not s.waiting for s in snapshot.sinks.values())
     )
-    return {
+    body: dict[str, Any] = {
         "status": "ok" if well else "degraded",
         "tables": {
             name: {"state": str(table.state), "reason": table.reason}
@@ -43,3 +44,6 @@ def readiness(snapshot: Snapshot) -> dict[str, Any]:
             for gap in snapshot.gaps
         ],
     }
+    if snapshot.patterns:
+        body["patterns"] = dict(snapshot.patterns)
+    return body

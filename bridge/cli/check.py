@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bridge.cli import logs
+from bridge.cli.listing import counted
 from bridge.cli.main import ENVIRONMENT, OK
 from bridge.config import Config, Table, find_file, load
 from bridge.errors import BridgeError
@@ -23,7 +24,7 @@ from bridge.monitor.subscriber import Subscriber
 from bridge.monitor.table import Route
 from bridge.sinks.registry import find
 from bridge.supervisor import make_ring
-from bridge.wire.calls import DEFAULT_MONITOR_PORT, Cluster, qualified
+from bridge.wire.calls import DEFAULT_MONITOR_PORT, Cluster, TableInfo, qualified
 
 
 class Finding(NamedTuple):
@@ -38,7 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Validate, then try every connection; 3 if one of them is not as it should be."""
     path = find_file(arguments.config)
     config = load(path)
-    print(f"ok      {path}: {len(config.tables)} tables, {len(config.sinks)} sinks")
+    tables, sinks = counted(len(config.tables), "table"), counted(len(config.sinks), "sink")
+    print(f"ok      {path}: {tables}, {sinks}")
     if arguments.offline:
         return OK
     logs.configure("error", config.log.format)
@@ -64,7 +66,7 @@ def _findings(config: Config) -> Iterator[Finding]:
             tables_of = tables_of or cluster
             yield _monitor_port(cluster, config)
     for table in config.tables:
-        yield _table(table, tables_of)
+        yield _pattern(table, config, tables_of) if table.is_pattern else _table(table, tables_of)
     ring.close()
     for name, settings in config.sinks.items():
         sink = find(settings.type)(settings)
@@ -129,18 +131,34 @@ def _table(table: Table, cluster: Cluster | None) -> Finding:
         return Finding(f"table {name}", "", str(error))
     if info is None:
         return Finding(f"table {name}", "", f"does not exist on {cluster.url}")
+    return Finding(f"table {name}", _described(info.schema), _problem(table, info))
+
+
+def _problem(entry: Table, info: TableInfo) -> str | None:
     if info.schema is None:
-        return Finding(f"table {name}", "", info.trouble)
-    missing = sorted(_named(table) - {column.name for column in info.schema.columns})
-    if missing:
-        return Finding(f"table {name}", "", f"has no column {', '.join(missing)}")
-    return Finding(f"table {name}", _described(info.schema))
+        return info.trouble
+    missing = sorted(entry.columns_named - {column.name for column in info.schema.columns})
+    return f"has no column {', '.join(missing)}" if missing else None
 
 
-def _named(table: Table) -> set[str]:
-    return {*(table.key or ()), *filter(None, [table.catch_up_column])}
+def _pattern(entry: Table, config: Config, cluster: Cluster | None) -> Finding:
+    what = f"pattern {entry.name}"
+    if cluster is None:
+        return Finding(what, "", "no cluster to ask")
+    try:
+        listed = cluster.tables(entry.name.rpartition(".")[0], config.kinetica.timeout)
+    except BridgeError as error:
+        return Finding(what, "", str(error))
+    meant = [info for name, info in listed.items() if config.entry(name) is entry]
+    problems = {info.name: _problem(entry, info) for info in meant}
+    found = [f"{name} {problem}" for name, problem in problems.items() if problem is not None]
+    if found:
+        return Finding(what, "", "; ".join(found))
+    return Finding(what, f"means {counted(len(meant), 'table')} at present")
 
 
-def _described(schema: Schema) -> str:
+def _described(schema: Schema | None) -> str:
+    if schema is None:
+        return ""
     key = ", ".join(schema.primary_key) or "no primary key"
     return f"{len(schema.columns)} columns, {key}"

@@ -30,6 +30,7 @@ def run(arguments: argparse.Namespace, signals: Signals) -> int:
     """Run until Ctrl-C, or for `--seconds`."""
     logs.configure("warning", None)
     signals.give_back(signal.SIGHUP)
+    signals.idle = False
     folder = Path(tempfile.mkdtemp(prefix="kinetica-bridge-demo-"))
     with Emulator() as emulator, WeatherFeed(emulator.url) as feed:
         config_file = _write_config(folder, emulator)

@@ -18,6 +18,7 @@ def run(arguments: argparse.Namespace, signals: Signals) -> int:
     """Start it, print one line of JSON that says where it listens, and wait."""
     logs.configure("info", None)
     signals.give_back(signal.SIGHUP)
+    signals.idle = False
     emulator = Emulator(
         host=arguments.host,
         port=arguments.port,

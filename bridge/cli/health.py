@@ -10,13 +10,12 @@ from bridge.cli.main import OK, RUNTIME
 from bridge.config import find_file, load
 
 _TIMEOUT = 3.0
-_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (looked up, not listened on)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Ask `/livez`; 0 if it answers 200, else 1."""
     admin = load(find_file(arguments.config)).admin
-    host = _ANY.get(admin.host, admin.host)
+    host = admin.reachable_host
     connection = HTTPConnection(host, admin.port, timeout=_TIMEOUT)
     try:
         connection.request("GET", "/livez")

@@ -30,5 +30,14 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
         print("  ".join(cells).rstrip())
 
 
+def counted(number: int, what: str) -> str:
+    """Return a number of things, in words.
+
+    >>> counted(1, "row"), counted(2, "row")
+    ('1 row', '2 rows')
+    """
+    return f"{number:,} {what}" + ("" if number == 1 else "s")
+
+
 def _is_number(cell: str) -> bool:
     return cell.lstrip("-").isdecimal()

@@ -29,6 +29,10 @@ def carry_out(argv: Sequence[str] | None, signals: Signals) -> int:
     arguments = _parser().parse_args(argv)
     if arguments.module not in _LASTING:
         signals.give_back()
+    elif signals.stop:
+        return OK
+    # Imports and sinks' constructors take seconds on a busy machine, and nothing runs yet.
+    signals.idle = True
     try:
         # Imported when asked for: `health` runs every few seconds and needs nearly nothing.
         run = import_module(f"bridge.cli.{arguments.module}").run
@@ -89,6 +93,24 @@ def _parser() -> argparse.ArgumentParser:
     listing.add_argument("--limit", type=_natural, default=10_000, metavar="N", help="so many")
     listing.add_argument("--after", type=_natural, metavar="NUMBER", help="with higher numbers")
     _add_json(listing)
+
+    gaps = _add(commands, "gaps", "spans that may have missed events: why open, and to be closed")
+    inner = gaps.add_subparsers(required=True, metavar="COMMAND", dest="action")
+    listing = _add(inner, "ls", "the open ones, one line each", config=True, module="gaps")
+    listing.add_argument("--table", metavar="T", help="of this table only")
+    which = listing.add_mutually_exclusive_group()
+    which.add_argument("--open", action="store_true", help="those that are open, the default")
+    which.add_argument("--all", action="store_true", help="also those closed, as far as stored")
+    _add_json(listing)
+    shown = _add(inner, "show", "one, with what told of it", config=True, module="gaps")
+    shown.add_argument("gap", metavar="GAP")
+    _add_json(shown)
+    for name, text in (
+        ("close", "read the table now, and wait for the end"),
+        ("accept", "let it be open no longer, as it is"),
+    ):
+        action = _add(inner, name, text, config=True, module="gaps")
+        action.add_argument("gaps", nargs="+", metavar="GAP")
 
     emulator = _add(commands, "emulator", "a stand-in Kinetica")
     emulator.add_argument("--host", default="127.0.0.1", metavar="H")

@@ -30,8 +30,6 @@ def run(arguments: argparse.Namespace, signals: Signals) -> int:
 
     What could not be delivered waits in the journal.
     """
-    if signals.stop:
-        return OK
     path = find_file(arguments.config)
     config = load(path)
     secrets = Secrets()
@@ -49,6 +47,7 @@ def run(arguments: argparse.Namespace, signals: Signals) -> int:
     # The port first: a second service on this machine must not touch the journal.
     place = (config.admin.host, config.admin.port)
     admin = AdminServer(supervisor, *place, extra=[control.loop], hide=secrets.hide)
+    signals.idle = False
     admin.start()
     control.start()
     code = _watch(signals, control, admin)

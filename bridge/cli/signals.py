@@ -24,10 +24,13 @@ class Signals:
 
     Attributes:
         stop: whether the process was asked to end.
+        idle: whether nothing runs yet that would have to end: then the first signal ends the
+            process at once, with 0.
     """
 
     def __init__(self) -> None:
         self.stop = False
+        self.idle = False
         self._reload = False
         self._came: list[int] = []
         self._before: dict[int, Any] = {}
@@ -89,5 +92,7 @@ class Signals:
             self._reload = True
         elif self.stop:
             os._exit(128 + number)
+        elif self.idle:
+            os._exit(0)
         else:
             self.stop = True

@@ -8,14 +8,14 @@ import time
 from collections.abc import Iterator
 
 from bridge.cli.main import OK
+from bridge.cli.tables import one_table
 from bridge.config import find_file, load
 from bridge.delivery.encoding import Encoder
-from bridge.errors import BridgeError, DecodeError
+from bridge.errors import DecodeError
 from bridge.events import Undecodable
 from bridge.journal import JournalReader, Stored, overview
 from bridge.lines import Lines, Slice
 from bridge.supervisor import table_forms
-from bridge.wire.calls import qualified
 
 _POLL_SECONDS = 0.1
 
@@ -23,17 +23,16 @@ _POLL_SECONDS = 0.1
 def run(arguments: argparse.Namespace) -> int:
     """Print events until `--count` of them are out, or until interrupted."""
     config = load(find_file(arguments.config))
-    table = qualified(arguments.table)
-    names = sorted(qualified(t.name) for t in config.tables)
-    if table not in names:
-        raise BridgeError(f"no table {table} in the configuration: known are {', '.join(names)}")
+    table = one_table(config, arguments.table)
     with JournalReader(config.journal.path) as reader:
         oldest, head = reader.bounds()
         start = head if arguments.start is None else arguments.start
         if start < oldest:
             print(f"events before offset {oldest} are not kept any more", file=sys.stderr)
             start = oldest
-        encoder = Encoder(overview(config.journal.path).id, table_forms(config), keep_bytes=0)
+        encoder = Encoder(
+            overview(config.journal.path).id, table_forms(config, [table]), keep_bytes=0
+        )
         _follow(reader, encoder, table, start, arguments.count)
     return OK
 

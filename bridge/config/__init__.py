@@ -18,7 +18,9 @@ from bridge.config.models import (
     Shutdown,
     Table,
     Tls,
+    UpdateRows,
 )
+from bridge.config.names import is_pattern, matches
 from bridge.config.redaction import Secrets, redacted
 from bridge.config.schema import json_schema
 
@@ -35,9 +37,12 @@ __all__ = [
     "Shutdown",
     "Table",
     "Tls",
+    "UpdateRows",
     "find_file",
+    "is_pattern",
     "json_schema",
     "load",
+    "matches",
     "parse",
     "redacted",
 ]

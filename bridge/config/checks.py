@@ -11,6 +11,7 @@ import os.path
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from bridge.config.names import is_pattern, qualified
 from bridge.config.nearest import suggestion
 from bridge.config.problems import KeyPath, Problems
 from bridge.sinks.file import expand
@@ -30,7 +31,9 @@ def check(data: Mapping[str, Any], unset: frozenset[KeyPath], problems: Problems
     sinks = sinks if isinstance(sinks, Mapping) else {}
     _one_table_each(tables, problems)
     for path, table in tables:
+        _except_needs_pattern(path, table, problems)
         _filter_needs_insert(path, table, problems)
+        _update_rows_need_update(path, table, problems)
         _known_sinks(path, table, sinks, problems)
     _one_writer_per_file(tables, sinks, problems)
 
@@ -62,10 +65,30 @@ def _one_table_each(tables: list[tuple[KeyPath, Mapping[str, Any]]], problems: P
         name = table.get("name")
         if not isinstance(name, str):
             continue
-        if name in first:
-            line = problems.line((*first[name], "name"))
+        full = qualified(name)
+        if full in first:
+            line = problems.line((*first[full], "name"))
             problems.add((*path, "name"), f"{name} is given twice, first on line {line}")
-        first.setdefault(name, path)
+        first.setdefault(full, path)
+
+
+def _except_needs_pattern(path: KeyPath, table: Mapping[str, Any], problems: Problems) -> None:
+    name, excepted = table.get("name"), table.get("except")
+    if not isinstance(name, str) or not isinstance(excepted, list) or not excepted:
+        return
+    if not is_pattern(name):
+        problems.add(
+            (*path, "except"), f"belongs to a pattern such as ki_home.*, and {name} is none"
+        )
+        return
+    schema = name.rpartition(".")[0]
+    for index, one in enumerate(excepted):
+        of = one.rpartition(".")[0] if isinstance(one, str) else ""
+        if of and of != schema:
+            problems.add(
+                (*path, "except", index),
+                f"{name} means no table of {of}; leave it out",
+            )
 
 
 def _filter_needs_insert(path: KeyPath, table: Mapping[str, Any], problems: Problems) -> None:
@@ -73,6 +96,15 @@ def _filter_needs_insert(path: KeyPath, table: Mapping[str, Any], problems: Prob
     if table.get("filter") and isinstance(events, list) and events and "insert" not in events:
         problems.add(
             (*path, "filter"), "inserts alone obey a filter, and events has no insert; drop one"
+        )
+
+
+def _update_rows_need_update(path: KeyPath, table: Mapping[str, Any], problems: Problems) -> None:
+    events = table.get("events")
+    if table.get("update_rows") and isinstance(events, list) and events and "update" not in events:
+        problems.add(
+            (*path, "update_rows"),
+            "rows are read after counted updates, and events has no update; add it, or drop this",
         )
 
 
@@ -98,7 +130,11 @@ def _one_writer_per_file(
             continue
         files = {
             os.path.normpath(path),
-            *(_file_of(path, table) for _, table in tables if _goes_to(table, sink)),
+            *(
+                _file_of(path, table)
+                for _, table in tables
+                if _goes_to(table, sink) and not is_pattern(str(table.get("name")))
+            ),
         }
         for file in sorted(files):
             other = owner.setdefault(file, sink)

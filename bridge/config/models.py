@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from bridge.config.addresses import cluster_urls, listen_address
+from bridge.config.names import is_pattern, matches, qualified, table_name
 from bridge.sinks.base import SinkSettings
 from bridge.units import Duration, Size
 
@@ -53,8 +54,12 @@ def _none_when_off(value: Any) -> Any:
     return None if value == "off" else value
 
 
-def _off_when_false(value: Any) -> Any:
-    return "off" if value is False or value == "false" else value
+def _catch_up(value: Any) -> Any:
+    if value is False or value == "false":
+        return "off"
+    if value is None or value == "off" or isinstance(value, Mapping | BaseModel):
+        return value
+    raise ValueError("wanted {column: C}, {whole_table: ROWS} or off")
 
 
 Text = Annotated[str, StringConstraints(min_length=1, pattern=r"\S")]
@@ -159,17 +164,55 @@ class Journal(Section):
 
 
 class CatchUp(Section):
-    """How missed rows are read back."""
+    """How missed rows are read back: by a growing column, or by comparing the whole table."""
 
-    column: Text = Field(
-        description="A column whose values grow with every insert, such as a sequence or a time."
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["column"]}, {"required": ["whole_table"]}]}
     )
+
+    column: Text | None = Field(
+        default=None,
+        description="A column whose values grow with every insert, such as a sequence or a time.",
+    )
+    whole_table: Annotated[int | None, Field(ge=1)] = Field(
+        default=None,
+        description=(
+            "Compare the whole table with what was received, if it has at most so many rows."
+        ),
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        given = [way for way in (self.column, self.whole_table) if way is not None]
+        if len(given) != 1:
+            raise ValueError(
+                "wanted {column: C} or {whole_table: ROWS}"
+                + (", not both; keep one" if given else "; or off, which leaves gaps open")
+            )
+        return self
+
+
+class UpdateRows(Section):
+    """How the rows that updates touched are found."""
+
+    column: Text = Field(description="A column that every update moves on, such as a time.")
 
 
 class Table(Section):
     """One table to watch."""
 
-    name: Text = Field(description="The table, with its schema: ki_home.orders.")
+    name: Annotated[Text, AfterValidator(table_name)] = Field(
+        description=(
+            "The table, with its schema: ki_home.orders; or a pattern, ki_home.*, for every "
+            "table of the schema that matches and has no entry of its own. New tables are "
+            "picked up."
+        )
+    )
+    except_: Names = Field(
+        default=(),
+        alias="except",
+        description="Tables that the pattern does not mean: names, or patterns, ki_home.tmp_*.",
+    )
     events: Annotated[tuple[Operation, ...], AfterValidator(_unique)] = Field(
         default=("insert", "update", "delete"),
         min_length=1,
@@ -207,14 +250,18 @@ class Table(Section):
     )
     catch_up: Annotated[
         CatchUp | Literal["off"] | None,
-        BeforeValidator(
-            _off_when_false, json_schema_input_type=CatchUp | Literal["off", False] | None
-        ),
+        BeforeValidator(_catch_up, json_schema_input_type=CatchUp | Literal["off", False] | None),
     ] = Field(
         default=None,
         description=(
-            "How gaps are closed; default: by the primary key, if any; off (or false) leaves them "
-            "open."
+            "How gaps are closed; default: whole_table 100000 where there is a primary key, else "
+            "off; off (or false) leaves them open."
+        ),
+    )
+    update_rows: UpdateRows | None = Field(
+        default=None,
+        description=(
+            "Read the rows that updates touched, by a column that moves with every update."
         ),
     )
     snapshot: Literal["never", "initial"] = Field(
@@ -227,23 +274,42 @@ class Table(Section):
     )
 
     @property
-    def catch_up_column(self) -> str | None:
-        """The growing column by which gaps are closed, if one is named."""
-        return self.catch_up.column if isinstance(self.catch_up, CatchUp) else None
+    def is_pattern(self) -> bool:
+        """Whether the name is a pattern that may mean any number of tables."""
+        return is_pattern(self.name)
+
+    @property
+    def columns_named(self) -> frozenset[str]:
+        """Every column that its settings name."""
+        by = [self.catch_up.column] if isinstance(self.catch_up, CatchUp) else []
+        by += [self.update_rows.column] if self.update_rows is not None else []
+        return frozenset(filter(None, [*(self.key or ()), *by]))
 
 
 class Admin(Section):
-    """Health and metrics."""
+    """Health, metrics, and what the commands ask of the service."""
 
     listen: ListenAddress = Field(
         default="127.0.0.1:9464",
         description="HOST:PORT of the health and metrics pages; port 0 takes a free one.",
+    )
+    token: SecretStr | None = Field(
+        default=None,
+        description=(
+            "What actions may be asked for with, besides the token that the service leaves in "
+            "journal.path for commands on its machine."
+        ),
     )
 
     @property
     def host(self) -> str:
         """The address to listen on, an IPv6 one without its brackets."""
         return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def reachable_host(self) -> str:
+        """The address at which a command on this machine reaches it."""
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
 
     @property
     def port(self) -> int:
@@ -292,6 +358,20 @@ class Config(Section):
     admin: Admin = Field(default=Admin(), description="Health and metrics.")
     log: Log = Field(default=Log(), description="What is logged, and how.")
     shutdown: Shutdown = Field(default=Shutdown(), description="How the bridge ends.")
+
+    def entry(self, table: str) -> Table | None:
+        """Return the entry that a table belongs to: its own, else the first that means it.
+
+        Args:
+            table: the qualified name.
+        """
+        patterns = [entry for entry in self.tables if entry.is_pattern]
+        named = (entry for entry in self.tables if not entry.is_pattern)
+        own = next((entry for entry in named if qualified(entry.name) == table), None)
+        if own is not None:
+            return own
+        means = (entry for entry in patterns if matches(table, entry.name, entry.except_))
+        return next(means, None)
 
     @model_validator(mode="before")
     @classmethod

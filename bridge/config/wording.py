@@ -106,9 +106,13 @@ def _follows(details: ErrorDetails) -> bool:
 
 def _is_other_form(path: KeyPath, details: ErrorDetails, others: Iterable[KeyPath]) -> bool:
     """Say whether settings were given where a word may stand, and are what is wrong."""
-    if details["type"] != "literal_error" or not isinstance(details["input"], dict):
+    if not _is_word_for_settings(details):
         return False
     return any(len(other) > len(path) and other[: len(path)] == path for other in others)
+
+
+def _is_word_for_settings(details: ErrorDetails) -> bool:
+    return details["type"] == "literal_error" and isinstance(details["input"], dict)
 
 
 def _reason(
@@ -118,6 +122,8 @@ def _reason(
     data: Any,
     hidden: Mapping[KeyPath, str],
 ) -> str:
+    # Settings where a word may stand, too: what is wrong is in them.
+    group = [one for one in group if not _is_word_for_settings(one)] or group
     details = group[0]
     match details["type"]:
         case "missing":

@@ -30,6 +30,7 @@ from bridge.journal.records import (
     StoredEntry,
     Verdict,
 )
+from bridge.journal.stored import stored_gaps, stored_marks
 
 __all__ = [
     "MIN_SIZE",
@@ -54,4 +55,6 @@ __all__ = [
     "filesystem_problem",
     "overview",
     "received_since",
+    "stored_gaps",
+    "stored_marks",
 ]

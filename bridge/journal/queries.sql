@@ -54,6 +54,12 @@ SELECT "offset", count, kind, time, origin_id, checksum, detail,
             THEN payload END
 FROM entries WHERE "offset" >= :at ORDER BY "offset" LIMIT :limit;
 
+-- name: get_gaps
+-- The gap events of one table, or of all; touches no payload.
+SELECT "offset", count, kind, time, origin_id, checksum, detail, table_name, cluster
+FROM entries JOIN origins USING (origin_id)
+WHERE kind = 'gap' AND (:table IS NULL OR table_name = :table) ORDER BY "offset";
+
 -- name: first_entry
 -- For the age of a segment.
 SELECT "offset", count, kind, time, origin_id, checksum, detail

@@ -277,6 +277,15 @@ class TableMonitor:
             start = self.levels.start(now)
         self.gaps.restart(start, "the table was dropped before it was read")
 
+    def was_absent(self, at: Moment) -> None:
+        """Note that there was no such table at a moment: all of its rows are to come."""
+        self.born_at = at.wall
+        self._mark("born_at", repr(at.wall))
+        if self.levels is not None:
+            self.levels.empty(at)
+            self._mark("levels", self.levels.to_json(at))
+        self.gaps.begin("start", at, "the table was not there")
+
     def finish_snapshot(self) -> None:
         """Note that the rows that were there already have been delivered."""
         self.snapshot_due = False

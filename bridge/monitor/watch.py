@@ -81,8 +81,8 @@ class Watch:
         options: how to watch.
         closer: reads tables to close gaps; None where nobody remembers what was received.
         schemas: those of which all tables are to be known.
-        discovered: called in the watch's thread with the names of a schema's tables, whenever
-            they are others than before.
+        discovered: called in the watch's thread with the names of a schema's tables, in each
+            round.
     """
 
     def __init__(
@@ -276,14 +276,13 @@ class Watch:
         return site
 
     def _discover(self, cluster: Cluster) -> None:
-        """Tell of the tables of schemas, where they are others than before."""
+        """Tell of the tables of schemas, as of this moment."""
         if self._discovered is None:
             return
         for schema in self._schemas:
             names = cluster.names(schema, self._options.probe_timeout)
-            if self._found.get(schema) != names:
-                self._found[schema] = names
-                self._discovered(schema, names)
+            self._found[schema] = names
+            self._discovered(schema, names)
 
     # Clusters.
 

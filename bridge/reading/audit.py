@@ -21,9 +21,10 @@ from typing import Any
 from bridge.codec import Codec, compile_schema
 from bridge.errors import DecodeError
 from bridge.events import Column, Schema
-from bridge.monitor.moment import Moment
+from bridge.monitor.moment import NEVER, Moment
 from bridge.monitor.records import chunks
 from bridge.monitor.table import TableMonitor
+from bridge.monitor.writes import MARGIN_SECONDS
 from bridge.reading.received import History, ReceivedRows
 from bridge.types import comparable, literal
 from bridge.wire.calls import Cluster, Query
@@ -88,13 +89,22 @@ class _Size:
 
 @dataclass(slots=True)
 class _State:
-    """What is known of one table."""
+    """What is known of one table.
+
+    Attributes:
+        asked: what was known of writes when it was looked at last, before that.
+        settled: likewise, when all rows were accounted for: until more is written there is
+            nothing to look at.
+    """
 
     born: float
     looks: deque[_Look]
     size: _Size | None = None
     suspicion: _Look | _Size | None = None
     due: float = 0.0
+    asked: tuple[object, ...] | None = None
+    settled: tuple[object, ...] | None = None
+    settled_at: Moment = NEVER
 
 
 class Auditor:
@@ -142,12 +152,23 @@ class Auditor:
         if state is None or state.born != table.born_at:
             state = self._states[table] = _State(table.born_at, deque(maxlen=_REACH))
         state.due = now.order + self._times.every
+        written = _written(table, now)
+        if written is not None and written == state.settled:
+            return Finding(0, state.settled_at)
+        before, state.asked = state.asked, written
         column = _growing(table)
         if column is not None:
-            return self._by_column(state, table, cluster, column, now)
-        if table.options.filter is None and {"insert", "delete"} <= set(table.options.events):
-            return self._by_size(state, table, cluster, now)
-        return None
+            # What is found is of the look before this one; of a suspicion, of one before that.
+            asked = written if written == before and state.suspicion is None else None
+            finding = self._by_column(state, table, cluster, column, now)
+        elif table.options.filter is None and {"insert", "delete"} <= set(table.options.events):
+            finding = self._by_size(state, table, cluster, now)
+            asked = written
+        else:
+            return None
+        if finding is not None:
+            state.settled, state.settled_at = (None if finding.rows else asked), now
+        return finding
 
     def _by_column(
         self, state: _State, table: TableMonitor, cluster: Cluster, column: Column, now: Moment
@@ -244,6 +265,16 @@ class Auditor:
 def _explained(table: TableMonitor) -> tuple[int, ...]:
     counts = table.counts
     return counts.gaps.total(), counts.received["read"], counts.decode_errors
+
+
+def _written(table: TableMonitor, now: Moment) -> tuple[object, ...] | None:
+    """Return what is another after any write; None where the cluster counts none."""
+    mark = table.writes.before(now.earlier(-2 * MARGIN_SECONDS))
+    if mark is None:
+        return None
+    heard = table.counts.received
+    counted = mark.cluster, mark.identity, mark.write_count, mark.last_write_time
+    return (*counted, heard["insert"], heard["delete"], *_explained(table))
 
 
 def _growing(table: TableMonitor) -> Column | None:

@@ -10,7 +10,8 @@ import contextlib
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -71,6 +72,7 @@ class _Table:
         retry_at: by the monotonic clock.
         failures: in a row.
         final: gaps of which another read would prove no more.
+        asked: gaps that somebody asked to be closed, and waits for.
     """
 
     cluster: Cluster
@@ -79,6 +81,7 @@ class _Table:
     failures: int = 0
     final: frozenset[str] = field(default_factory=frozenset)
     first_at: float = 0.0
+    asked: list[tuple[str, Future[int]]] = field(default_factory=list)
 
 
 class Readers:
@@ -142,30 +145,34 @@ class Readers:
         if job is not None:
             self._workers.submit(job)
 
-    def close_now(self, table: TableMonitor) -> str | None:
-        """Read a table to close its gaps, though that has failed or proven nothing before.
+    def close_now(self, table: TableMonitor, gap: str) -> Future[int]:
+        """Read a table to close a gap, though that has failed or proven nothing before.
 
         Returns:
-            Why it cannot be done now, None where it is under way; `table.progress` shows it.
+            How many rows the read delivered; raises why it could not close the gap.
+            `table.progress` shows how far it is.
         """
+        asked: Future[int] = Future()
         with self._lock:
             known = self._tables.get(table)
-            if known is None:
-                return "the table is not heard yet"
-            if known.busy:
-                return None if table.progress is not None else "the table is being looked at"
+            heard = known is not None and table.schema is not None
+            obstacle = table.obstacle() if heard else "the table is not heard"
+            if known is None or obstacle is not None:
+                asked.set_exception(BridgeError(obstacle or ""))
+                return asked
+            # What it is busy with ends first; then there is no reason left not to read it.
+            known.asked.append((gap, asked))
             known.retry_at, known.final = 0.0, frozenset()
-        if not table.gaps.unclosed:
-            obstacle = table.obstacle()
-            return "no gap of it is open and over" if obstacle is None else obstacle
         self.look_after(table, known.cluster)
-        return None
+        return asked
 
     def forget(self, table: TableMonitor) -> None:
         """Forget a table that is not watched any more."""
         with self._lock:
-            self._tables.pop(table, None)
+            known = self._tables.pop(table, None)
             self._auditor.forget(table)
+        for _, asked in known.asked if known is not None else ():
+            asked.set_exception(BridgeError(f"{table.name} is watched no longer"))
 
     def first_level(self, table: TableMonitor, cluster: Cluster) -> None:
         """Note how high a growing column stands when its table is first listened to.
@@ -199,22 +206,27 @@ class Readers:
 
     def _job(self, table: TableMonitor, known: _Table, now: Moment) -> Callable[[], None] | None:
         """Decide what to do with a table, if anything."""
-        cluster, gaps = known.cluster, table.gaps.unclosed
+        cluster = known.cluster
         due = now.order >= known.retry_at
         if table.snapshot_due:
             if not due or table.schema is None:
                 return None
             table.signal(Signal.SNAPSHOT)
             return lambda: self._read(table, cluster, read_entire, snapshot=True)
-        if {gap.gap for gap in gaps} - known.final:
+        if self._open(table, known):
             closing = closing_of(table) if due else None
             if closing is None:
                 return None
             table.signal(Signal.CATCH_UP)
             return lambda: self._read(table, cluster, closing, snapshot=False)
-        if gaps or table.gaps.going_on or not self._auditor.due(table, now.order):
+        if table.gaps.going_on or not self._auditor.due(table, now.order):
             return None
         return lambda: self._audit(table, cluster)
+
+    @staticmethod
+    def _open(table: TableMonitor, known: _Table) -> bool:
+        """Whether there are gaps that a read may close."""
+        return not {gap.gap for gap in table.gaps.unclosed} <= known.final
 
     # The rest runs in a reader.
 
@@ -222,8 +234,9 @@ class Readers:
         self, table: TableMonitor, cluster: Cluster, closing: Closing, *, snapshot: bool
     ) -> None:
         schema, gaps = table.schema, table.gaps.unclosed
+        ids = [gap.gap for gap in gaps]
         if schema is None:
-            self._end(table, f"{table.name} is gone")
+            self._end(table, f"{table.name} is gone", ids)
             return
         try:
             self._empty_folder()
@@ -247,7 +260,7 @@ class Readers:
         except Exception as error:
             ours = not isinstance(error, BridgeError)  # then the log needs the place, too
             log.warning("reading_failed", table=table.name, cause=str(error), exc_info=ours)
-            self._end(table, f"reading the table failed: {error}")
+            self._end(table, f"reading the table failed: {error}", ids)
 
     def _conclude(self, task: Task, outcome: Outcome, *, snapshot: bool) -> None:
         table, ids = task.table, [gap.gap for gap in task.gaps]
@@ -256,28 +269,44 @@ class Readers:
             if snapshot:
                 table.finish_snapshot()
             table.gaps.close(ids, "read", outcome.rows, task.cluster.url)
-            self._end(table, None)
+            self._end(table, None, ids, rows=outcome.rows)
             return
         log.warning("read_proves_nothing", table=table.name, cause=outcome.unproven)
         for gap in ids:
             table.gaps.explain(gap, outcome.unproven)
-        final = frozenset(ids) if outcome.final else frozenset()
-        self._end(table, outcome.unproven, final)
+        # A gap says so itself.
+        self._end(table, outcome.unproven, ids, told=snapshot, final=outcome.final)
 
     def _end(
-        self, table: TableMonitor, reason: str | None, final: frozenset[str] = frozenset()
+        self,
+        table: TableMonitor,
+        trouble: str | None,
+        gaps: Collection[str],
+        *,
+        rows: int = 0,
+        told: bool = True,
+        final: bool = False,
     ) -> None:
         table.progress = None
+        asked: list[Future[int]] = []
         with self._lock:
             known = self._tables.get(table)
             if known is not None:
                 known.busy = False
-                known.failures = 0 if reason is None else known.failures + 1
+                known.failures = 0 if trouble is None else known.failures + 1
                 wait = backoff(known.failures, _RETRY_SECONDS, _LONGEST_RETRY)
-                known.retry_at = 0.0 if reason is None else time.monotonic() + wait
-                known.final |= final
+                known.retry_at = 0.0 if trouble is None else time.monotonic() + wait
+                known.final |= frozenset(gaps if final else ())
+                asked = [future for gap, future in known.asked if gap in gaps]
+                # A gap that was over when the read had begun is served by the next one.
+                known.asked = [one for one in known.asked if one[0] not in gaps]
         if table.state in (State.CATCHING_UP, State.SNAPSHOTTING):
-            table.signal(Signal.WHOLE, reason)
+            table.signal(Signal.WHOLE, trouble if told else None)
+        for future in asked:
+            if trouble is None:
+                future.set_result(rows)
+            else:
+                future.set_exception(BridgeError(trouble))
         self._done()
 
     def _audit(self, table: TableMonitor, cluster: Cluster) -> None:
@@ -290,10 +319,13 @@ class Readers:
             ours = not isinstance(error, BridgeError)
             log.warning("audit_failed", table=table.name, cause=str(error), exc_info=ours)
         with self._lock:
-            if table in self._tables:
-                self._tables[table].busy = False
-        # A gap that began meanwhile explains what was found, and will be read.
-        if finding is not None and not table.gaps.going_on and not table.gaps.unclosed:
+            known = self._tables.get(table)
+            if known is None:
+                return
+            known.busy = False
+            # A gap that began meanwhile explains what was found, and will be read.
+            explained = table.gaps.going_on or self._open(table, known)
+        if finding is not None and not explained:
             self._report(table, cluster, finding)
 
     def _report(self, table: TableMonitor, cluster: Cluster, finding: Finding) -> None:

@@ -26,6 +26,7 @@ from bridge.reading.comparison import Comparison, Patience
 from bridge.reading.pages import PageLimits, Pages
 from bridge.reading.received import History, Received
 from bridge.wire.calls import Cluster
+from bridge.wire.tables import TableInfo, made_again
 
 MOVED = "rows moved while they were read, and nothing orders them"
 
@@ -176,7 +177,7 @@ class Task:
             self.progress,
             self.tools.patience,
         )
-        before = self._standing()
+        before, heard = self._standing()
         pages = self.pages(order)
 
         def counted() -> Iterator[Any]:
@@ -185,17 +186,22 @@ class Task:
                 yield page
 
         unproven = comparison.run(counted(), lambda where: self.pages(order).read(low, where))
+        after, heard_since = self._standing()
         self.require_same()
-        if unproven is None and comparison.uncertain and before != self._standing():
+        if made_again(before.facts.identity, after.facts.identity):
+            raise TableChanged(f"{self.table.name} was made again while it was read")
+        if unproven is None and comparison.uncertain and (before, heard) != (after, heard_since):
             return MOVED
         return unproven
 
-    def _standing(self) -> tuple[object, ...]:
+    def _standing(self) -> tuple[TableInfo, tuple[int, ...]]:
         """Return what is another after any write: what the server counts, and what was heard.
 
         What was read is left out: that is this read's.
         """
         self.tools.intake.barrier()
         info = self.cluster.table(self.table.name, sizes=True)
+        if info is None:
+            raise TableChanged(f"{self.table.name} is gone")
         heard = self.table.counts.received
         return info, tuple(heard[kind] for kind in ("insert", "update", "delete"))

@@ -1,9 +1,10 @@
 """The supervisor: builds the service from its configuration, starts, changes and stops it.
 
 Here live the service itself (`service`), the thread that starts and reloads it (`control`), what
-a configuration asks for (`plan`), the sinks' workers (`workers`), gaps for what the journal lost
-(`damage`), and what health and metrics show (`snapshot`). May import everything but the admin
-endpoint and the command line.
+a configuration asks for (`plan`), what runs by it and how it changes (`running`), tables that
+patterns mean (`found`, `discovery`), the sinks' workers (`workers`), open gaps (`gaps`), gaps for
+what the journal lost (`damage`), the token of commands (`token`), and what health and metrics
+show (`snapshot`). May import everything but the admin endpoint and the command line.
 """
 
 from bridge.supervisor.control import Control

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from bridge.config import Config, Table
@@ -58,21 +58,34 @@ class Plan:
     forms: Mapping[str, TableForm]
 
 
-def make_plan(config: Config) -> Plan:
-    """Return what a configuration asks for."""
+def make_plan(config: Config, found: Collection[str] = ()) -> Plan:
+    """Return what a configuration asks for.
+
+    Args:
+        config: with patterns, perhaps.
+        found: qualified names of tables that there are; those that a pattern means are watched.
+    """
+    entries = _entries(config, found)
     routed: dict[str, set[str]] = {name: set() for name in config.sinks}
-    for table in config.tables:
-        for sink in table.sinks:
-            routed[sink].add(qualified(table.name))
+    for name, entry in entries.items():
+        for sink in entry.sinks:
+            routed[sink].add(name)
     return Plan(
         config,
         {
             name: SinkPlan(settings, frozenset(routed[name]))
             for name, settings in config.sinks.items()
         },
-        {qualified(table.name): _table_options(table) for table in config.tables},
-        table_forms(config),
+        {name: _table_options(name, entry) for name, entry in entries.items()},
+        table_forms(config, found),
     )
+
+
+def _entries(config: Config, found: Collection[str]) -> dict[str, Table]:
+    """Return the tables that are watched, each with the entry that it belongs to."""
+    named = {qualified(entry.name): entry for entry in config.tables if not entry.is_pattern}
+    meant = {name: config.entry(name) for name in sorted(found) if name not in named}
+    return named | {name: entry for name, entry in meant.items() if entry is not None}
 
 
 def make_ring(config: Config) -> Ring:
@@ -100,27 +113,31 @@ def watch_options(config: Config) -> WatchOptions:
     )
 
 
-def table_forms(config: Config) -> dict[str, TableForm]:
+def table_forms(config: Config, found: Collection[str] = ()) -> dict[str, TableForm]:
     """Return how the rows of each table are written, by qualified name."""
-    return {qualified(t.name): TableForm(t.key, t.values) for t in config.tables}
+    return {n: TableForm(e.key, e.values) for n, e in _entries(config, found).items()}
 
 
-def _table_options(table: Table) -> TableOptions:
+def _table_options(name: str, table: Table) -> TableOptions:
     return TableOptions(
-        name=qualified(table.name),
+        name=name,
         events=table.events,
         filter=table.filter,
         inactivity_timeout=table.inactivity_timeout,
         on_decode_failure=table.on_decode_failure,
         on_drop=table.on_drop,
         catch_up=_catch_up(table),
+        update_rows=table.update_rows.column if table.update_rows is not None else None,
         snapshot=table.snapshot,
     )
 
 
 def _catch_up(table: Table) -> CatchUp:
-    if table.catch_up == "off":
+    wanted = table.catch_up
+    if wanted is None:
+        return Whole(DEFAULT_WHOLE_ROWS, keyed=True)
+    if wanted == "off":
         return Off()
-    if table.catch_up_column is not None:
-        return ByColumn(table.catch_up_column)
-    return Whole(DEFAULT_WHOLE_ROWS, keyed=True)
+    if wanted.column is not None:
+        return ByColumn(wanted.column)
+    return Whole(wanted.whole_table or DEFAULT_WHOLE_ROWS)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from bridge.delivery.health import SinkStats
 from bridge.journal import Account, Journal, JournalStats, Lane
 from bridge.monitor.gaps import OpenGap
-from bridge.monitor.states import State
 from bridge.monitor.table import TableMonitor
 
 
@@ -28,11 +27,13 @@ class Snapshot:
 
     Attributes:
         ready: whether every table was tried once.
+        patterns: how many tables each pattern means, None where it was not looked at yet.
         lags: seconds by sink and table, the age of the oldest event not yet acknowledged.
     """
 
     ready: bool
     tables: Mapping[str, TableMonitor]
+    patterns: Mapping[str, int | None]
     gaps: list[OpenGap]
     sinks: Mapping[str, SinkStats]
     lags: Mapping[tuple[str, str], float]
@@ -44,26 +45,6 @@ class Snapshot:
     queued_bytes: int
     dropped_notifications: int
     unknown_messages: int
-
-
-def open_gaps(tables: Iterable[TableMonitor], refused: str | None) -> Iterator[OpenGap]:
-    """Yield the gaps that are open, of each table the oldest first.
-
-    Args:
-        tables: whose gaps.
-        refused: why the journal takes nothing at present, None where it does.
-    """
-    for table in tables:
-        for gap in table.gaps.open:
-            if gap.until is None:
-                why = f"{gap.why_open}: {refused}" if refused is not None else gap.why_open
-                yield replace(gap, why_open=why)
-            elif table.state in (State.CATCHING_UP, State.SNAPSHOTTING):
-                yield replace(gap, why_open="the table is being read")
-            elif gap.closable and table.reason:
-                yield replace(gap, why_open=f"{gap.why_open}: {table.reason}")
-            else:
-                yield gap
 
 
 def lags(

@@ -43,6 +43,9 @@ def make_table(db: gpudb.GPUdb, name: str = "ki_home.orders") -> gpudb.GPUdbTabl
             ':2: kinetica.url: unknown key; did you mean "urls"?',
         ),
         ({"tables": []}, "tables"),
+        ({"tables": [{"name": "*"}]}, ":7: tables[0].name: a pattern needs its schema"),
+        ({"tables": [{"name": "a.b.c"}]}, "has more than one dot"),
+        ({"tables": [{"name": "demo.we ather"}]}, "holds a space"),
         ({"tables": [{"name": "a", "sinks": ["audti"]}]}, 'did you mean "audit"?'),
         ({"tables": [{"name": "a", "inactivity_timeout": 20}]}, "20 has no unit"),
         ({"tables": [{"name": "a", "values": "declare"}]}, 'did you mean "declared"?'),
@@ -113,6 +116,14 @@ def test_check_tells_what_the_environment_lacks(
     assert "cluster http://127.0.0.1:1" in failed[0]
     assert "has no column nope" in failed[1]
     assert "does not exist" in failed[2]
+
+    config["kinetica"] = {"urls": [kinetica.url]}
+    config["tables"] = [{"name": "ki_home.o*"}, {"name": "ki_home.*", "key": ["nope"]}]
+    make_table(db, "ki_home.others")
+    make_table(db, "ki_home.prices")
+    found = run_command("check", "-c", str(write(tmp_path, config))).stdout
+    assert "ok      pattern ki_home.o*: means 2 tables at present" in found
+    assert "FAILED  pattern ki_home.*: ki_home.prices has no column nope" in found
 
 
 def test_a_second_service_on_one_journal_is_refused(
@@ -188,8 +199,8 @@ def test_tail_and_journal_read_beside_the_running_service(
         assert json.loads(lanes[-1])["sink"] == "audit"
         assert run_command("deadletters", "ls", "--json", *of).stdout == ""
         unknown = run_command("tail", "oders", *of)
-        assert unknown.returncode == 1
-        assert "ki_home.orders" in unknown.stderr
+        assert unknown.returncode == 2
+        assert 'did you mean "ki_home.orders"?' in unknown.stderr
 
 
 def test_dead_letters_are_listed_with_their_reason_and_event(

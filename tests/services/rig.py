@@ -15,7 +15,7 @@ from typing import Any, Self
 import yaml
 from services.process import wait_until
 
-from bridge.config import parse
+from bridge.config import Config, parse
 from bridge.monitor.naming import prefix
 from bridge.reading import Patience, ReadingOptions
 from bridge.supervisor import Snapshot, Supervisor
@@ -113,15 +113,27 @@ class Rig:
     ) -> None:
         self.stop()
 
+    @property
+    def config(self) -> Config:
+        return parse(
+            yaml.safe_dump(
+                {
+                    "kinetica": self._kinetica,
+                    "journal": self.journal,
+                    "tables": self.tables,
+                    "sinks": self.sinks,
+                }
+            )
+        )
+
+    def reload(self) -> None:
+        """Take over what was changed in tables and sinks."""
+        assert self.supervisor is not None
+        self.supervisor.reload(self.config)
+
     def start(self) -> Self:
-        config = {
-            "kinetica": self._kinetica,
-            "journal": self.journal,
-            "tables": self.tables,
-            "sinks": self.sinks,
-        }
         self.supervisor = Supervisor(
-            parse(yaml.safe_dump(config)),
+            self.config,
             upkeep_pause=self.upkeep_pause,
             queue_bytes=self.queue_bytes,
             reading=self.reading,

@@ -1,15 +1,17 @@
-"""Pages of a service that has not started, or whose threads are gone."""
+"""Pages of a service that has not started, or whose threads are gone; and HTTP's own errors."""
 
 from __future__ import annotations
 
 import json
 import socket
 from collections.abc import Iterator
+from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 
 import pytest
 
 from bridge.admin.listening import listen
+from bridge.admin.requests import Request
 from bridge.admin.server import AdminServer
 from bridge.config import parse
 from bridge.errors import BridgeError
@@ -29,16 +31,38 @@ def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
     made = Supervisor(
         parse(
             f"kinetica: {{urls: a}}\njournal: {{path: {tmp_path}/journal}}\n"
-            "tables: [{name: s.t}]\nsinks: {out: {type: stdout}}\n"
+            "tables: [{name: s.t}]\nsinks: {out: {type: stdout}}\nadmin: {token: let me in}\n"
         )
     )
     yield made
     made.stop(1.0)
 
 
+@pytest.fixture
+def admin(supervisor: Supervisor) -> Iterator[AdminServer]:
+    """Its pages, served."""
+    server = AdminServer(supervisor, "127.0.0.1", 0)
+    server.start()
+    yield server
+    server.stop()
+
+
 def body(admin: AdminServer, path: str) -> tuple[int, object]:
-    status, _, content = admin.answer(path, "")
-    return status, json.loads(content)
+    answer = admin.answer(Request("GET", path))
+    return answer.status, json.loads(answer.body)
+
+
+def ask(
+    admin: AdminServer, method: str, path: str, content: bytes = b"", **headers: str
+) -> tuple[HTTPResponse, bytes]:
+    """Ask over a socket."""
+    connection = HTTPConnection(admin.url.removeprefix("http://"), timeout=10)
+    try:
+        connection.request(method, path, content, headers)
+        answer = connection.getresponse()
+        return answer, answer.read()
+    finally:
+        connection.close()
 
 
 def test_a_thread_that_is_gone_is_named(supervisor: Supervisor) -> None:
@@ -66,9 +90,9 @@ def test_what_a_start_waits_for_is_shown(supervisor: Supervisor) -> None:
             503,
             {"status": "starting", "cause": "disk I/O error at ***"},
         )
-        status, _, metrics = admin.answer("/metrics", "")
-        assert status == 200
-        assert b'kinetica_bridge_loop_faults_total{loop="admin"} 0.0' in metrics
+        metrics = admin.answer(Request("GET", "/metrics"))
+        assert metrics.status == 200
+        assert b'kinetica_bridge_loop_faults_total{loop="admin"} 0.0' in metrics.body
     finally:
         admin.stop()
 
@@ -88,3 +112,91 @@ def test_a_free_port_is_the_same_on_every_address() -> None:
     finally:
         for each in sockets:
             each.close()
+
+
+def test_a_page_that_is_none_is_said_in_json(admin: AdminServer) -> None:
+    """With those that there are."""
+    answer, content = ask(admin, "GET", "/api/nope")
+
+    assert (answer.status, answer.headers["Content-Type"]) == (404, "application/json")
+    assert json.loads(content) == {
+        "error": "there is no page /api/nope",
+        "pages": ["/livez", "/readyz", "/metrics", "/api/gaps"],
+    }
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "BREW"])
+def test_a_method_that_a_page_does_not_take_is_said_in_json(
+    admin: AdminServer, method: str
+) -> None:
+    """With those that it takes."""
+    answer, content = ask(admin, method, "/livez", b"{}")
+
+    assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD")
+    assert json.loads(content) == {"error": f"/livez takes GET, HEAD, not {method}"}
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/livez", 200),
+        ("/readyz", 503),
+        ("/metrics", 200),
+        ("/", 200),
+        ("/x", 404),
+        ("/api/gaps", 200),
+    ],
+)
+def test_head_is_get_without_a_body(admin: AdminServer, path: str, status: int) -> None:
+    """Its length is that of the page."""
+    head, nothing = ask(admin, "HEAD", path)
+    got, content = ask(admin, "GET", path)
+
+    assert (head.status, got.status, nothing) == (status, status, b"")
+    assert head.headers["Content-Type"] == got.headers["Content-Type"]
+    if path != "/metrics":
+        assert head.headers["Content-Length"] == str(len(content))
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"nonsense\r\n\r\n",
+        b"GET /livez HTTP/7.5\r\n\r\n",
+        b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\n" + b"a: b\r\n" * 200 + b"\r\n",
+        b"POST /api/gaps/1/close HTTP/1.1\r\nContent-Length: 1000000000\r\n\r\n",
+        b"POST /api/gaps/1/close HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        b"POST /livez HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    ],
+)
+def test_what_is_no_request_is_answered_in_json(admin: AdminServer, sent: bytes) -> None:
+    """Whoever sent it reads why, and the connection ends."""
+    host, _, port = admin.url.removeprefix("http://").rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(sent)
+        connection.shutdown(socket.SHUT_WR)
+        answer = b""
+        while more := connection.recv(65536):
+            answer += more
+
+    head, _, content = answer.partition(b"\r\n\r\n")
+    assert 400 <= int(head.split()[1]) < 506
+    assert b"Content-Type: application/json" in head
+    assert json.loads(content)["error"]
+
+
+def test_an_action_wants_a_token(admin: AdminServer, supervisor: Supervisor) -> None:
+    """None is 401 with what is wanted; another one is 403; then the gap is looked for."""
+    path = "/api/gaps/0011223344556677/close"
+    (token,) = supervisor.tokens
+
+    none, said = ask(admin, "POST", path)
+    wrong, _ = ask(admin, "POST", path, Authorization="Bearer wrong")
+    basic, _ = ask(admin, "POST", path, Authorization=f"Basic {token}")
+    right, unknown = ask(admin, "POST", path, Authorization=f"bearer {token}")
+
+    assert (none.status, none.headers["WWW-Authenticate"]) == (401, "Bearer")
+    assert "Authorization: Bearer" in json.loads(said)["error"]
+    assert (wrong.status, basic.status, right.status) == (403, 401, 404)
+    assert json.loads(unknown) == {"error": "no open gap has the id 0011223344556677"}

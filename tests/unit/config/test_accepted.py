@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.config import Config, find_file, load, parse
+from bridge.config import CatchUp, Config, find_file, load, matches, parse
 from bridge.errors import ConfigurationError
 
 Read = Callable[..., Config]
@@ -31,8 +31,7 @@ def test_the_example_loads_with_every_value_as_it_says(tmp_path: Path) -> None:
     assert (kinetica.timeout, kinetica.probe_interval, kinetica.probe_timeout) == (30.0, 5.0, 2.0)
     assert (kinetica.tls.ca_file, kinetica.tls.verify) == (Path("/etc/ssl/kinetica.pem"), True)
     assert (journal.max_size, journal.max_age) == (10 * 2**30, 7 * 86400.0)
-    assert table.catch_up is not None
-    assert (table.key, table.catch_up.column) == (("order_id",), "order_id")
+    assert (table.key, table.catch_up) == (("order_id",), CatchUp(column="order_id"))
     assert (table.inactivity_timeout, table.sinks) == (1200.0, ("orders-topic", "audit"))
     assert list(config.sinks) == ["orders-topic", "hook", "audit"]
     assert (config.admin.host, config.admin.port) == ("127.0.0.1", 9464)
@@ -81,7 +80,65 @@ def test_catch_up_can_be_turned_off(read: Read, off: str) -> None:
     config = read(f"kinetica: {{urls: a}}\ntables:\n  - name: s.t\n    catch_up: {off}\n")
 
     assert config.tables[0].catch_up == "off"
-    assert config.tables[0].catch_up_column is None
+
+
+def test_gaps_are_closed_by_a_column_or_by_the_whole_table(read: Read) -> None:
+    """Each of the two forms, and none."""
+    config = read(
+        """\
+        kinetica: {urls: a}
+        tables:
+          - {name: s.a, catch_up: {column: id}}
+          - {name: s.b, catch_up: {whole_table: 5000000}}
+          - {name: s.c}
+        """
+    )
+
+    assert [table.catch_up for table in config.tables] == [
+        CatchUp(column="id"),
+        CatchUp(whole_table=5_000_000),
+        None,
+    ]
+
+
+def test_the_columns_that_a_table_names_are_known(read: Read) -> None:
+    """Key, growing column, and the one that updates move."""
+    config = read(
+        "kinetica: {urls: a}\ntables:\n  - name: s.t\n    key: [a, b]\n"
+        "    catch_up: {column: c}\n    update_rows: {column: d}\n"
+    )
+
+    assert config.tables[0].columns_named == {"a", "b", "c", "d"}
+
+
+def test_a_pattern_means_tables_of_its_schema_but_for_exceptions(read: Read) -> None:
+    """Sets of characters are understood; an exception needs no schema."""
+    config = read(
+        "kinetica: {urls: a}\ntables: [{name: 's.o*_202?', except: [s.o_old_*, 'o[xy]*']}]\n"
+    )
+    table = config.tables[0]
+    names = ["s.o_2021", "s.orders_2029", "r.o_2021", "s.o_old_2021", "s.oy_2021", "s.p_2021"]
+
+    assert table.is_pattern
+    assert [n for n in names if matches(n, table.name, table.except_)] == names[:2]
+
+
+def test_brackets_in_a_plain_name_mean_themselves(read: Read) -> None:
+    """Kinetica allows them in names."""
+    config = read("kinetica: {urls: a}\ntables: [{name: 's.a[1]-{x}:(y)#'}]\n")
+
+    assert not config.tables[0].is_pattern
+
+
+def test_the_admin_token_may_stand_in_a_file(read: Read, tmp_path: Path) -> None:
+    """As every secret may."""
+    (tmp_path / "token").write_text("let me in\n")
+    config = read(
+        f"kinetica: {{urls: a}}\ntables: [{{name: s.t}}]\nadmin: {{token_file: {tmp_path}/token}}\n"
+    )
+
+    assert config.admin.token is not None
+    assert config.admin.token.get_secret_value() == "let me in"
 
 
 def test_a_table_goes_to_every_sink_unless_it_names_some_or_none(read: Read) -> None:

@@ -27,6 +27,10 @@ def _table(text: str) -> str:
     )
 
 
+def _named(name: str) -> str:
+    return KINETICA + f"tables:\n  - name: {name}\n"
+
+
 def _sinks(text: str) -> str:
     return BOTH + "sinks:\n" + "".join(f"  {line}\n" for line in text.splitlines())
 
@@ -214,9 +218,99 @@ WRONG: dict[str, tuple[str, list[str]]] = {
         _table("events: [update]\n    filter: x > 1"),
         ["5: tables[0].filter: inserts alone obey a filter, and events has no insert; drop one"],
     ),
-    "catch-up without its column": (
+    "catch-up that says nothing": (
         _table("catch_up: {}"),
-        ["4: tables[0].catch_up.column: required"],
+        [
+            (
+                "4: tables[0].catch_up: wanted {column: C} or {whole_table: ROWS}; or off, which "
+                "leaves gaps open"
+            )
+        ],
+    ),
+    "catch-up in both ways": (
+        _table("catch_up: {column: id, whole_table: 1000}"),
+        ["4: tables[0].catch_up: wanted {column: C} or {whole_table: ROWS}, not both; keep one"],
+    ),
+    "catch-up of no rows": (
+        _table("catch_up: {whole_table: 0}"),
+        ["4: tables[0].catch_up.whole_table: must be at least 1"],
+    ),
+    "catch-up by a word": (
+        _table("catch_up: on"),
+        ["4: tables[0].catch_up: wanted {column: C}, {whole_table: ROWS} or off"],
+    ),
+    "catch-up misspelt": (
+        _table("catch_up: {whole_tabel: 1000}"),
+        ['4: tables[0].catch_up.whole_tabel: unknown key; did you mean "whole_table"?'],
+    ),
+    "rows of updates without their column": (
+        _table("update_rows: {}"),
+        ["4: tables[0].update_rows.column: required"],
+    ),
+    "rows of updates without updates": (
+        _table("events: [insert]\n    update_rows: {column: c}"),
+        [
+            (
+                "5: tables[0].update_rows: rows are read after counted updates, and events has no "
+                "update; add it, or drop this"
+            )
+        ],
+    ),
+    "a pattern without its schema": (
+        _named('"*"'),
+        ['3: tables[0].name: a pattern needs its schema: write "ki_home.*", say'],
+    ),
+    "a pattern of schemas": (
+        _named('"*.orders"'),
+        [
+            (
+                "3: tables[0].name: the schema of a pattern must be spelt out: write "
+                '"ki_home.orders", say'
+            )
+        ],
+    ),
+    "a name of three parts": (
+        _named("a.b.c"),
+        [
+            (
+                '3: tables[0].name: "a.b.c" has more than one dot; write SCHEMA.TABLE, such as '
+                "ki_home.orders"
+            )
+        ],
+    ),
+    "a name with a space": (
+        _named("demo.we ather"),
+        [
+            (
+                '3: tables[0].name: "demo.we ather" holds a space, which no table\'s name can '
+                "have; write it as Kinetica lists it, without quotes"
+            )
+        ],
+    ),
+    "a name without its table": (
+        _named("demo."),
+        [
+            (
+                '3: tables[0].name: "demo." is no name of a table; write SCHEMA.TABLE, such as '
+                "ki_home.orders"
+            )
+        ],
+    ),
+    "a name that is too long": (
+        _named("s." + "x" * 201),
+        ["3: tables[0].name: no table's name has more than 200 characters"],
+    ),
+    "exceptions from one table": (
+        _table("except: [s.a]"),
+        ["4: tables[0].except: belongs to a pattern such as ki_home.*, and s.t is none"],
+    ),
+    "exceptions of another schema": (
+        KINETICA + "tables:\n  - name: s.*\n    except: [s.a, r.b]\n",
+        ["4: tables[0].except[1]: s.* means no table of r; leave it out"],
+    ),
+    "a table twice, once without its schema": (
+        KINETICA + "tables:\n  - name: ki_home.t\n  - name: t\n",
+        ["4: tables[1].name: t is given twice, first on line 3"],
     ),
     "a table twice": (
         KINETICA + "tables:\n  - name: s.t\n  - name: s.u\n  - name: s.t\n",

@@ -1,0 +1,107 @@
+"""HTTP as the admin endpoint speaks it: a request read from a socket, its answer written.
+
+What is wrong with a request is answered in JSON as well, never with a page for people.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+import structlog
+
+from bridge.admin.requests import Answer, Request, json_answer
+
+log = structlog.get_logger()
+
+# A body is read so that the connection can go on; nobody has a use for a long one.
+_LONGEST_BODY = 64 * 1024
+
+
+class Server(ThreadingHTTPServer):
+    """Takes requests from a socket that listens already, and answers each in a thread."""
+
+    daemon_threads = True
+    timeout = 0.0
+
+    def __init__(self, listening: socket.socket, answer: Callable[[Request], Answer]) -> None:
+        handler = _make_handler(answer)
+        super().__init__(listening.getsockname()[:2], handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listening
+        self.server_address = listening.getsockname()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 (signature)
+        """Note that a request broke off."""
+        log.debug("admin_request_failed", client=str(client_address))
+
+
+def _make_handler(answer: Callable[[Request], Answer]) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        timeout = 10
+
+        def __getattr__(self, name: str) -> Any:
+            # Whatever the method is, the pages say whether they take it.
+            if name.startswith("do_"):
+                return self._answer
+            raise AttributeError(name)
+
+        def _answer(self) -> None:
+            if not self._read_body():
+                self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "no page takes such a body")
+                return
+            path, _, query = self.path.partition("?")
+            scheme, _, token = self.headers.get("Authorization", "").partition(" ")
+            request = Request(
+                "GET" if self.command == "HEAD" else self.command,
+                unquote(path),
+                dict(parse_qsl(query, keep_blank_values=True)),
+                self.headers.get("Accept", ""),
+                token.strip() if scheme.lower() == "bearer" else None,
+            )
+            try:
+                self._send(answer(request))
+            except OSError:
+                raise
+            except Exception:
+                log.exception("admin_page_failed", path=path)
+                body = {"error": "this page failed; the log says why"}
+                self._send(json_answer(body, HTTPStatus.INTERNAL_SERVER_ERROR))
+
+        def _read_body(self) -> bool:
+            length = self.headers.get("Content-Length", "0")
+            if "Transfer-Encoding" in self.headers or not length.isdecimal():
+                return False
+            if int(length) > _LONGEST_BODY:
+                return False
+            self.rfile.read(int(length))
+            return True
+
+        def _send(self, found: Answer) -> None:
+            self.send_response(found.status)
+            self.send_header("Content-Type", found.content_type)
+            self.send_header("Content-Length", str(len(found.body)))
+            for name, value in found.headers:
+                self.send_header(name, value)
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(found.body)
+
+        def send_error(
+            self, code: int, message: str | None = None, explain: str | None = None
+        ) -> None:
+            """Answer what is no request that can be read; the connection ends with it."""
+            self.close_connection = True
+            self.request_version = self.protocol_version  # of what is no request it is not known
+            reason = explain or message or HTTPStatus(code).phrase
+            self._send(json_answer({"error": reason}, code, (("Connection", "close"),)))
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (its signature)
+            log.debug("admin_request", line=format % args)
+
+    return Handler

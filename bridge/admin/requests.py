@@ -1,0 +1,91 @@
+"""What is asked of the admin endpoint, and what it answers: values, no sockets."""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+JSON = "application/json"
+TEXT = "text/plain; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request.
+
+    Attributes:
+        method: GET, POST and so on; a HEAD is a GET here.
+        path: without the query.
+        query: the last value of each parameter.
+        accept: which content types are wanted.
+        token: what was sent as `Authorization: Bearer`, None where nothing was.
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    accept: str = ""
+    token: str | None = None
+
+
+class Answer(NamedTuple):
+    """What is sent back."""
+
+    status: int
+    content_type: str
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+def json_answer(
+    content: Any, status: int = HTTPStatus.OK, headers: tuple[tuple[str, str], ...] = ()
+) -> Answer:
+    """Return a value as a page of JSON."""
+    return Answer(status, JSON, json.dumps(content).encode() + b"\n", headers)
+
+
+class Refused(Exception):
+    """A request that is not carried out; its answer is `{"error": …}`.
+
+    Args:
+        status: of the answer.
+        reason: in words.
+        headers: further headers.
+        more: further members of the answer.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        reason: str,
+        *,
+        headers: tuple[tuple[str, str], ...] = (),
+        **more: Any,
+    ) -> None:
+        super().__init__(reason)
+        self.answer = json_answer({"error": reason, **more}, status, headers)
+
+
+def require_token(request: Request, tokens: Collection[str]) -> None:
+    """Let through who brings one of the tokens.
+
+    Raises:
+        Refused: the request has none, or another one.
+    """
+    given = request.token
+    if given is not None:
+        if any(hmac.compare_digest(given.encode(), token.encode()) for token in tokens):
+            return
+        raise Refused(
+            HTTPStatus.FORBIDDEN,
+            "this token is not the service's: admin.token, or the one in journal.path",
+        )
+    raise Refused(
+        HTTPStatus.UNAUTHORIZED,
+        "wants Authorization: Bearer with admin.token, or with the token in journal.path",
+        headers=(("WWW-Authenticate", "Bearer"),),
+    )

@@ -1,0 +1,45 @@
+"""A line on a terminal that says how far long work is; nothing where nobody looks."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import Self
+
+
+class Progress:
+    """Shows one line on stderr, written over again and again; used as a context manager.
+
+    Args:
+        what: is being done.
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._shown = False
+        self._terminal = sys.stderr is not None and sys.stderr.isatty()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._shown:
+            self._write("")
+
+    def show(self, done: int, expected: int) -> None:
+        """Say how far it is; `expected` is 0 where nobody knows."""
+        if not self._terminal:
+            return
+        rows = f"{done:,} rows"
+        if expected > 0:
+            rows = f"{done:,} of {expected:,} rows, {min(100, 100 * done // expected)} %"
+        self._shown = True
+        self._write(f"{self._what}: {rows}")
+
+    def _write(self, text: str) -> None:
+        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)

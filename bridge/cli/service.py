@@ -1,0 +1,82 @@
+"""The running service as a command on its machine sees it: asked over `admin.listen`."""
+
+from __future__ import annotations
+
+import json
+from http.client import HTTPConnection, HTTPException
+from typing import Any
+
+from bridge.config import Config
+from bridge.errors import BridgeError
+from bridge.supervisor.token import read_token
+
+# A page may wait for a disk that hangs.
+_TIMEOUT = 15.0
+
+
+class NotRunning(BridgeError):
+    """Nothing listens where the service would."""
+
+
+class RequestFailed(BridgeError):
+    """The service says no.
+
+    Attributes:
+        status: of its answer.
+    """
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Service:
+    """Asks the service of a configuration.
+
+    The token is `admin.token`, else the one that the service leaves in the journal's folder.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._host = config.admin.reachable_host
+        self._port = config.admin.port
+        given = config.admin.token
+        self._token = given.get_secret_value() if given else read_token(config.journal.path)
+
+    @property
+    def place(self) -> str:
+        """Where it is asked."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"{host}:{self._port}"
+
+    def get(self, path: str) -> Any:
+        """Return what a page says.
+
+        Raises:
+            NotRunning: nobody listens there.
+            BridgeError: the service refuses, or what listens there is another program.
+        """
+        return self._ask("GET", path)
+
+    def post(self, path: str) -> Any:
+        """Ask for something to be done, and return the answer; raises as `get`."""
+        return self._ask("POST", path)
+
+    def _ask(self, method: str, path: str) -> Any:
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        connection = HTTPConnection(self._host, self._port, timeout=_TIMEOUT)
+        try:
+            connection.request(method, path, headers=headers)
+            answer = connection.getresponse()
+            content = json.loads(answer.read())
+        except ConnectionRefusedError:
+            raise NotRunning(f"no service at {self.place}") from None
+        except ValueError:
+            raise BridgeError(f"what listens at {self.place} is no kinetica-bridge") from None
+        except (OSError, HTTPException) as error:
+            raise BridgeError(f"the service at {self.place} cannot be asked: {error}") from None
+        finally:
+            connection.close()
+        if answer.status >= 400:
+            reason = content.get("error") or content.get("status") or answer.reason
+            raise RequestFailed(f"the service at {self.place} says: {reason}", answer.status)
+        return content

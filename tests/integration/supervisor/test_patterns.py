@@ -1,0 +1,192 @@
+"""Tables that a pattern means are picked up, and none of their rows is missed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from services.process import wait_until
+from services.rig import Database, Rig
+
+from bridge.admin.health import readiness
+from kinetica_emulator import Emulator
+
+A, B, C = "ki_home.a", "ki_home.b", "ki_home.c"
+
+
+def make_rig(cluster: Emulator, folder: Path, *tables: dict[str, Any]) -> Rig:
+    rig = Rig(folder, [cluster.url])
+    rig.tables = list(tables)
+    return rig
+
+
+def wait_watched(rig: Rig, *names: str) -> None:
+    wait_until(lambda: set(rig.snapshot().tables) == set(names), f"{names} are watched")
+    for name in names:
+        rig.wait_live(name)
+
+
+def test_what_is_there_is_watched_and_what_comes_later_comes_whole(
+    cluster: Emulator, database: Database, tmp_path: Path
+) -> None:
+    """Rows from before the first look are nobody's business; those of a new table all come."""
+    database.create(A)
+    database.insert_ids(range(10), A)
+    database.create("ki_home.tmp_1")
+    database.call("/create/schema", schema_name="other", options={})
+    database.create("other.t")
+    entry = {"name": "ki_home.*", "except": ["tmp_*"]}
+    with make_rig(cluster, tmp_path, entry) as rig:
+        wait_watched(rig, A)
+        database.insert_ids([10], A)
+        rig.wait_ids([10], A)
+
+        database.create(B)
+        database.insert_ids(range(100), B)
+        wait_watched(rig, A, B)
+        database.insert_ids(range(100, 110), B)
+        rig.wait_ids(range(110), B)
+
+        wait_until(lambda: len(rig.events("gap", table=B)) == 2, "its gap is told, and closed")
+        assert rig.events("gap", table=A) == []
+        assert [(e["reason"], e["closed"]) for e in rig.events("gap", table=B)] == [
+            ("start", False),
+            ("start", True),
+        ]
+        assert {e["type"] for e in rig.events(table=B)} >= {"read", "insert"}
+        assert readiness(rig.snapshot())["patterns"] == {"ki_home.*": 2}
+
+
+def test_each_table_goes_by_its_own_entry_else_by_the_first_that_matches(
+    cluster: Emulator, database: Database, tmp_path: Path
+) -> None:
+    """Values, keys and sinks are those of the entry."""
+    for name in (A, B, "ki_home.orders"):
+        database.create(name)
+    rig = make_rig(
+        cluster,
+        tmp_path,
+        {"name": "ki_home.*", "except": ["ki_home.b"], "sinks": ["out"]},
+        {"name": "ki_home.?", "sinks": ["two"]},
+        {"name": "ki_home.orders", "sinks": ["out", "two"]},
+    )
+    rig.sinks["two"] = {"type": "file", "path": str(tmp_path / "two" / "{table}.jsonl")}
+    with rig:
+        wait_watched(rig, A, B, "ki_home.orders")
+        for name in (A, B, "ki_home.orders"):
+            database.insert_ids([1], name)
+        wait_until(lambda: len(list((tmp_path / "two").glob("*"))) == 2, "two tables went there")
+        rig.wait_ids([1], A)
+        rig.wait_ids([1], "ki_home.orders")
+        written = {path.name for path in (tmp_path / "two").iterdir()}
+        assert written == {f"{B}.jsonl", "ki_home.orders.jsonl"}
+        assert not (tmp_path / f"{B}.jsonl").exists()
+
+
+def test_what_was_found_outlives_a_restart(
+    cluster: Emulator, database: Database, tmp_path: Path
+) -> None:
+    """Missed rows of a found table come; a table made meanwhile is new, and comes whole."""
+    database.create(A)
+    rig = make_rig(cluster, tmp_path, {"name": "ki_home.*", "catch_up": {"column": "id"}})
+    with rig:
+        wait_watched(rig, A)
+        database.insert_ids([1], A)
+        rig.wait_ids([1], A)
+        rig.stop()
+
+        database.insert_ids([2], A)
+        database.create(B)
+        database.insert_ids(range(20), B)
+        rig.start()
+
+        rig.wait_ids([1, 2], A)
+        rig.wait_ids(range(20), B)
+        rig.wait_gaps_closed()
+
+
+def test_a_table_that_vanishes_is_waited_for_until_a_restart(
+    cluster: Emulator, database: Database, tmp_path: Path
+) -> None:
+    """When it comes back it is new."""
+    for name in (A, B):
+        database.create(name)
+    rig = make_rig(cluster, tmp_path, {"name": "ki_home.*"})
+    with rig:
+        wait_watched(rig, A, B)
+        database.drop(B)
+        rig.wait_state("waiting_for_table", table=B)
+        wait_until(lambda: rig.events("drop", table=B), "the drop is delivered")
+        rig.stop()
+
+        rig.start()
+        wait_watched(rig, A)
+
+        database.create(B)
+        database.insert_ids([1, 2], B)
+        wait_watched(rig, A, B)
+        rig.wait_ids([1, 2], B)
+
+
+def test_the_drop_of_a_table_that_vanished_is_still_delivered_after_a_restart(
+    cluster: Emulator, database: Database, tmp_path: Path
+) -> None:
+    """Nothing that waits in a lane is discarded because the table is gone."""
+    database.create(A)
+    folder = tmp_path / "nowhere"
+    rig = make_rig(cluster, tmp_path, {"name": "ki_home.*"})
+    rig.sinks["late"] = {"type": "file", "path": str(folder / "{table}.jsonl")}
+    folder.write_text("in the way")
+    with rig:
+        wait_watched(rig, A)
+        database.insert_ids([1], A)
+        rig.wait_ids([1], A)
+        database.drop(A)
+        wait_until(lambda: rig.events("drop", table=A), "the drop is delivered to one sink")
+        rig.stop()
+
+        folder.unlink()
+        rig.start()
+
+        path = folder / f"{A}.jsonl"
+        wait_until(lambda: path.exists() and '"drop"' in path.read_text(), "and to the other")
+        assert '"insert"' in path.read_text()
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_pattern_that_a_reload_adds_makes_no_table_new(
+    cluster: Emulator, database: Database, tmp_path: Path, listed: bool
+) -> None:
+    """Whether or not its schema was listed before; the tables watched go on undisturbed."""
+    for name in (A, B):
+        database.create(name)
+        database.insert_ids(range(5), name)
+    entry = {"name": "ki_home.a*"} if listed else {"name": A}
+    with make_rig(cluster, tmp_path, entry) as rig:
+        wait_watched(rig, A)
+        rig.tables = [entry, {"name": "ki_home.*"}]
+        rig.reload()
+        wait_watched(rig, A, B)
+        database.insert_ids([5], B)
+
+        rig.wait_ids([5], B)
+        assert rig.events("gap") == []
+        rig.tables = [entry]
+        rig.reload()
+        wait_watched(rig, A)
+
+
+def test_many_tables_of_a_pattern_are_taken_over_together(
+    cluster: Emulator, database: Database, tmp_path: Path
+) -> None:
+    """One change for all that a look has found."""
+    names = [f"ki_home.t{n:03}" for n in range(50)]
+    for name in names:
+        database.create(name)
+    with make_rig(cluster, tmp_path, {"name": "ki_home.t*"}) as rig:
+        wait_watched(rig, *names)
+        for name in names:
+            database.insert_ids([7], name)
+        for name in names:
+            rig.wait_ids([7], name)
