@@ -39,6 +39,8 @@ class Row:
         notes: what its column `note` may have been so far.
         touched: whether it may have changed after it was inserted.
         rank: its column `rank`, which mostly grows.
+        lies: whether its `rank` is lower than was promised, or null: who never heard of such a
+            row cannot know that there is one.
         again: times a program deleted it, and inserted it again, or tried.
         lives: since when it is in the table for good: before it was deleted last, and before it
             was inserted again, seconds since the epoch.
@@ -51,6 +53,7 @@ class Row:
     notes: set[str] = field(default_factory=lambda: {"v0"})
     touched: bool = False
     rank: int | None = None
+    lies: bool = False
     again: int = 0
     lives: tuple[float, float] | None = None
 

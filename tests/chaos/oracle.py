@@ -215,7 +215,7 @@ def _false_closures(ledger: Ledger, outcome: Outcome) -> list[str]:
         late = {
             id_
             for id_ in inside & present
-            if not ledger.rows[id_].again
+            if not (ledger.rows[id_].again or ledger.rows[id_].lies)
             and ledger.rows[id_].began > outcome.heard_since
             and delivered.get(id_, gap["offset"]) >= gap["offset"]
         }

@@ -162,7 +162,8 @@ class World:
             rows = {}
             for id_ in self.ledger.next_ids(3):
                 rank = ranks[how]
-                rows[id_] = Row(layout, time.time(), rank=None if rank is None else rank + id_)
+                told = None if rank is None else rank + id_
+                rows[id_] = Row(layout, time.time(), rank=told, lies=how != "far")
             self._insert(rows)
 
     def reinsert(self, seconds: float) -> None:
@@ -490,9 +491,13 @@ class World:
             wait_until(self._whole, "the service is whole", _WHOLE_SECONDS)
             self._insert_until_heard()
             wait_until(self._whole, "the service is whole again", _WHOLE_SECONDS)
-            if self._lost:
+            if self._lost or self._variant.snapshot:
                 with contextlib.suppress(AssertionError):  # the oracle says which did not
-                    wait_until(self._all_delivered, "what was not published", _WHOLE_SECONDS)
+                    wait_until(
+                        self._all_delivered,
+                        "what was not published, or a snapshot brings",
+                        _WHOLE_SECONDS,
+                    )
                 wait_until(self._whole, "the service is whole at last", _WHOLE_SECONDS)
         except AssertionError as error:
             return [f"{error}: {self.bridge.shown()}"]
@@ -543,8 +548,9 @@ class World:
 
     def _all_delivered(self) -> bool:
         delivered = {e["record"]["id"] for e in self._events() if e["type"] in ("insert", "read")}
-        before = 0 if self._variant.snapshot else self._before
-        return all(id_ in delivered or id_ < before for id_ in self._present())
+        variant = self._variant
+        due = variant.closable, variant.snapshot  # of what was inserted since, and before
+        return all(id_ in delivered or not due[id_ < self._before] for id_ in self._present())
 
     def _events(self) -> list[dict[str, Any]]:
         return read_events(self.folder / f"{TABLE}.jsonl")
