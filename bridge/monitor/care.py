@@ -15,7 +15,7 @@ from bridge.monitor.states import Signal, State
 from bridge.monitor.table import TableMonitor
 from bridge.monitor.watched import Watched
 from bridge.monitor.writes import WriteMark
-from bridge.wire.calls import Facts
+from bridge.wire.calls import Facts, all_forms
 
 _CAUSES: dict[GapReason, str] = {
     "disconnected": "the connection's socket failed",
@@ -101,7 +101,8 @@ class Care:
         facts = seen.facts.get(table.name)
         writes = None if facts is None else _write_mark(facts, seen.asked_at, site.key)
         if facts is not None and facts.identity:
-            table.identities[site.key] = facts.identity
+            known = table.identities.get(site.key, "")
+            table.identities[site.key] = all_forms(known, facts.identity)
         if writes is not None:
             table.writes.note(writes, _heard(table))
             self._suspect(watched, site)

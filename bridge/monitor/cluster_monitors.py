@@ -28,7 +28,7 @@ from bridge.monitor.naming import monitor_id, prefix, unqualified
 from bridge.monitor.probe import Monitors, Observation
 from bridge.monitor.subscriber import Subscriber
 from bridge.monitor.table import Route, TableMonitor, make_route
-from bridge.wire.calls import Cluster, Created, Facts, TableInfo, made_again
+from bridge.wire.calls import Cluster, Created, Facts, TableInfo, all_forms, made_again
 
 log = structlog.get_logger()
 
@@ -69,6 +69,7 @@ class Established:
         channel: where they are heard, all of them.
         losses: of the channel, as far as they were seen to.
         at: when they were made.
+        identity: of the table, in all forms that were told.
     """
 
     type_id: str
@@ -77,6 +78,7 @@ class Established:
     channel: Channel
     losses: int
     at: Moment
+    identity: str = ""
 
 
 @dataclass(slots=True)
@@ -289,7 +291,10 @@ class ClusterMonitors:
         names = tuple(
             frozenset({unqualified(each.topics[event]), each.ids[event]}) for event in each.ids
         )
-        return Established(each.schema.type_id, topics, names, channel, losses, Moment.now())
+        facts = seen.facts.get(table.name)
+        identity = all_forms(each.info.facts.identity, facts.identity if facts else "")
+        at = Moment.now()
+        return Established(each.schema.type_id, topics, names, channel, losses, at, identity)
 
     def _release(self, topics: Iterable[str]) -> bool:
         """Hand on what the monitors have said meanwhile; False if that is not all."""

@@ -171,8 +171,8 @@ class Jobs:
             return
         self.refused_since = None
         watched.tries.reset()
-        watched.expected = facts = seen.facts.get(table.name)
-        table.identities[site.key] = facts.identity if facts is not None else ""
+        watched.expected = seen.facts.get(table.name)
+        table.identities[site.key] = made.identity
         watched.seen_on = site.key
         if self._readers is not None:
             self._readers.first_level(table, site.cluster)
@@ -205,6 +205,8 @@ class Jobs:
                 self._note_missing(watched, made, site, seen)
             elif made_again(identity, self._identity(name, site, facts)):
                 self._note_missing(watched, made, site, seen)
+                # Known from now on: should it be gone before it is heard, that is a gap.
+                table.adopt_schema(info.schema, site.cluster.url)
                 self._again(watched, None, info, site, seen)
                 return
             elif made is None:
