@@ -114,15 +114,16 @@ def _doubled_rows(ledger: Ledger, outcome: Outcome) -> list[str]:
     """Look for rows delivered twice that did not change in between.
 
     Two clusters of a ring each publish a row, so it may be inserted once on each. Where whole
-    tables are compared, a row known only from before a counted delete comes again.
+    tables are compared, a row known only from before a counted delete comes again. After a drop
+    all rows that are there come, those too that were heard before it was told.
     """
     wrong = []
     inserted: Counter[tuple[int, str]] = Counter()
     delivered: dict[int, Mapping[str, Any]] = {}
-    deleted_at = -1
+    doubtful_before = -1
     for event in outcome.stored:
-        if event["type"] == "delete":
-            deleted_at = event["offset"]
+        if event["type"] == "drop" or (event["type"] == "delete" and outcome.variant.whole):
+            doubtful_before = event["offset"]
         if event["type"] not in ("insert", "read"):
             continue
         id_ = event["record"]["id"]
@@ -135,7 +136,7 @@ def _doubled_rows(ledger: Ledger, outcome: Outcome) -> list[str]:
             id_ in delivered
             and row is not None
             and not row.touched
-            and not (outcome.variant.whole and delivered[id_]["offset"] < deleted_at)
+            and delivered[id_]["offset"] > doubtful_before
         ):
             wrong.append(f"row {id_} read again: {delivered[id_]}, then {event}")
         delivered[id_] = event
@@ -148,13 +149,19 @@ def _missing_rows(ledger: Ledger, outcome: Outcome) -> list[str]:
     }
     gaps = [event for event in outcome.events if event["type"] == "gap"]
     wrong = []
+    after_drop: set[int] = set()
+    for event in outcome.stored:
+        if event["type"] == "drop":
+            after_drop.clear()
+        elif event["type"] in ("insert", "read"):
+            after_drop.add(event["record"]["id"])
     lost = [
         id_
-        for id_ in sorted(set(outcome.present) - delivered)
+        for id_ in sorted(set(outcome.present) - after_drop)
         if _is_due(ledger.rows[id_].ended > outcome.heard_since, outcome.variant)
     ]
     if lost:
-        wrong.append(f"{len(lost)} rows of the table never delivered: {_some(lost)}")
+        wrong.append(f"{len(lost)} rows of the table not delivered, since it was dropped: {_some(lost)}")
     for id_, row in ledger.rows.items():
         if row.accepted and row.ended > outcome.heard_since and id_ not in delivered:
             until = (outcome.arrives_by or row.ended) + outcome.transit
