@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 
 from bridge.events import GapReason
@@ -15,13 +15,15 @@ from bridge.monitor.states import Signal, State
 from bridge.monitor.table import TableMonitor
 from bridge.monitor.watched import Watched
 from bridge.monitor.writes import WriteMark
-from bridge.wire.calls import Facts, all_forms
+from bridge.wire.calls import Facts
 
 _CAUSES: dict[GapReason, str] = {
     "disconnected": "the connection's socket failed",
     "monitor_lost": "the server no longer has our monitors",
     "unaccounted": "the server counts writes, and nothing of them was heard",
 }
+# Every socket is read at least once a second.
+_TOGETHER_SECONDS = 2.0
 _EVERYTHING = {"insert", "update", "delete"}
 
 
@@ -37,17 +39,19 @@ class Care:
         self._jobs = jobs
         self._readers = readers
 
-    def see_to(self, tables: Iterable[Watched], site: ClusterMonitors, seen: Observation) -> None:
+    def see_to(self, tables: Sequence[Watched], site: ClusterMonitors, seen: Observation) -> None:
         """Do for each table what it needs."""
+        good_at = _good_at(tables, seen.asked_at)
         waiting = [
             (watched, None)
             for watched in tables
-            if watched.may_be_seen_to and self._see_to_one(watched, site, seen) is Action.ESTABLISH
+            if watched.may_be_seen_to
+            and self._see_to_one(watched, site, seen, good_at) is Action.ESTABLISH
         ]
         self._jobs.make(waiting, site, seen)
 
     def _see_to_one(
-        self, watched: Watched, site: ClusterMonitors, seen: Observation
+        self, watched: Watched, site: ClusterMonitors, seen: Observation, good_at: Moment
     ) -> Action | None:
         """Decide and act; returns what is left to be done."""
         table, made = watched.table, watched.made
@@ -59,7 +63,8 @@ class Care:
             action, reason = Action.RENEW, "unaccounted"
         match action:
             case Action.GOOD | Action.QUIET:
-                good_at = min(seen.asked_at, line.emptied_at)
+                # What still waited in the socket then is not handed on yet: a kill would lose it.
+                good_at = min(good_at, line.emptied_at)
                 self._note_good(watched, site, seen, good_at, quiet=action is Action.QUIET)
             case Action.DEAF:
                 table.signal(Signal.LOST, f"the connection to {site.endpoint} is down")
@@ -100,15 +105,13 @@ class Care:
         watched.note_standing(made)
         facts = seen.facts.get(table.name)
         writes = None if facts is None else _write_mark(facts, seen.asked_at, site.key)
-        if facts is not None and facts.identity:
-            known = table.identities.get(site.key, "")
-            table.identities[site.key] = all_forms(known, facts.identity)
+        if facts is not None:
+            table.note_identity(site.key, facts.identity)
         if writes is not None:
             table.writes.note(writes, _heard(table))
             self._suspect(watched, site)
         table.gaps.end(seen.asked_at, url)
         table.gaps.settle(seen.asked_at, url, writes)
-        # What still waited in the socket then is not handed on yet: a kill would lose it.
         if good_at >= made.at:
             table.prove_good(good_at)
         table.counts.last_probe = seen.asked_at.wall
@@ -148,6 +151,16 @@ class Care:
         elif suspicion.pace.due:
             suspicion.pace.back_off()
             self._jobs.count_rows(watched, site)
+
+
+def _good_at(tables: Sequence[Watched], asked_at: Moment) -> Moment:
+    """Return one moment for all tables whose sockets were read empty about then.
+
+    So that they can be proven good together, which costs one mark.
+    """
+    emptied = {watched.line.emptied_at for watched in tables if watched.made is not None}
+    earliest = asked_at.earlier(_TOGETHER_SECONDS)
+    return min([asked_at, *(moment for moment in emptied if moment > earliest)])
 
 
 def _write_mark(facts: Facts, asked_at: Moment, cluster: str) -> WriteMark | None:

@@ -113,6 +113,7 @@ class ClusterMonitors:
         alone: whether there is no other cluster.
         adopts: whether the server publishes under the ids asked for, so that monitors which are
             there already can be heard.
+        key: what its word on tables is kept under.
     """
 
     cluster: Cluster
@@ -123,11 +124,10 @@ class ClusterMonitors:
     timeout: float
     alone: bool = True
     adopts: bool = True
+    key: str = field(init=False)
 
-    @property
-    def key(self) -> str:
-        """What this cluster's word on tables is compared with: its own under this URL."""
-        return key_of(self.cluster, self.said)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", key_of(self.cluster, self.said))
 
     def may_clear(self, current: ClusterMonitors | None) -> bool:
         """Whether monitors here are surely not those of the cluster in use under another URL."""

@@ -172,8 +172,7 @@ class Jobs:
         self.refused_since = None
         watched.tries.reset()
         watched.expected = seen.facts.get(table.name)
-        table.identities[site.key] = made.identity
-        watched.seen_on = site.key
+        table.note_identity(site.key, made.identity)
         if self._readers is not None:
             self._readers.first_level(table, site.cluster)
         if watched.absent_at is not None:
@@ -273,7 +272,6 @@ class Jobs:
             table.gaps.end(Moment.now(), url)
             table.gaps.settle(Moment.now(), url, None, force=True)
             table.made_again(url)
-            table.identities.clear()
             if table.options.on_drop == "stop":
                 table.signal(Signal.DROPPED, "the table was dropped")
                 return

@@ -58,5 +58,5 @@ class Standbys:
         for table in tables:
             said = facts.get(table.name)
             # What is another one than before is told when the cluster is used.
-            if said is not None and said.identity:
-                table.identities.setdefault(key, said.identity)
+            if said is not None and not table.identities.get(key):
+                table.note_identity(key, said.identity, in_use=False)

@@ -30,6 +30,7 @@ from bridge.monitor.schema_text import schema_from_json, schema_to_json
 from bridge.monitor.states import Signal, State, step
 from bridge.monitor.table_options import Off, TableOptions
 from bridge.monitor.writes import Writes
+from bridge.wire.tables import all_forms
 
 log = structlog.get_logger()
 
@@ -61,7 +62,8 @@ class TableMonitor:
         gaps: what may have been missed.
         levels: of the growing column, None where none is named.
         writes: what the server counts.
-        identities: of the table, by the cluster that says it.
+        identities: of the table, by the cluster that says it; "" where one has it and says none.
+        seen_on: the cluster where it was last seen to exist, "" where that is not known.
         good: when a probe last proved that nothing is missed.
         born_at: since when it is this table and no namesake that was dropped.
     """
@@ -93,7 +95,7 @@ class TableMonitor:
             keeps=closable,
         )
         self.identities: dict[str, str] = {}
-        self._stored_identities: dict[str, str] = {}
+        self.seen_on = ""
         self.good = NEVER
         self.snapshot_due = options.snapshot == "initial"
         self.born_at = 0.0
@@ -265,7 +267,7 @@ class TableMonitor:
         self._mark("schema", schema_to_json(None))
         self.born_at = now.wall
         self._mark("born_at", repr(now.wall))
-        self.identities.clear()
+        self.identities, self.seen_on = {}, ""
         self._mark("identities", "{}")
         self.writes.forget()
         self._mark("writes", "null")
@@ -276,6 +278,23 @@ class TableMonitor:
             self._mark("levels", self.levels.to_json(now))
             start = self.levels.start(now)
         self.gaps.restart(start, "the table was dropped before it was read")
+
+    def note_identity(self, cluster: str, identity: str, *, in_use: bool = True) -> None:
+        """Note which table this is, by the word of a cluster.
+
+        Args:
+            cluster: its identity.
+            identity: the table's, "" where it says none.
+            in_use: whether it is the cluster on which the table is watched.
+        """
+        known = self.identities.get(cluster)
+        if known is None or (told := all_forms(known, identity)) != known:
+            self.identities = {**self.identities, cluster: identity if known is None else told}
+        elif not in_use or cluster == self.seen_on:
+            return
+        if in_use:
+            self.seen_on = cluster
+        self._mark("identities", json.dumps({"seen_on": self.seen_on, "known": self.identities}))
 
     def was_absent(self, at: Moment) -> None:
         """Note that there was no such table at a moment: all of its rows are to come."""
@@ -305,9 +324,6 @@ class TableMonitor:
             self._mark("writes", self.writes.settle(at))
             if self.levels is not None:
                 self._mark("levels", self.levels.settle(at))
-            if self.identities != self._stored_identities:
-                self._stored_identities = dict(self.identities)
-                self._mark("identities", json.dumps(self._stored_identities))
 
     def _mark(self, name: str, text: str | None) -> None:
         """Post a mark of the table where it says something new; None does not."""
@@ -327,11 +343,11 @@ class TableMonitor:
         self.born_at = float(mark("born_at", "0"))
         self.snapshot_due &= mark("snapshot", "") != "done"
         self.writes.from_json(mark("writes", "null"))
+        saved = json.loads(mark("identities", "{}"))
+        self.identities, self.seen_on = saved.get("known", {}), saved.get("seen_on", "")
         if self.levels is not None:
             text = mark("levels", mark("tide", "null"))
             self.levels.from_json(text, self.schema, now)
-        self.identities = json.loads(mark("identities", "{}"))
-        self._stored_identities = dict(self.identities)
         self.gaps.restore(mark("gaps", "[]"))
         was_good_at = good_at(marks, self.name)
         if was_good_at:

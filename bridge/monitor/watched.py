@@ -87,7 +87,6 @@ class Watched:
         expected: what the cluster says of it where its monitors stand, found to be right.
         after: what was watched under its name before, with other settings.
         absent_at: when it was seen not to be there, None if it is.
-        seen_on: the cluster where it was last seen to exist, "" where that is not known.
         tries: of making its monitors.
         renewals: of making them again because they are of no use.
     """
@@ -100,7 +99,6 @@ class Watched:
     tried: bool = False
     after: Watched | None = None
     absent_at: Moment | None = None
-    seen_on: str = ""
     tries: Pace = field(default_factory=Pace)
     renewals: Pace = field(default_factory=lambda: Pace(1.0, 60.0))
     suspicion: Suspicion = field(default_factory=Suspicion)
@@ -144,8 +142,8 @@ class Watched:
             cluster: its identity.
             alone: whether there is no other one.
         """
-        known = self.table.identities
-        return cluster == self.seen_on if self.seen_on else cluster in known or alone
+        seen_on = self.table.seen_on
+        return cluster == seen_on if seen_on else alone
 
     @property
     def may_be_seen_to(self) -> bool:

@@ -124,6 +124,7 @@ class OwnProcess:
 
     def __init__(self, folder: Path, config: Mapping[str, Any], env: Mapping[str, str]) -> None:
         self._process = BridgeProcess(folder, config, env)
+        self._out = folder / f"{TABLE}.jsonl"
         self._urls = config["kinetica"]["urls"]
         self._running = False
 
@@ -155,9 +156,11 @@ class OwnProcess:
 
     def whole(self, *, closable: bool) -> bool:
         process = self._process
+        told = self._out.read_text() if self._out.exists() else ""
         return (
             self.state() in ("live", "idle")
             and not (closable and process.metric("gaps_open"))
+            and all(gap["gap"] in told for gap in process.readyz()["gaps"])  # none goes on
             and process.metric("intake_queued_bytes") == 0
             and process.metric("sink_pending_events") == 0
         )

@@ -161,7 +161,9 @@ def _missing_rows(ledger: Ledger, outcome: Outcome) -> list[str]:
         if _is_due(ledger.rows[id_].ended > outcome.heard_since, outcome.variant)
     ]
     if lost:
-        wrong.append(f"{len(lost)} rows of the table not delivered, since it was dropped: {_some(lost)}")
+        wrong.append(
+            f"{len(lost)} rows of the table not delivered, since it was dropped: {_some(lost)}"
+        )
     for id_, row in ledger.rows.items():
         if row.accepted and row.ended > outcome.heard_since and id_ not in delivered:
             until = (outcome.arrives_by or row.ended) + outcome.transit

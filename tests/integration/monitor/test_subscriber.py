@@ -311,3 +311,56 @@ def test_a_connection_without_topics_says_whether_anybody_answers(
     channel = subscriber.subscribe(endpoint(socket), {}).result(SECONDS).channel
 
     assert channel.connected
+
+
+def test_all_topics_of_a_table_are_on_one_channel(
+    subscriber: Subscriber[Route], socket: zmq.Socket[bytes]
+) -> None:
+    """Also those that are known only after its channel was filled by others."""
+    place = endpoint(socket)
+    mine = subscriber.subscribe(place, {b"mine": Route("mine")}).result(SECONDS)
+    others = {b"other-%d" % n: Route(f"other-{n}") for n in range(63)}
+    full = subscriber.subscribe(place, others).result(SECONDS)
+    elsewhere = subscriber.subscribe(place, {b"next": Route("next")}).result(SECONDS)
+    beside = subscriber.subscribe(place, {b"too": Route("mine")}, beside=mine.channel)
+
+    assert full.channel is mine.channel
+    assert elsewhere.channel is not mine.channel
+    assert beside.result(SECONDS).channel is mine.channel
+
+
+def test_a_channel_that_cannot_be_handed_on_harms_no_other(socket: zmq.Socket[bytes]) -> None:
+    """What one table's rows raise costs the others no turn."""
+    taker = Taker()
+
+    def receive(items: Sequence[Arrival[Any] | Damaged[Any]], losses: Sequence[Loss[Any]]) -> None:
+        if any(item.route.table == "bad" for item in items):
+            raise MemoryError
+        taker.receive(items, losses)
+
+    made: Subscriber[Route] = Subscriber(receive, lambda: None)
+    made.start()
+    with zmq.Context() as context, context.socket(zmq.XPUB) as other:
+        other.linger = 0
+        made.subscribe(endpoint(socket), {b"bad": Route("bad")}).result(SECONDS)
+        made.subscribe(endpoint(other), {b"good": Route("good")}).result(SECONDS)
+        for each, topic in ((socket, b"bad"), (other, b"good")):
+            each.recv()
+            each.send_multipart([topic, b"\x02"])
+        wait_until(lambda: taker.records.get("good"), "the other channel's row")
+    made.stop()
+
+
+def test_an_endpoint_where_nothing_is_subscribed_can_be_left(
+    subscriber: Subscriber[Route], socket: zmq.Socket[bytes]
+) -> None:
+    """A connection that was only tried is closed; one in use is not."""
+    place = endpoint(socket)
+    tried = subscriber.subscribe(place, {}).result(SECONDS).channel
+    subscriber.leave(place)
+    wait_until(lambda: tried.line.closed, "it is closed")
+    used = subscriber.subscribe(place, {b"t": Route("t")}).result(SECONDS).channel
+    subscriber.leave(place)
+    subscriber.subscribe(place, {b"u": Route("u")}).result(SECONDS)
+
+    assert not used.line.closed
