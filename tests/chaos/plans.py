@@ -47,7 +47,7 @@ _CLOCK_STEPS = (-600, -600, -3, 3, 3600)
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing to do: a method of `World`, and its arguments."""
+    """One thing to do: a method of `World` or its program, and its arguments."""
 
     name: str
     arguments: tuple[Any, ...] = ()

@@ -96,7 +96,7 @@ class Round:
         load = self.seed % 2 == 0 and not self.patient
         with World(folder, VARIANTS[self.variant], members=self.members, **options) as world:
             wrong = world.run(plan, load=load)
-            rows = len(world.ledger.rows)
+            rows = len(world.program.ledger.rows)
         if rows < LEAST_ROWS:
             wrong.append(f"only {rows} rows, which shows nothing")
         wrong += [*alive.more(), *_left_open(files)]
