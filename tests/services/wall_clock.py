@@ -7,7 +7,7 @@ import struct
 import time
 from pathlib import Path
 
-from services.preload import compiled
+from .preload import compiled
 
 
 class WallClock:
