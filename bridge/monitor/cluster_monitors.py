@@ -44,6 +44,10 @@ class TableMissing(BridgeError):
     """The cluster has no such table."""
 
 
+class TableMadeAgain(BridgeError):
+    """It is another table than the one that this cluster had under its name."""
+
+
 class TableUnusable(BridgeError):
     """The table cannot be watched as it is: its layout is not understood, or changed meanwhile."""
 
@@ -169,6 +173,9 @@ class ClusterMonitors:
         info = seen.layouts.get(name) or self.cluster.table(name)
         if info is None:
             raise TableMissing(f"{name} does not exist on {url}")
+        if made_again(table.identities.get(self.key, ""), info.facts.identity):
+            # The probe may have been told in another form than was known.
+            raise TableMadeAgain(f"{name} is another one than before on {url}")
         schema = info.schema
         if schema is None:
             raise TableUnusable(info.trouble or f"{name} has no layout")

@@ -17,7 +17,12 @@ from typing import Protocol
 import structlog
 
 from bridge.errors import BridgeError, ClusterUnavailable, WireError
-from bridge.monitor.cluster_monitors import ClusterMonitors, Established, TableMissing
+from bridge.monitor.cluster_monitors import (
+    ClusterMonitors,
+    Established,
+    TableMadeAgain,
+    TableMissing,
+)
 from bridge.monitor.moment import Moment
 from bridge.monitor.probe import Observation
 from bridge.monitor.states import Signal
@@ -143,6 +148,8 @@ class Jobs:
                 self._take_made(watched, result, site, seen)
             elif isinstance(result, TableMissing):
                 self._note_missing(watched, None, site, seen)
+            elif isinstance(result, TableMadeAgain):
+                self._note_missing(watched, None, site, seen, again=True)
             else:
                 self._take_trouble(watched, result)
         except Exception:
@@ -203,11 +210,12 @@ class Jobs:
             if info is None:
                 self._note_missing(watched, made, site, seen)
             elif made_again(identity, self._identity(name, site, facts)):
-                self._note_missing(watched, made, site, seen)
-                # Known from now on: should it be gone before it is heard, that is a gap.
-                table.adopt_schema(info.schema, site.cluster.url)
-                self._again(watched, None, info, site, seen)
-                return
+                self._note_missing(watched, made, site, seen, again=True)
+                if not table.over:
+                    # Known from now on: should it be gone before it is heard, that is a gap.
+                    table.adopt_schema(info.schema, site.cluster.url)
+                    self._again(watched, None, info, site, seen)
+                    return
             elif made is None:
                 self._again(watched, None, info, site, seen)
                 return
@@ -250,10 +258,12 @@ class Jobs:
         made: Established | None,
         site: ClusterMonitors,
         seen: Observation,
+        *,
+        again: bool = False,
     ) -> None:
-        """Note that a table is not there, or is not the one it was.
+        """Note that a table is not there, or, `again`, is another one than this cluster had.
 
-        That is a drop only where it was seen last: on another cluster it is waited for.
+        That it is not there is a drop only where it was seen last: elsewhere it is waited for.
         """
         table, url = watched.table, site.cluster.url
         if made is not None:
@@ -262,10 +272,11 @@ class Jobs:
             watched.made = None
         watched.absent_at = watched.absent_at or seen.asked_at
         watched.tries.back_off(_ABSENT_SECONDS)
-        reason = f"{table.name} does not exist on {url}"
+        reason = f"{table.name} {'was made again' if again else 'does not exist'} on {url}"
         if table.schema is None:
             table.gaps.withdraw("the table was not there")
-        elif watched.was_seen_on(site.key, alone=site.alone):
+            table.identities.clear()
+        elif again or watched.was_seen_on(site.key, alone=site.alone):
             # An ALTER in between may have silenced the monitors: so there is always a gap.
             told = "what happened between the last good probe and the drop"
             table.gaps.begin("monitor_lost", good_by(table, seen), told)
