@@ -7,7 +7,6 @@ unknown here. May import: errors, events, loop, codec. The only room, with the e
 imports `sqlite3`.
 """
 
-from bridge.journal.blocks import received_since
 from bridge.journal.filesystem import filesystem_problem
 from bridge.journal.journal import Journal
 from bridge.journal.opening import MIN_SIZE, OnFull
@@ -54,7 +53,6 @@ __all__ = [
     "Verdict",
     "filesystem_problem",
     "overview",
-    "received_since",
     "stored_gaps",
     "stored_marks",
 ]

@@ -68,20 +68,6 @@ def cut(block: Block, runs: Iterable[tuple[int, int]]) -> Iterator[Block]:
         yield _part(block, ends, first, count)
 
 
-def received_since(block: Block, since: int) -> Iterator[Block]:
-    """Give what of a block was received at a time or later, in microseconds."""
-    runs: list[tuple[int, int]] = []
-    first = 0
-    for records, time in block.times:
-        if time >= since:
-            if runs and sum(runs[-1]) == first:
-                runs[-1] = runs[-1][0], runs[-1][1] + records
-            else:
-                runs.append((first, records))
-        first += records
-    return cut(block, runs)
-
-
 def record_ends(block: Block) -> Sequence[int]:
     """Return where each record of a block ends.
 

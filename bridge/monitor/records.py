@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
 
 from bridge.codec import Codec
 from bridge.codec import compile_schema as _compile
 from bridge.events import Block, Times
-from bridge.monitor.identity import RowReader
 
 # Records decoded at a time: as dicts they are many times their bytes.
 CHUNK = 1_000
@@ -37,16 +35,6 @@ def chunks(
         end = ends[after - 1]
         yield payload[begin:end], after - first
         begin = end
-
-
-def each_row(reader: RowReader, payload: bytes, count: int) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a payload, decoded a few at a time.
-
-    Raises:
-        DecodeError: it is no payload of so many rows.
-    """
-    for part, number in chunks(compile_schema(reader.schema), payload, count):
-        yield from reader.rows(part, number)
 
 
 def pick(codec: Codec, payload: bytes, count: int, indices: Sequence[int]) -> bytes:

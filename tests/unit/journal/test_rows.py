@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.events import Alter, Block, Column, Count, Drop, Entry, Gap, Schema, Undecodable
-from bridge.journal.blocks import MAX_PAYLOAD, MAX_RUNS, cut, join, received_since, split
+from bridge.journal.blocks import MAX_PAYLOAD, MAX_RUNS, cut, join, split
 from bridge.journal.records import Stored
 from bridge.journal.rows import (
     Origin,
@@ -142,11 +142,6 @@ def test_a_cut_takes_records_with_their_times(
 
     assert part.payload == b"".join(one.payload for one in singles[first : first + count])
     assert [t for n, t in part.times for _ in range(n)] == moments[first : first + count]
-    since = data.draw(st.integers(0, 10))
-    kept = list(received_since(block, since))
-    assert [t for one in kept for n, t in one.times for _ in range(n)] == [
-        time for time in moments if time >= since
-    ]
 
 
 def test_a_record_above_the_limit_is_stored_alone() -> None:
