@@ -30,7 +30,7 @@ from bridge.monitor.subscriber import Subscriber
 from bridge.monitor.table import Route, TableMonitor
 from bridge.monitor.watched import Watched
 from bridge.monitor.workers import Workers
-from bridge.wire.calls import Cluster, Facts, TableInfo, made_again
+from bridge.wire.calls import Cluster, Facts, made_again
 
 log = structlog.get_logger()
 
@@ -214,16 +214,16 @@ class Jobs:
                 if not table.over:
                     # Known from now on: should it be gone before it is heard, that is a gap.
                     table.adopt_schema(info.schema, site.cluster.url)
-                    self._again(watched, None, info, site, seen)
+                    self._again(watched, None, site, seen)
                     return
             elif made is None:
-                self._again(watched, None, info, site, seen)
+                self._again(watched, None, site, seen)
                 return
             elif info.facts.type_id != made.type_id:
                 table.gaps.begin("altered", good_by(table, seen), "the table's layout changed")
                 table.signal(Signal.LOST, "the table's layout changed")
                 watched.made = None
-                self._again(watched, made, info, site, seen)
+                self._again(watched, made, site, seen)
                 return
             else:
                 watched.expected = facts  # it is well, whatever the catalogue says
@@ -242,14 +242,14 @@ class Jobs:
         self,
         watched: Watched,
         old: Established | None,
-        info: TableInfo,
         site: ClusterMonitors,
         seen: Observation,
     ) -> None:
         """Make the monitors of a table that was just looked at; ends its job."""
         name = watched.table.name
         facts = site.cluster.catalogue([name], site.timeout).get(name)
-        seen = replace(seen, facts={name: facts}, layouts={name: info})
+        # Its layout is asked for after that: what changes in between shows as a change.
+        seen = replace(seen, facts={name: facts}, layouts={})
         self._establish([(watched, old)], site, seen)
 
     def _note_missing(
