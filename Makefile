@@ -20,7 +20,7 @@ help:
 	@echo "make lint     ruff, mypy --strict, import-linter"
 	@echo "make format   let ruff mend what it can"
 	@echo "make bench    measure, beside the vendor's client (ARGS='--scale 0.1' for a first look)"
-	@echo "make compare  the vendor's client, ours and the service in the same troubles (ten minutes)"
+	@echo "make compare  the vendor's client, ours and the service in the same troubles (a quarter of an hour)"
 	@echo "make image    build the container image (ENGINE=podman for another engine than docker)"
 	@echo "make clean    remove everything that was built, .venv too"
 
