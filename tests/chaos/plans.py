@@ -105,13 +105,14 @@ def make_plan(
         (2, lambda _: Step("hook_away")),
         (1, lambda r: Step("set_cluster_clock", (r.randrange(2), r.choice((-600.0, 0.0, 90.0))))),
         (5 * kill, lambda r: Step("step_clock", (r.choice(_CLOCK_STEPS),))),
+        (4 * patient, lambda _: Step("rest")),
         (6, lambda _: Step("heal")),
         (4, lambda _: Step("kill") if kill else Step("restart")),
     ]
     weights = [weight for weight, _ in makers]
     chosen = chance.choices([make for _, make in makers], weights, k=LENGTH)
-    first = [Step("insert", (60,)), *([Step("pause", (_QUIET_SECONDS,))] if patient else [])]
-    return [*first, *(make(chance) for make in chosen)]
+    quiet = [Step("pause", (_QUIET_SECONDS,)), Step("rest")] if patient else []
+    return [Step("insert", (60,)), *quiet, *(make(chance) for make in chosen)]
 
 
 def _http_fault(name: str, chance: random.Random) -> Step:

@@ -124,6 +124,11 @@ class World:
         self.program.insert(5)
         self.bridge.start()
 
+    def rest(self) -> None:
+        """Stop the service and start it again, with the table left as it is."""
+        self.bridge.stop()
+        self.bridge.start()
+
     def kill(self) -> None:
         """Kill the service, change the table, start it again."""
         self.bridge.kill()
