@@ -15,7 +15,7 @@ ENGINE ?= docker
 help:
 	@echo "make demo     watch rows travel from an emulated Kinetica to a file and this terminal"
 	@echo "make test     run the tests"
-	@echo "make chaos    rounds of random faults, after those that passed (ROUNDS=50, 0 until stopped; SEED=n one again)"
+	@echo "make chaos    rounds of random faults, after those that passed (ROUNDS=50, 0 until stopped; JOBS=2; SEED=n one again)"
 	@echo "make fuzz     hostile bytes for the C code under sanitizers (FUZZ_SECONDS=1200 for each target)"
 	@echo "make lint     ruff, mypy --strict, import-linter"
 	@echo "make format   let ruff mend what it can"
@@ -51,9 +51,10 @@ format: $(READY)
 
 # Goes on after what passed, in out/chaos; SEED=17 carries that round out alone.
 ROUNDS ?= 50
+JOBS   ?= 2
 
 chaos: $(READY)
-	@PYTHONPATH=tests $(BIN)/python -m chaos.rounds --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))
+	@PYTHONPATH=tests $(BIN)/python -m chaos.rounds --rounds $(ROUNDS) --jobs $(JOBS) $(if $(SEED),--seed $(SEED))
 
 # What one run finds, in out/fuzz, the next one begins with; clang brings libFuzzer.
 FUZZ_SECONDS ?= 1200

@@ -1,4 +1,4 @@
-"""`make chaos`: rounds numbered by their seed, one after another, each in a process of its own.
+"""`make chaos`: rounds numbered by their seed, each in a process of its own, some at a time.
 
 What passed is remembered in `out/chaos/passed`, one line a round, and the next call goes on
 after it. The first that fails ends the call and keeps its folder; the next call begins with it.
@@ -13,7 +13,9 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from chaos.round import RESULT, Found, Round
@@ -35,6 +37,7 @@ class Rounds:
         self.folder = folder
         self._program = program
         self._passed = folder / "passed"
+        self._running: set[subprocess.Popen[bytes]] = set()
 
     @property
     def next(self) -> int:
@@ -58,6 +61,7 @@ class Rounds:
             process = subprocess.Popen(
                 command, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
             )
+            self._running.add(process)
             try:
                 code = process.wait(_PATIENCE)
             except BaseException as error:
@@ -65,9 +69,16 @@ class Rounds:
                 if not isinstance(error, subprocess.TimeoutExpired):
                     raise
                 return Found(0, 0, [f"no end after {_PATIENCE:g} s"], _PATIENCE)
+            finally:
+                self._running.discard(process)
         if not (place / RESULT).exists():
             return Found(0, 0, [f"ended by itself with {code}"], 0.0)
         return Found(**json.loads((place / RESULT).read_text()))
+
+    def end(self) -> None:
+        """End what is under way."""
+        for process in list(self._running):
+            _end(process)
 
     def forget(self, seed: int) -> None:
         """Remove what a round left behind."""
@@ -91,36 +102,56 @@ def line_of(seed: int, found: Found) -> str:
     )
 
 
-def carry_on(rounds: Rounds, count: int) -> int:
+def carry_on(rounds: Rounds, count: int, jobs: int = 1) -> int:
     """Carry out rounds after those that passed; 1 where a claim did not hold, else 0.
 
     Args:
         rounds: to carry out.
         count: how many, 0 to go on until an interrupt.
+        jobs: how many at a time; they mostly wait.
     """
     first = rounds.next
     passed = 0
-    try:
-        for seed in range(first, first + count) if count else itertools.count(first):
-            line = _try(rounds, seed)
-            if not line:
-                return 1
-            rounds.remember(line)
-            passed += 1
-    except KeyboardInterrupt:
-        print(f"stopped; the next call goes on with seed {rounds.next}")
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            for seed, found in _in_order(
+                rounds, range(first, first + count) if count else itertools.count(first), pool, jobs
+            ):
+                line = _tell(rounds, seed, found)
+                if not line:
+                    return 1
+                rounds.remember(line)
+                passed += 1
+        except KeyboardInterrupt:
+            print(f"stopped; the next call goes on with seed {rounds.next}")
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            rounds.end()
     print(f"{passed} rounds passed")
     return 0
 
 
+def _in_order(
+    rounds: Rounds, seeds: Iterable[int], pool: ThreadPoolExecutor, jobs: int
+) -> Iterator[tuple[int, Found]]:
+    """Yield what rounds have found, in the order of their seeds; some are a little ahead."""
+    asked: deque[tuple[int, Future[Found]]] = deque()
+    for seed in seeds:
+        asked.append((seed, pool.submit(rounds.carry_out, seed)))
+        if len(asked) > 2 * (jobs - 1):
+            number, found = asked.popleft()
+            yield number, found.result()
+    for number, found in asked:
+        yield number, found.result()
+
+
 def repeat(rounds: Rounds, seed: int) -> int:
     """Carry out one round and remember nothing; 1 where a claim did not hold, else 0."""
-    return 0 if _try(rounds, seed) else 1
+    return 0 if _tell(rounds, seed, rounds.carry_out(seed)) else 1
 
 
-def _try(rounds: Rounds, seed: int) -> str:
-    """Carry out a round and tell of it; return its line, or nothing where a claim is false."""
-    found = rounds.carry_out(seed)
+def _tell(rounds: Rounds, seed: int, found: Found) -> str:
+    """Tell of a round; return its line, or nothing where a claim is false."""
     line = line_of(seed, found)
     print(line, flush=True)
     if not found.wrong:
@@ -147,12 +178,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("out/chaos"))
     parser.add_argument("--rounds", type=int, default=50, help="0 to go on until stopped")
+    parser.add_argument("--jobs", type=int, default=1, help="so many at a time")
     parser.add_argument("--seed", type=int, help="carry out this one alone, and remember nothing")
     options = parser.parse_args()
     rounds = Rounds(options.folder)
     if options.seed is not None:
         return repeat(rounds, options.seed)
-    return carry_on(rounds, options.rounds)
+    return carry_on(rounds, options.rounds, options.jobs)
 
 
 if __name__ == "__main__":

@@ -89,6 +89,8 @@ class World:
             self.bridge.start()
             first = ("live", "snapshotting")
             wait_until(lambda: self.bridge.state() in first, "the first monitors")
+            # What it knows of the table is stored by then: a kill before would leave no trace.
+            self._insert_until_heard()
             self._heard_since = time.time()
             self._stack = self._stack.pop_all()
         return self
