@@ -276,6 +276,7 @@ class Jobs:
         if table.schema is None:
             table.gaps.withdraw("the table was not there")
             table.identities.clear()
+            table.note_absent()
         elif again or watched.was_seen_on(site.key, alone=site.alone):
             # An ALTER in between may have silenced the monitors: so there is always a gap.
             told = "what happened between the last good probe and the drop"

@@ -11,11 +11,15 @@ from services.process import BridgeProcess, wait_until
 from services.rig import FAST, TABLE
 
 from bridge.config import parse
-from bridge.reading import AuditTimes, PageLimits, ReadingOptions
+from bridge.reading import AuditTimes, PageLimits, ReadingOptions, WholeTimes
 from bridge.supervisor import Supervisor
 
 # Few rows a page, so that a read has many; and what nobody reported is looked for at once.
-_READING = ReadingOptions(PageLimits(rows=50), audits=AuditTimes(every=2.0, confirm=3.0))
+_READING = ReadingOptions(
+    PageLimits(rows=50),
+    audits=AuditTimes(every=2.0, confirm=3.0),
+    whole=WholeTimes(every=2.0, idle=2.0, renew=4.0),
+)
 
 
 class Bridge(Protocol):

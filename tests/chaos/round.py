@@ -115,7 +115,7 @@ _KINDS: Sequence[dict[str, Any]] = [
     *({"variant": variant, "killed": True} for variant in VARIANTS),
     *({"variant": variant, "tight": True} for variant in ("key", "column")),
     # An odd number of kinds, so that each has rounds with rows all the while and without.
-    *({"variant": variant, "patient": True} for variant in ("key", "column", "neither")),
+    *({"variant": variant, "patient": True} for variant in ("key", "column", "neither", "whole")),
 ]
 
 

@@ -42,6 +42,7 @@ VARIANTS: Mapping[str, Variant] = {
     "snapshot": Variant(("id",), {"snapshot": "initial"}),
     "neither": Variant(closable=False),
     "composite": Variant(("team", "id")),
+    "whole": Variant((), {"catch_up": {"whole_table": 100_000}}),
     "keyless": Variant((), {"snapshot": "initial"}, closable=False),
     "lying": Variant((), {"catch_up": {"column": "rank"}}, closable=False, lies=True),
 }
