@@ -192,7 +192,7 @@ def _wrong_gaps(outcome: Outcome) -> list[str]:
     for gap, told in stages.items():
         closed = [event["closed"] for event in told]
         quiet = told[-1].get("by") == "quiet"
-        must_close, may_close = outcome.variant.closable, quiet or outcome.variant.lies
+        must_close, may_close = outcome.variant.closable, quiet or outcome.variant.may_close
         if closed not in (
             [[False]] * (not must_close) + [[False, True]] * (must_close or may_close)
         ):
@@ -240,7 +240,8 @@ def _rows_thought_known(ledger: Ledger, outcome: Outcome) -> list[str]:
 
     Where both may have happened within one span nobody can tell, as the documentation says.
     """
-    if not outcome.variant.whole or outcome.lost or outcome.ring:
+    keyed = outcome.variant.whole and outcome.variant.key
+    if not keyed or outcome.lost or outcome.ring:
         return []
     last: dict[int, float] = {}
     spans: dict[str, Mapping[str, Any]] = {}

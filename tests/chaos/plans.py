@@ -81,7 +81,10 @@ def make_plan(
         (5, lambda r: Step("pause", (r.choice((0.1, 0.4, 1.2)),))),
         (2 * (not patient), lambda _: Step("update")),
         (2 * (not patient), lambda _: Step("delete")),
-        (3 * variant.whole, lambda r: Step("reinsert", (r.choice((0.0, 0.4)),))),
+        (
+            3 * bool(variant.whole and variant.key),
+            lambda r: Step("reinsert", (r.choice((0.0, 0.4)),)),
+        ),
         (4 * variant.lies, lambda r: Step("lie", (r.choice(("far", "back", "null")),))),
         (2 * (not patient), lambda _: Step("alter_extra")),
         (2 * (not patient), lambda _: Step("alter_at")),

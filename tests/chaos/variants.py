@@ -27,7 +27,13 @@ class Variant:
     @property
     def whole(self) -> bool:
         """Whether gaps are closed by a comparison of the whole table."""
-        return self.closable and "column" not in self.table.get("catch_up", {})
+        catch_up = self.table.get("catch_up", {"whole_table": 0} if self.key else {})
+        return "whole_table" in catch_up
+
+    @property
+    def may_close(self) -> bool:
+        """Whether gaps may be closed: some stay open, as no key tells which row is which."""
+        return self.closable or self.lies or self.whole
 
     @property
     def snapshot(self) -> bool:
@@ -42,7 +48,7 @@ VARIANTS: Mapping[str, Variant] = {
     "snapshot": Variant(("id",), {"snapshot": "initial"}),
     "neither": Variant(closable=False),
     "composite": Variant(("team", "id")),
-    "whole": Variant((), {"catch_up": {"whole_table": 100_000}}),
+    "whole": Variant((), {"catch_up": {"whole_table": 100_000}}, closable=False),
     "keyless": Variant((), {"snapshot": "initial"}, closable=False),
     "lying": Variant((), {"catch_up": {"column": "rank"}}, closable=False, lies=True),
 }
