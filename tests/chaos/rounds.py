@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from chaos.round import RESULT, Found, Round
+from chaos.round import RESULT, Found, Round, heed_interrupts
 
 # A round takes a quarter of a minute; a stalled one ends itself after its own time-outs.
 _PATIENCE = 600.0
@@ -126,8 +126,9 @@ def _try(rounds: Rounds, seed: int) -> str:
     if not found.wrong:
         rounds.forget(seed)
         return line
-    print(rounds.tail(seed), *found.wrong[:1], sep="\n")
-    print(f"\nall of it in {rounds.folder}/{seed}.log; again: make chaos SEED={seed}")
+    print(rounds.tail(seed))
+    print(f"\n{found.wrong[0]}\nall of it in {rounds.folder}/{seed}.log")
+    print(f"again: make chaos SEED={seed}")
     return ""
 
 
@@ -149,6 +150,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=50, help="0 to go on until stopped")
     parser.add_argument("--seed", type=int, help="carry out this one alone, and remember nothing")
     options = parser.parse_args()
+    heed_interrupts()
     rounds = Rounds(options.folder)
     if options.seed is not None:
         return repeat(rounds, options.seed)
