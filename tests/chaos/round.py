@@ -105,7 +105,7 @@ class Round:
     def told(self, found: Found) -> str:
         """Return what is wrong, and the plan as it can be pasted into a test."""
         return "\n".join(
-            [*found.wrong[:20], f"({len(found.wrong)} faults) {self}", shown(self.seed, self.plan)]
+            [*found.wrong[:20], f"({len(found.wrong)} wrong) {self}", shown(self.seed, self.plan)]
         )
 
 
@@ -141,8 +141,18 @@ def _left_open(before: Sequence[str]) -> list[str]:
     return [f"left open: {left}, {ours}"]
 
 
+def heed_interrupts() -> None:
+    """Have an interrupt or a termination end what runs and what it started.
+
+    A process that a shell put into the background ignores interrupts otherwise.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+
+
 def main(seed: int, folder: Path) -> int:
     """Carry out the round of a number; what is found is in `RESULT` beside its folder."""
+    heed_interrupts()
     faulthandler.register(signal.SIGUSR1)  # where it stands, should it take too long
     round_ = Round.of(seed)
     found = round_.run(folder)

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from chaos.round import RESULT, Found, Round
+from chaos.round import RESULT, Found, Round, heed_interrupts
 
 # A round takes a quarter of a minute; a stalled one ends itself after its own time-outs.
 _PATIENCE = 600.0
@@ -157,8 +157,9 @@ def _tell(rounds: Rounds, seed: int, found: Found) -> str:
     if not found.wrong:
         rounds.forget(seed)
         return line
-    print(rounds.tail(seed), *found.wrong[:1], sep="\n")
-    print(f"\nall of it in {rounds.folder}/{seed}.log; again: make chaos SEED={seed}")
+    print(rounds.tail(seed))
+    print(f"\n{found.wrong[0]}\nall of it in {rounds.folder}/{seed}.log")
+    print(f"again: make chaos SEED={seed}")
     return ""
 
 
@@ -181,6 +182,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=1, help="so many at a time")
     parser.add_argument("--seed", type=int, help="carry out this one alone, and remember nothing")
     options = parser.parse_args()
+    heed_interrupts()
     rounds = Rounds(options.folder)
     if options.seed is not None:
         return repeat(rounds, options.seed)

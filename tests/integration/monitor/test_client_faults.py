@@ -464,7 +464,7 @@ def test_m14_nothing_published_after_the_start_is_lost(
         ids = range(20 * start, 20 * start + 20)
         for n in ids:
             table.insert_records([[n, None]])
-        assert emulator.wait_published()
+        heard.until("INSERT_DECODED", len(ids))
         client.stop_monitor()
         assert [record["id"] for record in heard.all("INSERT_DECODED")] == list(ids)
 
