@@ -5,45 +5,37 @@ interval continues it. Then its gap event is posted, and it is a *gap*, unclosed
 proves that every row which could have been missed was delivered, or an operator accepts it.
 
 One lock covers the change and what is posted of it, so that the mark stored says what memory
-says. Log lines are written once it is free: whoever reads the log may be slow.
+says.
 """
 
 from __future__ import annotations
 
 import secrets
 import threading
-import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from typing import Literal
-
-import structlog
 
 from bridge.events import Gap, GapReason
 from bridge.monitor.counts import Counts
+from bridge.monitor.gap_events import GapEvents
 from bridge.monitor.levels import BEGINNING, Levels, Start
-from bridge.monitor.mark import Mark, Post
+from bridge.monitor.mark import Post
 from bridge.monitor.moment import Moment
 from bridge.monitor.spans import (
-    GAPS,
     SPANS,
     Evidence,
-    Fate,
     GoingOn,
     OpenGap,
     Span,
     Turn,
     Unclosed,
     unclosed_from_json,
-    unclosed_to_json,
 )
 from bridge.monitor.writes import WriteMark, Writes
 
 __all__ = ["MOST_GAPS", "Closing", "Gaps", "OpenGap"]
-
-log = structlog.get_logger()
 
 # The newest are kept.
 MOST_GAPS = 1000
@@ -81,7 +73,7 @@ class Gaps:
         keeps: bool = True,
     ) -> None:
         self._table = table
-        self._post = post
+        self._events = GapEvents(table, post, counts)
         self._counts = counts
         self._levels = levels
         self._writes = writes
@@ -94,7 +86,6 @@ class Gaps:
         self._unclosed: dict[str, Unclosed] = {}
         self._overrun = False
         self._stalled = False
-        self._lines: list[Callable[[], object]] = []  # of the log, to be written
 
     def __repr__(self) -> str:
         return f"<Gaps of {self._table}, span {self._state.value}, {len(self._unclosed)} unclosed>"
@@ -127,14 +118,9 @@ class Gaps:
             try:
                 yield
             finally:
-                lines, self._lines = self._lines, []
+                lines = self._events.taken()
         for line in lines:
             line()
-
-    def _say(
-        self, level: Literal["info", "warning", "error"], event: str, **fields: object
-    ) -> None:
-        self._lines.append(partial(getattr(log, level), event, table=self._table, **fields))
 
     # The span.
 
@@ -160,7 +146,7 @@ class Gaps:
             gap = secrets.token_hex(8)
             span = self._span = GoingOn(gap, reason, since, since, start, before, stalled)
             self._count()
-            self._say("warning", "gap_opened", cause=reason, gap=gap)
+            self._events.say("warning", "gap_opened", cause=reason, gap=gap)
         else:
             self._continue(span, reason, since, stalled=stalled)
         span.evidence.add(evidence)
@@ -171,7 +157,7 @@ class Gaps:
             start = None if self._levels is None else self._levels.start(since)
             return start, self._writes.before(since)
         except Exception as error:  # noqa: BLE001 (a fault of ours must not keep a gap from being told)
-            self._say("error", "level_unknown", cause=str(error))
+            self._events.say("error", "level_unknown", cause=str(error))
             return BEGINNING, None
 
     def _continue(self, span: GoingOn, reason: GapReason, since: Moment, *, stalled: bool) -> None:
@@ -185,7 +171,7 @@ class Gaps:
             span.start, span.before = self._captured(since)
         if span.reason != reason and (reason == "failover" or (span.reason, reason) in _RENAMED):
             span.reason = reason
-            self._say("warning", "gap_renamed", cause=reason, gap=span.gap)
+            self._events.say("warning", "gap_renamed", cause=reason, gap=span.gap)
 
     def _is_over(self, span: GoingOn, moment: Moment) -> bool:
         return span.until is not None and moment.order >= span.until.order + self._hold
@@ -234,7 +220,7 @@ class Gaps:
     def _withdraw(self, why: str) -> None:
         if self._span is not None:
             self._turn(Turn.WITHDRAW)
-            self._say("info", "gap_withdrawn", gap=self._span.gap, cause=why)
+            self._events.say("info", "gap_withdrawn", gap=self._span.gap, cause=why)
             self._span = None
             self._count()
 
@@ -246,24 +232,14 @@ class Gaps:
         self._span = None
         until = round((span.until or span.since).wall * 1e6)
         since = round(span.since.wall * 1e6)
-        gap = self._post_gap(span.gap, span.reason, since, until, span.cluster)
+        gap = self._events.over(span.gap, span.reason, since, until, span.cluster)
         kept = Unclosed(gap, span.start, None, span.evidence)
         if span.was_quiet(writes):
-            self._post_end(kept, "quiet", 0, span.cluster)
+            self._events.ended(kept.posted, "quiet", 0, span.cluster)
             self._count()
         else:
             self._keep(kept)
         return gap
-
-    def _post_gap(self, gap: str, reason: GapReason, since: int, until: int, cluster: str) -> Gap:
-        self._counts.gaps[reason] += 1
-        # Where the clock was set back meanwhile, the span reaches over both times.
-        since, until = min(since, until), max(since, until)
-        made = Gap(self._table, cluster, time.time_ns() // 1000, gap, since, until, reason)
-        self._post(made)
-        seconds = round((until - since) / 1e6, 3)
-        self._say("warning", "gap_ended", cause=reason, gap=gap, seconds=seconds)
-        return made
 
     # What the intake reports: there was no room, or the journal takes nothing.
 
@@ -317,7 +293,7 @@ class Gaps:
         told = Evidence()
         told.add(evidence)
         with self._changing():
-            gap = self._post_gap(secrets.token_hex(8), reason, since, until, cluster)
+            gap = self._events.over(secrets.token_hex(8), reason, since, until, cluster)
             self._keep(Unclosed(gap, start, None, told))
         return gap.gap
 
@@ -330,7 +306,7 @@ class Gaps:
         with self._changing():
             known = [name for name in self._unclosed if name in gaps]
             for name in known:
-                self._post_end(self._unclosed.pop(name), by, rows, cluster)
+                self._events.ended(self._unclosed.pop(name).posted, by, rows, cluster)
                 rows = 0
             if known:
                 self._save()
@@ -340,18 +316,9 @@ class Gaps:
         with self._changing():
             kept = self._unclosed.pop(gap, None)
             if kept is not None:
-                self._post_end(kept, "accepted", None, cluster)
+                self._events.ended(kept.posted, "accepted", None, cluster)
                 self._save()
         return kept is not None
-
-    def _post_end(
-        self, gap: Unclosed, by: Closing | Literal["accepted"], rows: int | None, cluster: str
-    ) -> None:
-        closed = GAPS[Fate.UNCLOSED][by] is Fate.CLOSED
-        made = replace(gap.posted, cluster=cluster, closed=closed, rows=rows, by=by)
-        self._post(replace(made, time=time.time_ns() // 1000))
-        event = "gap_closed" if closed else "gap_accepted"
-        self._say("info", event, gap=made.gap, by=by, rows=rows)
 
     def note(self, gap: str, evidence: str) -> None:
         """Add to what is known of a gap, if it is open."""
@@ -397,7 +364,9 @@ class Gaps:
         if len(self._unclosed) > MOST_GAPS:
             oldest = next(iter(self._unclosed))
             del self._unclosed[oldest]
-            self._say("error", "gap_forgotten", gap=oldest, cause=f"more than {MOST_GAPS} are open")
+            self._events.say(
+                "error", "gap_forgotten", gap=oldest, cause=f"more than {MOST_GAPS} are open"
+            )
         self._save()
 
     def _count(self) -> None:
@@ -407,8 +376,7 @@ class Gaps:
 
     def _save(self) -> None:
         self._count()
-        text = unclosed_to_json(list(self._unclosed.values()))
-        self._post(Mark(f"gaps/{self._table}", text))
+        self._events.unclosed(self._unclosed.values())
 
     def restore(self, text: str) -> None:
         """Take up the gaps that an earlier run left open."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -176,7 +176,7 @@ class Unclosed:
         )
 
 
-def unclosed_to_json(gaps: Sequence[Unclosed]) -> str:
+def unclosed_to_json(gaps: Iterable[Unclosed]) -> str:
     """Return what `unclosed_from_json` reads."""
     starts: dict[Start, int] = {}  # many gaps share theirs
     saved: list[list[Any]] = []

@@ -145,6 +145,7 @@ class Watch:
     def tried(self) -> bool:
         """Whether every table was tried once, and every schema looked into."""
         looked = self._discovered is None or all(s in self._found for s in self._schemas)
+        looked |= self._attempts > 0  # a cluster that cannot be asked is no reason to wait
         return looked and all(watched.tried for watched in self._tables)
 
     def start(self) -> None:

@@ -251,7 +251,7 @@ def test_the_token_is_the_services_user_s_alone_and_anew_at_each_start(
 def test_a_token_of_the_configuration_serves_as_well(
     cluster: Emulator, database: Database, tmp_path: Path
 ) -> None:
-    """From another machine, say, where nobody sees the journal; a reload changes it."""
+    """From another machine, say, where nobody sees the journal."""
     database.create(TABLE, KEYLESS)
     (tmp_path / "token").write_text("let me in\n")
     admin = {"listen": "127.0.0.1:0", "token_file": str(tmp_path / "token")}

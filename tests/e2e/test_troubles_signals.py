@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -202,3 +203,27 @@ def test_a_broker_that_was_never_there_does_not_fill_the_log(
     assert len(about) < 40, (
         f"expected: a few lines about connections that fail\nseen: {len(about)}, as {about[-1]}"
     )
+
+
+def test_a_start_that_has_begun_nothing_yet_ends_at_once(tmp_path: Path) -> None:
+    """SIGTERM as soon as its handler stands, imports still to come: 0, and nothing is written."""
+    path = tmp_path / "bridge.yaml"
+    journal = tmp_path / "journal"
+    path.write_text(f"kinetica: {{urls: a}}\njournal: {{path: {journal}}}\ntables: [{{name: t}}]\n")
+    program = (
+        "import os, signal, sys\n"
+        "from bridge.cli.signals import Signals\n"
+        "from bridge.cli.main import carry_out\n"
+        "signals = Signals()\n"
+        "signals.install()\n"
+        "sys.meta_path.insert(0, type('Term', (), {'find_spec': lambda self, name, *_: "
+        "os.kill(os.getpid(), signal.SIGTERM) if name == 'bridge.cli.run' else None})())\n"
+        "sys.exit(carry_out(['run', '-c', sys.argv[1]], signals))\n"
+    )
+
+    ended = subprocess.run(
+        [sys.executable, "-c", program, str(path)], timeout=60, check=False, capture_output=True
+    )
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
+    assert not journal.exists()

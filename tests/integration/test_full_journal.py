@@ -50,7 +50,7 @@ def test_what_finds_no_room_is_a_gap_or_counted(
     rig = make_rig(cluster, tmp_path, port, policy)
     if policy == "stop_capture":
         rig.queue_bytes = 2**20
-    with rig:
+    with capture_logs() as logs, rig:
         rig.wait_live()
         fill(database)
 
@@ -84,6 +84,13 @@ def test_what_finds_no_room_is_a_gap_or_counted(
                 (account,) = rig.snapshot().accounts
                 assert account.discarded > 0
                 assert account.delivered + account.discarded == ROWS
+                # That is said and counted, and is no gap: what was received was not missed.
+                said = [
+                    line["events"] for line in logs if line["event"] == "journal_events_discarded"
+                ]
+                counts = [sum(n.values()) for each in said for n in each.values()]
+                assert sum(counts) == account.discarded
+                assert rig.snapshot().gaps == []
                 # What the worker had in hand when it was dropped is delivered all the same.
                 assert set(range(account.discarded, ROWS)) <= set(rows())
                 assert len(rows()) == len(set(rows()))

@@ -552,7 +552,7 @@ class AnyOrder(RuleBasedStateMachine):
         super().__init__()
         self.stored, self.counts, self.writes = Stored(), Counts(), Writes()
         self.gaps = self.made()
-        self.now = 100.0
+        self.now = self.started = 100.0
         self.troubles: list[float] = []  # that no event tells of yet
         self.overrun = self.stalled = False
 
@@ -591,7 +591,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(age=st.sampled_from([0.0, 2.0]))
     def probe(self, age: float) -> None:
-        asked = at(self.now - age)
+        asked = at(max(self.now - age, self.started))  # none is asked before the start
         self.gaps.end(asked, CLUSTER)
         self.gaps.settle(asked, CLUSTER, None)
 
@@ -611,6 +611,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.gaps.restore(self.stored.marks.get(f"gaps/{TABLE}", "[]"))
         assert list(self.gaps.open) == before
         self.overrun = self.stalled = False
+        self.started = self.now
         # As a start does: since it was last good, which it was not while a span went on.
         if self.troubles:
             self.gaps.begin("start", at(min(self.troubles)), "the bridge was not running")

@@ -158,6 +158,18 @@ def test_a_new_table_is_read_from_its_beginning_until_something_has_settled() ->
     assert unknown.start(at(30)) == Start(None, EPOCH + 10, (), nulls=True)
 
 
+def test_what_came_before_its_height_was_read_may_be_below_it() -> None:
+    """The table could not be read when it was first listened to; then it could."""
+    levels = Levels("n")
+    levels.adopt(SCHEMA)
+    note(levels, 0, row(5))
+    levels.first(CODEC, row(9), 1, at(30))
+
+    assert levels.start(at(10)).value == 5
+    assert levels.start(at(40)).value == 5
+    assert levels.known
+
+
 def test_what_is_asked_for_a_moment_long_past_begins_at_the_origin(levels: Levels) -> None:
     """What was known then is not known any more, and nothing is taken for it."""
     for second in range(100, 5000, 50):
