@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -34,12 +35,16 @@ from bridge.reading.entire import read_entire
 from bridge.reading.pages import PageLimits
 from bridge.reading.received import History
 from bridge.reading.task import Outcome, Task, Tools
+from bridge.reading.turns import Turns
 from bridge.types import type_of
 from bridge.wire.calls import Cluster, Query
 
 log = structlog.get_logger()
 
-_READERS = 4
+# So many tables at a time are read; most of a read's time it waits for what may still arrive,
+# and meanwhile another one has its turn.
+_READERS = 16
+_AT_WORK = 4
 # Between two tries to read a table: the first, and the longest.
 _RETRY_SECONDS = 5.0
 _LONGEST_RETRY = 300.0
@@ -111,6 +116,7 @@ class Readers:
         self._done = done
         self._stopping = threading.Event()
         self._workers = Workers("reader", _READERS)
+        self._turns = Turns(_AT_WORK)
         self._lock = threading.Lock()  # guards the table below, and what is in it
         self._tables: dict[TableMonitor, _Table] = {}
         self._auditor = Auditor(
@@ -129,8 +135,11 @@ class Readers:
         self._workers.stop(timeout)
 
     def _pause(self, seconds: float) -> None:
+        had = self._turns.give()
         if self._stopping.wait(seconds):
             raise Stopping("the bridge is stopping")
+        if had:
+            self._turns.take()
 
     def look_after(self, table: TableMonitor, cluster: Cluster) -> None:
         """Start what a table that is heard needs: a read, if it can be done, or an audit."""
@@ -143,7 +152,7 @@ class Readers:
             job = self._job(table, known, now)
             known.busy = job is not None
         if job is not None:
-            self._workers.submit(job)
+            self._workers.submit(partial(self._turns.run, job))
 
     def close_now(self, table: TableMonitor, gap: str) -> Future[int]:
         """Read a table to close a gap, though that has failed or proven nothing before.
