@@ -5,33 +5,47 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from bridge.monitor.intake_queue import Stopping
+
 
 class Turns:
     """So many turns, taken by threads.
 
     Args:
         count: how many threads work at a time.
+        stopping: set once nobody is to work any more.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, stopping: threading.Event) -> None:
         self._free = threading.Semaphore(count)
+        self._stopping = stopping
         self._own = threading.local()
 
     def run(self, job: Callable[[], object]) -> None:
-        """Do a job with a turn; it may give the turn away meanwhile."""
-        self.take()
+        """Do a job once it is this thread's turn."""
+        self._take()
         try:
             job()
         finally:
-            self.give()
+            self._give()
 
-    def take(self) -> None:
-        """Wait for a turn."""
+    def pause(self, seconds: float) -> None:
+        """Wait, and let another thread have this one's turn meanwhile, if it has one.
+
+        Raises:
+            Stopping: nobody is to work any more.
+        """
+        had = self._give()
+        if self._stopping.wait(seconds):
+            raise Stopping("the bridge is stopping")
+        if had:
+            self._take()
+
+    def _take(self) -> None:
         self._free.acquire()
         self._own.has = True
 
-    def give(self) -> bool:
-        """Let another thread have this one's turn; say whether it had one."""
+    def _give(self) -> bool:
         had = getattr(self._own, "has", False)
         if had:
             self._own.has = False

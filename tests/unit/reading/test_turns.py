@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
+import pytest
+
+from bridge.monitor.intake_queue import Stopping
 from bridge.reading.turns import Turns
 
 PATIENCE = 10.0
 
 
+def begin(job: Callable[[], object]) -> threading.Thread:
+    thread = threading.Thread(target=job)
+    thread.start()
+    return thread
+
+
 def test_as_many_work_at_a_time_as_there_are_turns() -> None:
     """With one turn a second job begins once the first one has ended."""
-    turns, order = Turns(1), list[str]()
+    turns, order = Turns(1, threading.Event()), list[str]()
     begun, go_on = threading.Event(), threading.Event()
 
     def first() -> None:
@@ -19,11 +29,9 @@ def test_as_many_work_at_a_time_as_there_are_turns() -> None:
         go_on.wait(PATIENCE)
         order.append("first")
 
-    one = threading.Thread(target=turns.run, args=(first,))
-    one.start()
+    one = begin(lambda: turns.run(first))
     assert begun.wait(PATIENCE)
-    two = threading.Thread(target=turns.run, args=(lambda: order.append("second"),))
-    two.start()
+    two = begin(lambda: turns.run(lambda: order.append("second")))
     go_on.set()
     one.join(PATIENCE)
     two.join(PATIENCE)
@@ -31,36 +39,47 @@ def test_as_many_work_at_a_time_as_there_are_turns() -> None:
 
 
 def test_another_works_while_one_waits() -> None:
-    """A job that gives its turn away goes on once it has one again."""
-    turns, order = Turns(1), list[str]()
-    waiting, go_on = threading.Event(), threading.Event()
+    """Two jobs of one turn that wait for each other while they pause both end."""
+    turns = Turns(1, threading.Event())
+    here, there = threading.Event(), threading.Event()
 
-    def first() -> None:
-        assert turns.give()
-        waiting.set()
-        go_on.wait(PATIENCE)
-        turns.take()
-        order.append("first")
+    def meet(mine: threading.Event, other: threading.Event) -> None:
+        mine.set()
+        while not other.is_set():
+            turns.pause(0.001)
 
-    one = threading.Thread(target=turns.run, args=(first,))
-    one.start()
-    assert waiting.wait(PATIENCE)
-    turns.run(lambda: order.append("second"))
-    go_on.set()
+    one = begin(lambda: turns.run(lambda: meet(here, there)))
+    two = begin(lambda: turns.run(lambda: meet(there, here)))
     one.join(PATIENCE)
-    assert order == ["second", "first"]
+    two.join(PATIENCE)
+    assert not one.is_alive()
+    assert not two.is_alive()
 
 
-def test_a_turn_given_away_for_good_is_not_given_twice() -> None:
-    """A job that ends without its turn leaves as many turns as there were."""
-    turns = Turns(1)
-    turns.run(turns.give)
-    assert not turns.give()
-    turns.take()
-    taken = threading.Event()
-    other = threading.Thread(target=turns.run, args=(taken.set,))
-    other.start()
-    assert not taken.is_set()
-    turns.give()
-    other.join(PATIENCE)
-    assert taken.is_set()
+def test_who_has_no_turn_takes_none_by_waiting() -> None:
+    """A thread beside those that take turns may pause, and leaves all turns to them."""
+    turns, done = Turns(1, threading.Event()), threading.Event()
+    turns.pause(0.0)
+    begin(lambda: turns.run(done.set)).join(PATIENCE)
+    assert done.is_set()
+
+
+def test_a_job_that_is_stopped_while_it_waits_leaves_as_many_turns_as_there_were() -> None:
+    """Its turn was given away, and is not given a second time."""
+    stopping = threading.Event()
+    turns, most = Turns(1, stopping), list[int]()
+    stopping.set()
+    with pytest.raises(Stopping):
+        turns.run(lambda: turns.pause(PATIENCE))
+    stopping.clear()
+    begun, at_work = threading.Event(), threading.Semaphore(0)
+
+    def work() -> None:
+        at_work.release()
+        begun.set()
+        most.append(at_work._value)
+        at_work.acquire()
+
+    for thread in [begin(lambda: turns.run(work)) for _ in range(5)]:
+        thread.join(PATIENCE)
+    assert most == [1] * 5
