@@ -39,6 +39,7 @@ from bridge.reading.moved_rows import Places, UpdateTimes
 from bridge.reading.pages import PageLimits
 from bridge.reading.received import History
 from bridge.reading.task import Outcome, Task, Tools
+from bridge.reading.turns import Turns
 from bridge.reading.update_rows import UpdateRows
 from bridge.reading.whole import WholeTables
 from bridge.reading.whole_read import WholeTimes
@@ -47,7 +48,10 @@ from bridge.wire.calls import Cluster, Query
 
 log = structlog.get_logger()
 
-_READERS = 4
+# So many tables at a time are read; most of a read's time it waits for what may still arrive,
+# and meanwhile another one has its turn.
+_READERS = 16
+_AT_WORK = 4
 # Between two tries to read a table: the first, and the longest.
 _RETRY_SECONDS = 5.0
 _LONGEST_RETRY = 300.0
@@ -124,14 +128,15 @@ class Readers:
     ) -> None:
         options = options or ReadingOptions()
         self._folder = folder
-        self._tools = Tools(intake, history, folder, self._pause, options.patience, options.limits)
-        self._done = done
         self._stopping = threading.Event()
+        self._turns = Turns(_AT_WORK, self._stopping)
+        self._tools = Tools(intake, history, folder, self._turns.pause, options.patience, options.limits)
+        self._done = done
         self._workers = Workers("reader", _READERS)
         self._lock = threading.Lock()  # guards the table below, and what is in it
         self._tables: dict[TableMonitor, _Table] = {}
         self._auditor = Auditor(
-            history, intake.barrier, self._pause, options.patience.settle, options.audits
+            history, intake.barrier, self._turns.pause, options.patience.settle, options.audits
         )
         self._whole = WholeTables(folder.with_name("baselines"), history, options.whole)
         self._updates = UpdateRows(self._tools, history, folder, options.updates)
@@ -148,10 +153,6 @@ class Readers:
         self._workers.stop(timeout)
         self._updates.stop(timeout)
 
-    def _pause(self, seconds: float) -> None:
-        if self._stopping.wait(seconds):
-            raise Stopping("the bridge is stopping")
-
     def look_after(self, table: TableMonitor, cluster: Cluster) -> None:
         """Start what a table that is heard needs: a read, if it can be done, or an audit."""
         now = Moment.now()
@@ -163,7 +164,7 @@ class Readers:
             job = self._job(table, known, now)
             known.busy = job is not None
         if job is not None:
-            self._workers.submit(job)
+            self._workers.submit(partial(self._turns.run, job))
         if table.options.update_rows is not None:
             self._empty_folder()
             self._updates.look_after(table, cluster)

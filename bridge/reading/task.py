@@ -22,7 +22,7 @@ from bridge.monitor.gaps import OpenGap
 from bridge.monitor.intake import Intake
 from bridge.monitor.progress import Progress
 from bridge.monitor.table import Route, TableMonitor
-from bridge.reading.comparison import Comparison, Patience
+from bridge.reading.comparison import Comparison, Patience, Room
 from bridge.reading.pages import PageLimits, Pages
 from bridge.reading.received import History, Received
 from bridge.wire.calls import Cluster
@@ -63,6 +63,7 @@ class Tools:
         pause: waits some seconds; raises where the bridge stops.
         patience: how long rows are waited for.
         limits: of a page.
+        room: for rows that are held back.
     """
 
     intake: Intake
@@ -71,6 +72,7 @@ class Tools:
     pause: Callable[[float], object]
     patience: Patience
     limits: PageLimits
+    room: Room = field(default_factory=Room)
 
 
 @dataclass(slots=True)
@@ -178,6 +180,7 @@ class Task:
             self.tools.pause,
             self.progress,
             self.tools.patience,
+            self.tools.room,
         )
         before, heard = self._standing()
         pages = self.pages(order)
