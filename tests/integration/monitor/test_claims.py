@@ -403,7 +403,14 @@ def test_a_restart_of_the_bridge_without_writes_reads_nothing(
 
 
 @pytest.mark.parametrize(
-    "broken", [["/show/table", "/execute/sql"], ["/create/tablemonitor"]], ids=["look", "make"]
+    "broken",
+    [
+        ["/show/table"],
+        ["/show/table", "/execute/sql"],
+        ["/create/tablemonitor"],
+        ["/show/table", "/create/tablemonitor"],
+    ],
+    ids=["layout", "look", "make", "layout and make"],
 )
 def test_a_primary_that_only_says_it_runs_is_left(
     ring: EmulatedRing, tmp_path: Path, broken: list[str]
