@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from bridge.events import Block
+from bridge.events import Block, Entry
 from bridge.journal import JournalReader
 
 
@@ -26,6 +26,15 @@ class JournalHistory:
     def follow(self, table: str, since: float) -> JournalFollow:
         """Return the place in the journal at a moment, seconds since the epoch."""
         return JournalFollow(JournalReader(self._path), table, round(since * 1e6))
+
+    def place(self, since: float) -> int:
+        """Return an offset before which nothing was received at a moment or after it."""
+        with JournalReader(self._path) as reader:
+            return _offset_at(reader, round(since * 1e6))
+
+    def stream(self, table: str, position: int | None) -> JournalStream:
+        """Return a table's entries from an offset on, None for all that are stored."""
+        return JournalStream(self._path, table, position)
 
 
 class JournalFollow:
@@ -72,3 +81,46 @@ def _offset_at(reader: JournalReader, since: int) -> int:
         else:
             low = middle + 1
     return low
+
+
+class JournalStream:
+    """One table's entries from an offset on, each with its offset. Used by one thread.
+
+    Args:
+        path: the journal's folder.
+        table: the qualified name.
+        position: an offset; None for the first that is stored.
+
+    Attributes:
+        position: up to where entries were given.
+        journal: the journal's id, to which positions belong.
+    """
+
+    def __init__(self, path: Path, table: str, position: int | None) -> None:
+        self._reader = JournalReader(path)
+        self._table = table
+        self.journal = self._reader.journal_id()
+        self.position = self._reader.bounds()[0] if position is None else position
+
+    def more(self) -> Iterator[tuple[int, Entry | None]]:
+        """Yield the entries written since the last call; None where some before it are lost."""
+        first, _ = self._reader.bounds()
+        if self.position < first:  # the rest was pruned
+            self.position = first
+            yield first, None
+        for _, end in self._reader.thinned():
+            if end > self.position:  # it has only what sinks still wait for
+                yield end, None
+        while True:
+            page = self._reader.read(self.position, tables=[self._table])
+            if page.damaged:
+                yield page.damaged[-1].last + 1, None
+            for stored in page.entries:
+                yield stored.offset, stored.entry
+            if page.next == self.position:
+                return
+            self.position = page.next
+
+    def close(self) -> None:
+        """Close the files."""
+        self._reader.close()

@@ -48,10 +48,8 @@ class QueuedMonitor(Client):
             Callback.Type.TABLE_ALTERED: "altered",
             Callback.Type.TABLE_DROPPED: "dropped",
         }
-        callbacks = [
-            Callback(kind, self._putter(word), self._putter("error"))
-            for kind, word in heard.items()
-        ]
+        error = self._putter("error")  # one for all: it is told once of what concerns all
+        callbacks = [Callback(kind, self._putter(word), error) for kind, word in heard.items()]
         super().__init__(db, table_name, callbacks, options)
 
     def _putter(self, kind: str) -> Any:

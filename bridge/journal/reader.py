@@ -17,6 +17,7 @@ from typing import Self
 
 from bridge.journal.extent import Extent, holds_none, missing
 from bridge.journal.folder import look
+from bridge.journal.layout import Spans
 from bridge.journal.records import Damage, DeadLetter, Page, Stored
 from bridge.journal.scan import Wanted
 from bridge.journal.segment_pages import SegmentPages
@@ -69,6 +70,15 @@ class JournalReader:
         """Let go of the files; the reader may be used again, and closed again."""
         self._pages.close()
 
+    def journal_id(self) -> str:
+        """Return the journal's id, to which offsets belong.
+
+        Raises:
+            JournalError: `state.db` cannot be read.
+        """
+        with StateReader(self._path) as state:
+            return state.journal_id()
+
     def bounds(self) -> tuple[int, int]:
         """Return the first offset still stored and the offset that the next event gets.
 
@@ -78,6 +88,10 @@ class JournalReader:
         """
         extent = self._look()
         return extent.places[0].first, extent.head
+
+    def thinned(self) -> Spans:
+        """Return the spans of which only what some sink waits for is kept."""
+        return self._look().thinned
 
     def read(
         self,

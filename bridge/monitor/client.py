@@ -7,14 +7,16 @@ A façade over the core that the service runs on: it says what to watch, and who
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Sequence
 from typing import Any, Self
+from weakref import WeakSet
 
 from bridge.errors import ConfigurationError
 from bridge.monitor.address import read_address
 from bridge.monitor.callbacks import Callback, check, watched
-from bridge.monitor.library_log import log_through_logging, logger
+from bridge.monitor.library_log import log_through_logging, logger, set_level
 from bridge.monitor.options import Options
 from bridge.monitor.session import MonitoringAborted, NotLive, Session
 from bridge.monitor.table_options import TableOptions
@@ -27,6 +29,10 @@ _SHORTEST_PROBE_INTERVAL = 0.2
 _LEAST_PATIENCE = 1.0
 # Seconds that `stop_monitor` has, unless told otherwise.
 _STOP_TIMEOUT = 10.0
+# For whoever forks: a running client is its parent's.
+_clients: WeakSet[Client] = WeakSet()
+# Sessions of the parent. Nothing of them is ever taken down here: it might touch what is shared.
+_inherited: list[Session] = []
 
 
 class Client:
@@ -42,6 +48,9 @@ class Client:
         callback_list: whom to tell of what. For each kind of event that somebody is to be
             told of, and for no other, the server gets a table monitor.
         options: an `Options`, else all defaults.
+
+    A process that forks keeps its running clients: in the child they are stopped, and may be
+    started there.
 
     Raises:
         ConfigurationError: an argument is not what it should be.
@@ -66,6 +75,7 @@ class Client:
         self._callbacks = check(callback_list)
         self._lock = threading.Lock()  # guards _session
         self._session: Session | None = None
+        _clients.add(self)
         # For the lines of a subclass, which the seed's examples write to it.
         self._logger = logging.getLogger("bridge.monitor.client")
 
@@ -85,7 +95,8 @@ class Client:
         Does nothing where it runs already. May be called again after an end.
 
         Raises:
-            NotLive: there is no such table; or `max_retries` times `wait_interval` seconds
+            NotLive: there is no such table; another client of this process has the `instance`
+                for it; or `max_retries` times `wait_interval` seconds
                 (at least one) did not suffice, and the message says what is in the way.
         """
         patience = max(_LEAST_PATIENCE, self.options.max_retries * self.options.wait_interval)
@@ -93,8 +104,9 @@ class Client:
             with self._lock:
                 session = self._session
                 if session is None or session.ended:
-                    session = self._session = self._make_session(patience)
+                    session = self._make_session(patience)
                     session.start()
+                    self._session = session
             if not session.ending:
                 break
             if not session.wait(_STOP_TIMEOUT):
@@ -112,7 +124,8 @@ class Client:
         latest; a callback that still runs then is the last one. Called from a callback it
         returns at once: that callback is the last, and the rest happens after it.
         """
-        session = self._session
+        with self._lock:
+            session = self._session
         if session is not None:
             session.stop(timeout)
 
@@ -157,13 +170,16 @@ class Client:
 
     @property
     def logging_level(self) -> int:
-        """The level of the library's logger, `bridge.monitor`; 0 where its parent's counts."""
+        """The level of the library's logger, `bridge.monitor`; 0 where its parent's counts.
+
+        Where the program has set up no logging, whoever sets it sees lines on stderr.
+        """
         return logger.level
 
     @logging_level.setter
     def logging_level(self, value: int | str) -> None:
         try:
-            logger.setLevel(value)
+            set_level(value)
         except (ValueError, TypeError) as error:
             raise ConfigurationError([f"Client: logging_level: {error}"]) from error
 
@@ -190,4 +206,21 @@ class Client:
                 timeout=max(_LEAST_PATIENCE, patience) / 2,
                 monitor_port=options.monitor_port,
             ),
+            options.instance,
         )
+
+    def _forget_parent(self) -> None:
+        self._lock = threading.Lock()
+        if self._session is not None:
+            self._session.abandon()
+            _inherited.append(self._session)
+            self._session = None
+
+
+def _forget_parents() -> None:
+    for client in list(_clients):
+        client._forget_parent()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_forget_parents)

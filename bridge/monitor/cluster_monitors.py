@@ -172,13 +172,14 @@ class ClusterMonitors:
             raise TableUnusable(info.trouble or f"{name} has no layout")
         # Before the new monitors exist, so that alter precedes the rows of the new layout.
         table.adopt_schema(schema, url)
+        events = table.monitored(schema)
         ids = {
             event: monitor_id(self.instance, name, options.filter, event, schema.type_id)
-            for event in options.events
+            for event in events
         }
         routes = {
             event: make_route(table, event, url, schema if event == "insert" else COUNT_SCHEMA)
-            for event in options.events
+            for event in events
         }
         return _Making(table, info, schema, ids, routes)
 

@@ -81,7 +81,7 @@ class Dispatcher:
             except Exception as error:
                 # A fault of ours: it must not end the thread that all later entries need.
                 log.exception("entry_not_told", table=self._table)
-                self._tell_all(f"{self._table}: something was not told: {excerpt(str(error))}")
+                self._tell_all(f"{self._table}: something was not told: {_text(error)}")
 
     def _tell(self, entry: Entry) -> None:
         match entry:
@@ -175,12 +175,13 @@ class Dispatcher:
                     if self._silent:
                         return
                     call(value)
-            # sys.exit in a callback would end this thread, and nothing else, without a word.
-            except (Exception, SystemExit) as error:
+            # Whatever it is (sys.exit, a cancelled task): it must end neither this thread nor
+            # the telling of what follows.
+            except BaseException as error:
                 if self._raised[kind] % _LOGGED_EVERY == 0:
                     log.exception("callback_raised", table=self._table, callback=kind.name)
                 self._raised[kind] += 1
-                message = f"{type(error).__name__}: {excerpt(str(error))}"
+                message = f"{type(error).__name__}: {_text(error)}"
                 self._tell_error(each, f"{self._table}: the {kind.name} callback raised {message}")
             else:
                 return
@@ -198,8 +199,16 @@ class Dispatcher:
             return
         try:
             hearer(message)
-        except (Exception, SystemExit):
+        except BaseException:
             log.exception("error_callback_raised", table=self._table, told=message)
+
+
+def _text(error: BaseException) -> str:
+    """Return what an error says, whatever it does when it is asked."""
+    try:
+        return excerpt(str(error))
+    except Exception:  # noqa: BLE001
+        return "it cannot be shown"
 
 
 def _frames(ends: Sequence[int], payload: bytes) -> list[bytes]:

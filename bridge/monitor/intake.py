@@ -243,6 +243,9 @@ class Intake:
                     reason = f"{kind}: no number of rows in {record}"
                     self._undecodable(route, frame, item.time, reason, entries)
                     continue
+                if kind not in table.options.events:
+                    table.note_hidden_deletes(count)
+                    continue
                 entries.append(Count(table.name, route.cluster, item.time, kind, count))
                 if kind == "delete":
                     table.counts.deleted_rows += count

@@ -264,6 +264,7 @@ class Jobs:
         reason = f"{table.name} does not exist on {url}"
         if table.schema is None:
             table.gaps.withdraw("the table was not there")
+            table.note_absent()
         elif watched.was_seen_on(site.key, alone=site.alone):
             # An ALTER in between may have silenced the monitors: so there is always a gap.
             told = "what happened between the last good probe and the drop"

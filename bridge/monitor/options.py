@@ -18,6 +18,7 @@ class Options:
 
     Args:
         _dict: options by name; those not given have their defaults.
+        named: the same, as arguments; these count where both name one.
 
     Attributes:
         inactivity_timeout: minutes of silence after which a table that is proven well is
@@ -27,30 +28,34 @@ class Options:
         wait_interval: seconds; 1 by default.
         monitor_port: the port of the cluster's table monitors; by default None, which asks the
             cluster, and takes 9002 where it does not say.
+        instance: a name by which the next run finds the table monitors that a killed one left on
+            the cluster, and takes them over; by default None: a run has its own.
 
     Raises:
         ConfigurationError: an unknown option, or a value that makes no sense for one.
 
     >>> Options({"inactivity_timeout": 0.1}).as_dict()["inactivity_timeout"]
     0.1
+    >>> Options(instance="stock-alerts").instance
+    'stock-alerts'
     """
 
-    _NAMES = ("inactivity_timeout", "max_retries", "wait_interval", "monitor_port")
+    _NAMES = ("inactivity_timeout", "max_retries", "wait_interval", "monitor_port", "instance")
 
-    def __init__(self, _dict: dict[str, Any] | None = None) -> None:
+    def __init__(self, _dict: dict[str, Any] | None = None, **named: Any) -> None:
         self._inactivity_timeout = 20.0
         self._max_retries = 5
         self._wait_interval = 1.0
         self._monitor_port: int | None = None
-        if _dict is None:
-            return
-        if not isinstance(_dict, dict):
+        self._instance: str | None = None
+        if _dict is not None and not isinstance(_dict, dict):
             raise _refusal("options", f"must be a dict of options by name, not {_dict!r}")
-        unknown = [str(name) for name in _dict if name not in self._NAMES]
+        given = {**(_dict or {}), **named}
+        unknown = [str(name) for name in given if name not in self._NAMES]
         if unknown:
             known = ", ".join(self._NAMES)
             raise _refusal(", ".join(unknown), f"no such option; known are {known}")
-        for name, value in _dict.items():
+        for name, value in given.items():
             setattr(self, name, value)
 
     def __repr__(self) -> str:
@@ -105,9 +110,26 @@ class Options:
             raise _refusal("monitor_port", f"must be a port, 1 to 65535, or None, not {value!r}")
         self._monitor_port = value
 
+    @property
+    def instance(self) -> str | None:
+        """The name by which the next run finds this one's monitors, None for no name."""
+        return self._instance
+
+    @instance.setter
+    def instance(self, value: str | None) -> None:
+        if value is not None and not (isinstance(value, str) and value.strip()):
+            raise _refusal("instance", f"must be a name, or None, not {value!r}")
+        self._instance = value
+
     def as_dict(self) -> dict[str, Any]:
-        """Return every option by name, in the units in which the constructor takes them."""
-        return {name: getattr(self, name) for name in self._NAMES}
+        """Return options by name, in the units in which the constructor takes them.
+
+        Every one that the vendor's client has too, and `instance` where there is one.
+        """
+        values = {name: getattr(self, name) for name in self._NAMES}
+        if self._instance is None:
+            del values["instance"]
+        return values
 
     def as_json(self) -> dict[str, Any]:
         """Return what `as_dict` does; the vendor's client has both names."""

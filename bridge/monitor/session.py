@@ -7,8 +7,6 @@ dropped table), and takes the parts down, since no thread can wait for its own e
 
 from __future__ import annotations
 
-import itertools
-import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +21,9 @@ from bridge.monitor.dispatch import TROUBLE, Dispatcher
 from bridge.monitor.intake import Intake
 from bridge.monitor.mark import Mark, Post
 from bridge.monitor.moment import Moment
+from bridge.monitor.naming import prefix
+from bridge.monitor.owner import Claims, left_behind, name_instance
+from bridge.monitor.probe import Monitors
 from bridge.monitor.second_try import SecondTry
 from bridge.monitor.states import Signal, State
 from bridge.monitor.subscriber import Subscriber
@@ -35,6 +36,8 @@ log = structlog.get_logger()
 # A table's reason until the first call about it was answered.
 _NOTHING_YET = "starting"
 _WELL = (State.LIVE, State.IDLE)
+# Instances that clients of this process have, each with a cluster where it has it.
+_claims = Claims()
 # Of the time that `stop` has, what goes to clearing the monitors on the server at most.
 _CLEARING_SHARE = 0.5
 
@@ -72,6 +75,7 @@ class Session:
         table: what to watch; `given_name` is what the program calls it.
         callbacks: whom to tell.
         options: how to watch the clusters.
+        instance: a name by which the next run finds the monitors of this one; None for no name.
     """
 
     def __init__(
@@ -81,8 +85,13 @@ class Session:
         given_name: str,
         callbacks: Sequence[Callback],
         options: WatchOptions,
+        instance: str | None = None,
     ) -> None:
         self._given_name = given_name
+        self._instance = name_instance(instance, table.name)
+        self._named = instance
+        self._claim = frozenset[object]((self._instance, url) for url in address.urls)
+        self._claimed = False
         self._ring = address.make_ring()
         self._dispatcher = Dispatcher(
             given_name, callbacks, SecondTry(self._present_layout), self._end_by_itself
@@ -93,8 +102,14 @@ class Session:
             self._intake.put, self._suspect, self._intake.room
         )
         self._watch = Watch(
-            self._ring, [self.table], self._subscriber, secrets.token_hex(4), options
+            self._ring,
+            [self.table],
+            self._subscriber,
+            self._instance,
+            options,
+            arrived=self._look_at_what_is_left,
         )
+        self._looked = False
         # Guards all below, and is notified when any of it changes.
         self._changed = threading.Condition()
         self._was_live = False
@@ -102,7 +117,6 @@ class Session:
         self._stop_by = 0.0
         self._over = False
         self.aborted: str | None = None
-        self._troubles = itertools.count()
         self._teller: threading.Thread | None = None
         # Not a daemon: a program whose main thread is done goes on while it monitors.
         self._keeper = threading.Thread(target=self._keep, name="table-monitor", daemon=False)
@@ -128,11 +142,30 @@ class Session:
         return self._over
 
     def start(self) -> None:
-        """Start the threads; `await_live` tells what comes of it."""
-        self._keeper.start()
-        self._intake.start()
-        self._subscriber.start()
-        self._watch.start()
+        """Start the threads; `await_live` tells what comes of it.
+
+        Raises:
+            NotLive: another session of this process has its name for the table.
+        """
+        self._claimed = _claims.claim(self._claim)
+        try:
+            if not self._claimed:
+                text = f"the instance {self._named!r} is that of another client that runs here"
+                raise NotLive(f"{self._given_name} cannot be monitored: {text}")  # noqa: TRY301
+            self._keeper.start()
+            self._intake.start()
+            self._subscriber.start()
+            self._watch.start()
+        except BaseException:  # no further thread can be started, say
+            self._ask_to_end(time.monotonic())
+            if self._keeper.ident is None:
+                self._keep()
+            raise
+
+    def abandon(self) -> None:
+        """Let go of what a fork has copied: it is the parent's, and its threads are not here."""
+        self._dispatcher.silence()  # should the fork have been made by a callback
+        _claims.forget()
 
     def await_live(self, patience: float) -> None:
         """Wait until nothing that happens to the table is missed any more.
@@ -205,8 +238,22 @@ class Session:
             self._was_live = self._was_live or well
             self._changed.notify_all()
         if told:
-            text = f"{self._given_name}: {state.replace('_', ' ')}: {reason}"
-            self._intake.post(Mark(f"{TROUBLE}{next(self._troubles)}", text))
+            self._tell_trouble(f"{state.replace('_', ' ')}: {reason}")
+
+    def _tell_trouble(self, what: str) -> None:
+        # Named by itself: what comes again and again while a callback runs waits once.
+        self._intake.post(Mark(f"{TROUBLE}{what}", f"{self._given_name}: {what}"))
+
+    def _look_at_what_is_left(self, found: Monitors) -> list[str]:
+        """Say what an earlier run has left on a cluster; return what nobody has any more."""
+        looked, self._looked = self._looked, True
+        mine = prefix(self._instance, self.table.name)
+        if not looked and any(name.startswith(mine) for name in found.ids):
+            self._tell_trouble(
+                f"an earlier run as {self._named!r} was not stopped, or runs still: what happened "
+                f"since it ended was not told"
+            )
+        return [found.ids[name] for name in left_behind(found.ids)]
 
     def _end_by_itself(self, reason: str | None) -> None:
         self.aborted = reason
@@ -228,6 +275,8 @@ class Session:
         try:
             self._take_down()
         finally:
+            if self._claimed:
+                _claims.release(self._claim)
             with self._changed:
                 self._over = True
                 self._changed.notify_all()

@@ -11,7 +11,7 @@ import json
 import math
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -28,7 +28,7 @@ from bridge.monitor.moment import NEVER, Moment
 from bridge.monitor.progress import Progress
 from bridge.monitor.schema_text import schema_from_json, schema_to_json
 from bridge.monitor.states import Signal, State, step
-from bridge.monitor.table_options import Off, TableOptions
+from bridge.monitor.table_options import Off, TableOptions, Whole
 from bridge.monitor.writes import Writes
 
 log = structlog.get_logger()
@@ -64,7 +64,11 @@ class TableMonitor:
         identities: of the table, by the cluster that says it; "" where one has it and says none.
         seen_on: the cluster where it was last seen to exist, "" where that is not known.
         good: when a probe last proved that nothing is missed.
-        born_at: since when it is this table and no namesake that was dropped.
+        born_at: since when it is this table and no namesake that was dropped; 0 where it was there
+            when it was first looked for.
+        hidden_deletes: rows deleted, by counts that nobody asked for.
+        update_level: where the reading of updated rows goes on after a restart.
+        rows_heard: told of inserted rows; None where nobody is.
     """
 
     def __init__(
@@ -98,6 +102,9 @@ class TableMonitor:
         self.good = NEVER
         self.snapshot_due = options.snapshot == "initial"
         self.born_at = 0.0
+        self.hidden_deletes = 0
+        self.update_level = ""
+        self.rows_heard: Callable[[Codec, bytes, int], None] | None = None
         self.progress: Progress | None = None
         self._told_disproved = False
         self._marking = threading.RLock()  # guards this, and the order in which marks are posted
@@ -160,8 +167,27 @@ class TableMonitor:
         if self._state is State.IDLE:
             self.signal(Signal.HEARD)
 
+    def monitored(self, schema: Schema) -> tuple[str, ...]:
+        """Return the events that need a monitor, in a layout.
+
+        A table that is read whole counts deletes even where nobody wants to hear of them: after
+        one, what is known of its rows is in doubt.
+        """
+        events, catch_up = self.options.events, self.options.catch_up
+        if not self._closable or not isinstance(catch_up, Whole) or "delete" in events:
+            return events
+        whole = "insert" in events and (schema.primary_key or not catch_up.keyed)
+        return (*events, "delete") if whole else events
+
+    def note_hidden_deletes(self, count: int) -> None:
+        """Count rows deleted where deletes are no events of the table."""
+        self.hidden_deletes += count
+        self._mark("hidden_deletes", str(self.hidden_deletes))
+
     def note_rows(self, codec: Codec, payload: bytes, count: int, time_: int) -> None:
         """Take in inserted rows, from which the growing column's height is told."""
+        if self.rows_heard is not None:
+            self.rows_heard(codec, payload, count)
         levels = self.levels
         if levels is None:
             return
@@ -213,6 +239,8 @@ class TableMonitor:
             return "catch_up is off"
         # A layout that is not known yet may turn out to have a key.
         if self.schema is None or self.reading_order is not None:
+            return None
+        if isinstance(catch_up, Whole) and not catch_up.keyed:
             return None
         column = self.options.growing_column
         if column is not None:
@@ -278,6 +306,17 @@ class TableMonitor:
             start = self.levels.start(now)
         self.gaps.restart(start, "the table was dropped before it was read")
 
+    def keep_update_level(self, text: str) -> None:
+        """Remember where the reading of updated rows has come to."""
+        self.update_level = text
+        self._mark("update_level", text)
+
+    def note_absent(self) -> None:
+        """Note that there never was such a table: all of one that gets its name is new."""
+        if not self.born_at:
+            self.born_at = time.time()
+            self._mark("born_at", repr(self.born_at))
+
     def note_identity(self, cluster: str, identity: str, *, in_use: bool = True) -> None:
         """Note which table this is, by the word of a cluster.
 
@@ -340,6 +379,8 @@ class TableMonitor:
         now = Moment.now()
         self.schema = schema_from_json(mark("schema", "null"))
         self.born_at = float(mark("born_at", "0"))
+        self.hidden_deletes = int(mark("hidden_deletes", "0"))
+        self.update_level = mark("update_level", "")
         self.snapshot_due &= mark("snapshot", "") != "done"
         self.writes.from_json(mark("writes", "null"))
         saved = json.loads(mark("identities", "{}"))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -49,6 +49,7 @@ _PATIENCE = 2.0
 _FEW = 100
 
 Discovered = Callable[[str, frozenset[str]], None]
+Arrived = Callable[[Monitors], Iterable[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,8 @@ class Watch:
         schemas: those of which all tables are to be known.
         discovered: called in the watch's thread with the names of a schema's tables, in each
             round.
+        arrived: called in the watch's thread with the monitors of a cluster that is come to;
+            returns the ids of those that nobody has any more, which are then cleared.
     """
 
     def __init__(
@@ -96,6 +99,7 @@ class Watch:
         *,
         schemas: Collection[str] = (),
         discovered: Discovered | None = None,
+        arrived: Arrived | None = None,
     ) -> None:
         self._ring = ring
         self._tables = [Watched(table) for table in tables]
@@ -105,6 +109,7 @@ class Watch:
         self._options = options
         self._schemas = schemas
         self._discovered = discovered
+        self._arrived = arrived
         self._found: dict[str, frozenset[str]] = {}
         # A handshake is waited for no longer than a call.
         answer = min(options.probe_timeout, options.timeout)
@@ -273,6 +278,8 @@ class Watch:
             adopts=adopts,
         )
         site.reap_strangers(monitors, [watched.table.name for watched in self._tables])
+        if self._arrived is not None:
+            self._workers.submit(partial(site.reap, list(self._arrived(monitors))))
         log.info("cluster_connected", cluster=cluster.url, endpoint=endpoint)
         return site
 

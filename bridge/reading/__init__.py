@@ -1,7 +1,9 @@
 """Tables read to deliver what was, or may have been, missed.
 
 Here live the pool that reads (`readers`) and how it chooses (`closing`); a read (`task`) by a
-growing column (`by_column`) or from the first row to the last (`entire`); the pages of a table
+growing column (`by_column`) or from the first row to the last: for a snapshot (`entire`), or held
+against a baseline (`whole`, `baseline`, `known`); the rows that updates touched (`update_rows`,
+`height`); the pages of a table
 (`pages`), the index on disk of what was received (`received`), and how the two are held against
 each other (`comparison`); and the search for losses that nobody reported (`audit`). When a span
 begins and ends, and from where a column is read, is the monitor's; the journal lends what was
@@ -13,5 +15,16 @@ from bridge.reading.comparison import Patience
 from bridge.reading.pages import PageLimits
 from bridge.reading.readers import Readers, ReadingOptions
 from bridge.reading.received import History
+from bridge.reading.update_rows import UpdateTimes
+from bridge.reading.whole_read import WholeTimes
 
-__all__ = ["AuditTimes", "History", "PageLimits", "Patience", "Readers", "ReadingOptions"]
+__all__ = [
+    "AuditTimes",
+    "History",
+    "PageLimits",
+    "Patience",
+    "Readers",
+    "ReadingOptions",
+    "UpdateTimes",
+    "WholeTimes",
+]

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from bridge.monitor.table import TableMonitor
 from bridge.monitor.table_options import ByColumn, Whole
 from bridge.reading.by_column import close_by_column
-from bridge.reading.entire import read_entire
 from bridge.reading.task import Outcome, Task
+from bridge.reading.whole import WholeTables
 
 Closing = Callable[[Task], Outcome]
 
 
-def closing_of(table: TableMonitor) -> Closing | None:
+def closing_of(table: TableMonitor, whole: WholeTables) -> Closing | None:
     """Return what closes a table's gaps, None where nothing can as far as is known."""
     if table.schema is None or table.obstacle() is not None:
         return None
@@ -21,6 +21,6 @@ def closing_of(table: TableMonitor) -> Closing | None:
         case ByColumn():
             return close_by_column
         case Whole():
-            return read_entire
+            return whole.close
         case _:
             return None

@@ -22,7 +22,7 @@ from bridge.codec import compile_schema
 from bridge.events import Schema
 from bridge.monitor.progress import Progress
 from bridge.reading.pages import Page
-from bridge.reading.received import Answer, Received, Rows
+from bridge.reading.received import Answer, Memory, Rows
 
 log = structlog.get_logger()
 
@@ -97,7 +97,7 @@ class Comparison:
         self,
         table: str,
         schema: Schema,
-        received: Received,
+        received: Memory,
         arrived: Callable[[], object],
         deliver: Callable[[list[bytes]], None],
         pause: Callable[[float], object],

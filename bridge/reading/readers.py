@@ -10,10 +10,13 @@ import contextlib
 import shutil
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
+from typing import Protocol
 
 import structlog
 
@@ -26,6 +29,7 @@ from bridge.monitor.intake_queue import Stopping
 from bridge.monitor.moment import Moment
 from bridge.monitor.states import Signal, State
 from bridge.monitor.table import TableMonitor
+from bridge.monitor.table_options import Whole
 from bridge.monitor.workers import Workers
 from bridge.reading.audit import Auditor, AuditTimes, Finding
 from bridge.reading.closing import Closing, closing_of
@@ -34,6 +38,9 @@ from bridge.reading.entire import read_entire
 from bridge.reading.pages import PageLimits
 from bridge.reading.received import History
 from bridge.reading.task import Outcome, Task, Tools
+from bridge.reading.update_rows import Places, UpdateRows, UpdateTimes
+from bridge.reading.whole import WholeTables
+from bridge.reading.whole_read import WholeTimes
 from bridge.types import type_of
 from bridge.wire.calls import Cluster, Query
 
@@ -45,6 +52,7 @@ _RETRY_SECONDS = 5.0
 _LONGEST_RETRY = 300.0
 # Of a column whose height is asked for: rows that share it are remembered.
 _HIGHEST_ROWS = 100
+_NONE_APART: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +63,19 @@ class ReadingOptions:
         limits: of a page.
         patience: how long rows are waited for.
         audits: when tables are looked at for losses that nobody reported.
+        whole: when tables that are read whole are looked at.
+        updates: how rows of updates are followed.
     """
 
     limits: PageLimits = field(default_factory=PageLimits)
     patience: Patience = field(default_factory=Patience)
     audits: AuditTimes = field(default_factory=AuditTimes)
+    whole: WholeTimes = field(default_factory=WholeTimes)
+    updates: UpdateTimes = field(default_factory=UpdateTimes)
+
+
+class Memory(History, Places, Protocol):
+    """What was received, readable again: by time, and in the order of the journal."""
 
 
 @dataclass(slots=True)
@@ -92,7 +108,7 @@ class Readers:
     Args:
         intake: takes the rows read, and knows when what arrived is stored.
         history: what was received before.
-        folder: where what reads need for a while lies; it is emptied.
+        folder: where what reads need for a while lies; it is emptied. Baselines stay, beside it.
         done: called when a read has ended.
         options: how they are read.
     """
@@ -100,7 +116,7 @@ class Readers:
     def __init__(
         self,
         intake: Intake,
-        history: History,
+        history: Memory,
         folder: Path,
         done: Callable[[], None],
         options: ReadingOptions | None = None,
@@ -116,17 +132,20 @@ class Readers:
         self._auditor = Auditor(
             history, intake.barrier, self._pause, options.patience.settle, options.audits
         )
+        self._whole = WholeTables(folder.with_name("baselines"), history, options.whole)
+        self._updates = UpdateRows(self._tools, history, folder, options.updates)
         self._emptied = False
 
     @property
     def loops(self) -> list[Loop]:
         """The threads."""
-        return self._workers.loops
+        return [*self._workers.loops, *self._updates.loops]
 
     def stop(self, timeout: float) -> None:
         """End the threads."""
         self._stopping.set()
         self._workers.stop(timeout)
+        self._updates.stop(timeout)
 
     def _pause(self, seconds: float) -> None:
         if self._stopping.wait(seconds):
@@ -144,6 +163,9 @@ class Readers:
             known.busy = job is not None
         if job is not None:
             self._workers.submit(job)
+        if table.options.update_rows is not None:
+            self._empty_folder()
+            self._updates.look_after(table, cluster)
 
     def close_now(self, table: TableMonitor, gap: str) -> Future[int]:
         """Read a table to close a gap, though that has failed or proven nothing before.
@@ -171,6 +193,8 @@ class Readers:
         with self._lock:
             known = self._tables.pop(table, None)
             self._auditor.forget(table)
+            self._whole.forget(table)
+        self._updates.forget(table)
         for _, asked in known.asked if known is not None else ():
             asked.set_exception(BridgeError(f"{table.name} is watched no longer"))
 
@@ -214,14 +238,24 @@ class Readers:
             table.signal(Signal.SNAPSHOT)
             return lambda: self._read(table, cluster, read_entire, snapshot=True)
         if self._open(table, known):
-            closing = closing_of(table) if due else None
+            closing = closing_of(table, self._whole) if due else None
             if closing is None:
                 return None
             table.signal(Signal.CATCH_UP)
             return lambda: self._read(table, cluster, closing, snapshot=False)
-        if table.gaps.going_on or not self._auditor.due(table, now.order):
-            return None
-        return lambda: self._audit(table, cluster)
+        return None if table.gaps.going_on else self._watchful(table, cluster, now)
+
+    def _watchful(
+        self, table: TableMonitor, cluster: Cluster, now: Moment
+    ) -> Callable[[], None] | None:
+        """Return a look for losses that nobody reported, None where none is due."""
+        if isinstance(table.options.catch_up, Whole) and table.obstacle() is None:
+            if self._whole.due(table, now.order):
+                return lambda: self._look(table, cluster)
+        elif self._auditor.due(table, now.order):
+            audit = partial(self._auditor.audit, table, cluster, now)
+            return lambda: self._audit(table, cluster, audit)
+        return None
 
     @staticmethod
     def _open(table: TableMonitor, known: _Table) -> bool:
@@ -263,19 +297,28 @@ class Readers:
             self._end(table, f"reading the table failed: {error}", ids)
 
     def _conclude(self, task: Task, outcome: Outcome, *, snapshot: bool) -> None:
-        table, ids = task.table, [gap.gap for gap in task.gaps]
+        table, ids = task.table, [gap.gap for gap in task.gaps if gap.gap not in outcome.apart]
+        for gap, why in outcome.apart.items():
+            table.gaps.explain(gap, why)
         self._auditor.forget(table)  # what is in the table now was received, or is being said
         if outcome.unproven is None:
             if snapshot:
                 table.finish_snapshot()
             table.gaps.close(ids, "read", outcome.rows, task.cluster.url)
-            self._end(table, None, ids, rows=outcome.rows)
+            self._end(table, None, ids, rows=outcome.rows, apart=outcome.apart)
             return
         log.warning("read_proves_nothing", table=table.name, cause=outcome.unproven)
         for gap in ids:
             table.gaps.explain(gap, outcome.unproven)
         # A gap says so itself.
-        self._end(table, outcome.unproven, ids, told=snapshot, final=outcome.final)
+        self._end(
+            table,
+            outcome.unproven,
+            ids,
+            told=snapshot,
+            final=outcome.final,
+            apart=outcome.apart,
+        )
 
     def _end(
         self,
@@ -286,9 +329,11 @@ class Readers:
         rows: int = 0,
         told: bool = True,
         final: bool = False,
+        apart: Mapping[str, str] = _NONE_APART,
     ) -> None:
         table.progress = None
-        asked: list[Future[int]] = []
+        reasons = dict.fromkeys(gaps, trouble) | dict(apart)
+        asked: list[tuple[str | None, Future[int]]] = []
         with self._lock:
             known = self._tables.get(table)
             if known is not None:
@@ -296,28 +341,44 @@ class Readers:
                 known.failures = 0 if trouble is None else known.failures + 1
                 wait = backoff(known.failures, _RETRY_SECONDS, _LONGEST_RETRY)
                 known.retry_at = 0.0 if trouble is None else time.monotonic() + wait
-                known.final |= frozenset(gaps if final else ())
-                asked = [future for gap, future in known.asked if gap in gaps]
+                known.final |= frozenset(gaps if final else ()) | frozenset(apart)
+                asked = [(reasons[gap], one) for gap, one in known.asked if gap in reasons]
                 # A gap that was over when the read had begun is served by the next one.
-                known.asked = [one for one in known.asked if one[0] not in gaps]
+                known.asked = [one for one in known.asked if one[0] not in reasons]
         if table.state in (State.CATCHING_UP, State.SNAPSHOTTING):
             table.signal(Signal.WHOLE, trouble if told else None)
-        for future in asked:
-            if trouble is None:
+        for why, future in asked:
+            if why is None:
                 future.set_result(rows)
             else:
-                future.set_exception(BridgeError(trouble))
+                future.set_exception(BridgeError(why))
         self._done()
 
-    def _audit(self, table: TableMonitor, cluster: Cluster) -> None:
+    def _look(self, table: TableMonitor, cluster: Cluster) -> None:
+        """Look after the baseline of a table that is read whole."""
+
+        def look() -> Finding | None:
+            if table.schema is None:
+                return None
+            self._empty_folder()
+            task = Task(table, cluster, table.schema, (), "gap", self._tools)
+            table.progress = task.progress
+            return self._whole.look(task)
+
+        self._audit(table, cluster, look)
+
+    def _audit(
+        self, table: TableMonitor, cluster: Cluster, audit: Callable[[], Finding | None]
+    ) -> None:
         finding: Finding | None = None
         try:
-            finding = self._auditor.audit(table, cluster, Moment.now())
+            finding = audit()
         except Stopping:
             return
         except Exception as error:
             ours = not isinstance(error, BridgeError)
             log.warning("audit_failed", table=table.name, cause=str(error), exc_info=ours)
+        table.progress = None
         with self._lock:
             known = self._tables.get(table)
             if known is None:

@@ -97,6 +97,27 @@ class Answer(NamedTuple):
     late: int
 
 
+class Memory(Protocol):
+    """What a read is held against."""
+
+    confused: bool
+
+    def catch_up(self) -> None:
+        """Take in what has been received since the last time."""
+
+    def mark(self) -> int:
+        """Return what has been taken in up to now."""
+
+    def forget_before(self, mark: int) -> None:
+        """Keep apart no longer what came before a mark."""
+
+    def answers(self, rows: Sequence[Rows], mark: int = 0) -> list[Answer]:
+        """Tell for each row how often it is there already, and how often of that since a mark."""
+
+    def use_up(self, rows: Sequence[Rows]) -> None:
+        """Let each row's answer be given no more."""
+
+
 class Received:
     """Rows received since a moment, as often as each was. Used by one thread.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,11 +43,13 @@ class Outcome:
         rows: how many were delivered.
         unproven: why that is not known to be all, None where it is.
         final: whether another read would prove no more.
+        apart: gaps that no read can close, and why of each, whatever came of the others.
     """
 
     rows: int
     unproven: str | None = None
     final: bool = False
+    apart: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,11 @@
 """A program written for the vendor's monitor client: prints every callback as a line of JSON.
 
-Usage: monitor_program.py MODULE URL MONITOR_PORT TABLE
+Usage: monitor_program.py MODULE URL MONITOR_PORT TABLE MODE
 
-MODULE is `gpudb` or `bridge.monitor`: the one import by which a program moves over. The
-vendor's constructor can hang for good (protocol, section 4.5); the program then ends with exit
-code 75, and whoever started it tries again.
+MODE says what is to become of a record that does not decode, SKIP or ABORT. MODULE is `gpudb` or
+`bridge.monitor`: the one import by which a program moves over. The vendor's constructor can hang
+for good (protocol, section 4.5); the program then ends with exit code 75, and whoever started it
+tries again.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import gpudb
 HUNG = 75
 CONSTRUCTION_SECONDS = 5.0
 
-module, url, monitor_port, table = sys.argv[1:]
+module, url, monitor_port, table, mode = sys.argv[1:]
 Monitor: Any = importlib.import_module(module).GPUdbTableMonitor
 
 printing = threading.Lock()  # the vendor's client calls back from a thread for each monitor
@@ -45,13 +46,14 @@ class Printer(Monitor.Client):  # type: ignore[misc]
     def __init__(self, db: gpudb.GPUdb, table_name: str, options: Any) -> None:
         kind = Monitor.Callback.Type
         decoded = Monitor.Callback.InsertDecodedOptions(
-            Monitor.Callback.InsertDecodedOptions.DecodeFailureMode.SKIP
+            Monitor.Callback.InsertDecodedOptions.DecodeFailureMode[mode]
         )
         callbacks = [
             Monitor.Callback(kind.INSERT_RAW, self.on_insert_raw, self.on_error),
             Monitor.Callback(kind.INSERT_DECODED, self.on_insert_decoded, self.on_error, decoded),
             Monitor.Callback(kind.UPDATED, self.on_update, self.on_error),
             Monitor.Callback(kind.DELETED, self.on_delete, self.on_error),
+            Monitor.Callback(kind.TABLE_ALTERED, self.on_alter, self.on_error),
             Monitor.Callback(kind.TABLE_DROPPED, self.on_drop, self.on_error),
         ]
         super().__init__(db, table_name, callback_list=callbacks, options=options)
@@ -67,6 +69,9 @@ class Printer(Monitor.Client):  # type: ignore[misc]
 
     def on_delete(self, count: int) -> None:
         tell("DELETED", count)
+
+    def on_alter(self, message: str) -> None:
+        tell("TABLE_ALTERED", message)
 
     def on_drop(self, message: str) -> None:
         tell("TABLE_DROPPED", message)

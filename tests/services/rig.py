@@ -6,7 +6,9 @@ back from the file that its file sink writes.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +19,9 @@ from services.process import wait_until
 
 from bridge.config import Config, parse
 from bridge.monitor.naming import prefix
+from bridge.monitor.table import TableMonitor
 from bridge.reading import Patience, ReadingOptions
+from bridge.reading.baseline import baseline_path
 from bridge.supervisor import Snapshot, Supervisor
 from bridge.wire.client import Access, Http
 from kinetica_emulator import Emulator
@@ -62,6 +66,18 @@ class Database:
 
     def delete(self, expression: str, table: str = TABLE) -> None:
         self.call("/delete/records", table_name=table, expressions=[expression])
+
+    def update(self, expression: str, table: str = TABLE, **values: str) -> None:
+        self.call(
+            "/update/records",
+            table_name=table,
+            expressions=[expression],
+            new_values_maps=[values],
+            records_to_insert=[],
+            records_to_insert_str=[],
+            record_encoding="json",
+            options={},
+        )
 
     def alter(self, action: str, value: str, table: str = TABLE, **options: str) -> None:
         self.call("/alter/table", table_name=table, action=action, value=value, options=options)
@@ -151,6 +167,26 @@ class Rig:
         snapshot = self.supervisor.snapshot()
         assert snapshot is not None
         return snapshot
+
+    def table(self, table: str = TABLE) -> TableMonitor:
+        assert self.supervisor is not None
+        snapshot = self.supervisor.snapshot()
+        assert snapshot is not None
+        return snapshot.tables[table]
+
+    def known(self, table: str = TABLE) -> int:
+        """How many rows the table's baseline knows, -1 while it is not complete."""
+        path = baseline_path(self.folder / "journal" / "baselines", table)
+        try:
+            with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as file:
+                facts = dict(file.execute("SELECT name, value FROM fact"))
+                (count,) = file.execute("SELECT ifnull(sum(times), 0) FROM row").fetchone()
+                return int(count) if facts.get("complete") == "true" else -1
+        except sqlite3.DatabaseError:
+            return -1  # there is none yet, or it is being made
+
+    def wait_known(self, rows: int, table: str = TABLE) -> None:
+        wait_until(lambda: self.known(table) == rows, f"{rows} rows are known")
 
     def state(self, table: str = TABLE) -> str:
         return str(self.snapshot().tables[table].state)

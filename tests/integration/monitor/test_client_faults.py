@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -58,6 +59,13 @@ def unconfigured_structlog() -> Iterator[None]:
 def topics(emulator: Emulator) -> dict[str, str]:
     with emulator.database.lock:
         return {monitor.event: monitor.topic_id for monitor in emulator.database.monitors.all()}
+
+
+def await_state(client: Client, state: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while client.state != state:
+        assert time.monotonic() < deadline, client.state
+        time.sleep(0.01)
 
 
 def make_table(emulator: Emulator, columns: list[list[str]] = COLUMNS) -> gpudb.GPUdbTable:
@@ -113,6 +121,52 @@ def test_m3_after_a_failover_records_are_read_with_the_new_clusters_layout() -> 
 
             assert heard.until("INSERT_DECODED") == [{"s": "b", "id": 2}]
             assert heard.all("TABLE_ALTERED") == ["orders"]
+
+
+def test_a_table_that_the_next_cluster_has_not_is_waited_for() -> None:
+    """That is no drop: the client goes on, there once it is made there, and back where it was."""
+    with Emulator() as first, Emulator() as second:
+        make_table(first)
+        heard = Heard()
+        kinds = ("INSERT_DECODED", "TABLE_DROPPED")
+        with Client([first.url, second.url], "orders", heard.callbacks(*kinds), OFTEN) as client:
+            first.stop()
+            heard.until("ERROR", having=f"ki_home.orders does not exist on {second.url}")
+            assert client.is_monitor_running
+            assert client.state == "waiting_for_table"
+
+            make_table(second)
+            heard.until("ERROR", having="failover")
+            table = gpudb.GPUdbTable(None, name="orders", db=gpudb.GPUdb(host=second.url))
+            table.insert_records([[1, "b"]])
+            heard.until("INSERT_DECODED")
+            assert client.full_url == second.url
+            assert heard.all("TABLE_DROPPED") == []
+
+            # Here it was seen last: that it is gone is a drop.
+            table.db.clear_table("orders")
+            heard.until("TABLE_DROPPED")
+            assert client.wait(PATIENCE)
+    assert heard.kinds()[-1] == "TABLE_DROPPED"
+
+
+def test_a_table_gone_from_the_standby_alone_leaves_the_client_running() -> None:
+    """Away from its cluster and back: nothing is dropped, and it hears what it did before."""
+    with Emulator() as first, Emulator() as second:
+        table = make_table(first)
+        heard = Heard()
+        kinds = ("INSERT_DECODED", "TABLE_DROPPED")
+        with Client([first.url, second.url], "orders", heard.callbacks(*kinds), OFTEN) as client:
+            first.fail(500)
+            heard.until("ERROR", having="waiting for table")
+            first.heal()
+            second.stop()
+            heard.until("ERROR", having="missed: failover")
+            table.insert_records([[1, "a"]])
+
+            heard.until("INSERT_DECODED")
+            assert client.full_url == first.url
+    assert heard.all("TABLE_DROPPED") == []
 
 
 def test_m4_a_drop_is_noticed_within_seconds_by_default(table: gpudb.GPUdbTable) -> None:
@@ -307,6 +361,53 @@ def test_m10_an_error_callback_that_raises_stops_nothing(
 
     assert len(told) == 2
     assert told[0] == repr(b"\x02\x02")
+
+
+def test_a_callback_may_run_another_client(emulator: Emulator, table: gpudb.GPUdbTable) -> None:
+    """Started, used and stopped within a callback; the one that calls back goes on after it."""
+    inner = Heard()
+
+    def run_another(kind: str, value: Any) -> None:
+        if value["id"] == 1:
+            with Client(emulator.url, "orders", inner.callbacks("INSERT_DECODED")):
+                table.insert_records([[2, None]])
+                inner.until("INSERT_DECODED")
+
+    outer = Heard(run_another)
+    with Client(emulator.url, "orders", outer.callbacks("INSERT_DECODED")):
+        table.insert_records([[1, None]])
+        outer.until("INSERT_DECODED", 2)
+
+    assert [record["id"] for record in inner.all("INSERT_DECODED")] == [2]
+    assert [record["id"] for record in outer.all("INSERT_DECODED")] == [1, 2]
+    assert outer.all("ERROR") == inner.all("ERROR") == []
+
+
+def test_a_trouble_that_comes_again_behind_a_callback_waits_once(
+    emulator: Emulator, table: gpudb.GPUdbTable
+) -> None:
+    """What is to be told does not pile up while a callback runs."""
+    running, go_on = threading.Event(), threading.Event()
+
+    def hang(kind: str, value: Any) -> None:
+        running.set()
+        go_on.wait(PATIENCE)
+
+    heard = Heard(hang)
+    client = Client(emulator.url, "orders", heard.callbacks("INSERT_RAW"), OFTEN)
+    with client:
+        table.insert_records([[1, None]])
+        running.wait(PATIENCE)
+        for _ in range(3):
+            emulator.fail(503)
+            await_state(client, "deaf")
+            emulator.heal()
+            await_state(client, "live")
+        go_on.set()
+        heard.until("INSERT_RAW")
+
+    told = [message for message in heard.all("ERROR") if "deaf" in message]
+    assert len(told) == len(set(told))
 
 
 def test_m11_a_cluster_in_trouble_is_waited_for(

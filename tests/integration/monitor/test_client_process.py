@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -105,6 +106,33 @@ def test_the_library_logs_where_the_program_says(
     made = "monitor.logging_level = logging.ERROR"
     with Program(emulator.url, before=before, made=made, after=after) as program:
         assert program.rest() == ("live\n", "")
+
+
+def test_who_asks_for_a_level_and_set_up_no_logging_sees_lines(
+    emulator: Emulator, table: gpudb.GPUdbTable
+) -> None:
+    """On stderr, as with the vendor's client, until a handler takes them; each of them once."""
+    made = "monitor._logger.info('unasked'); monitor.logging_level = logging.DEBUG"
+    after = """
+monitor._logger.info('on stderr')
+logging.basicConfig(format='%(name)s|%(message)s')
+monitor._logger.info('handled')
+monitor.stop_monitor()
+"""
+    with Program(emulator.url, made=made, after=after) as program:
+        out, err = program.rest()
+
+    assert out == "live\n"
+    assert "unasked" not in err
+    assert re.search(
+        r"^20\d\d-[\d-]+ [\d:]+ INFO     \{<module>:\d+\} on stderr$", err, re.MULTILINE
+    )
+    assert re.search(
+        r"INFO     \{signal:\d+\} table_state table=ki_home.orders state=live$", err, re.MULTILINE
+    )
+    assert [line for line in err.splitlines() if "handled" in line] == [
+        "bridge.monitor.client|handled"
+    ]
 
 
 def test_a_program_with_structlog_of_its_own_gets_the_lines_there(

@@ -7,10 +7,14 @@ from pathlib import Path
 from services.process import wait_until
 from services.rig import COLUMNS, TABLE, Database, Rig
 
-from bridge.reading import AuditTimes, Patience, ReadingOptions
+from bridge.reading import AuditTimes, Patience, ReadingOptions, WholeTimes
 from kinetica_emulator import Emulator
 
-OFTEN = ReadingOptions(patience=Patience(late=0.5), audits=AuditTimes(every=0.3, confirm=0.3))
+OFTEN = ReadingOptions(
+    patience=Patience(late=0.5),
+    audits=AuditTimes(every=0.3, confirm=0.3),
+    whole=WholeTimes(every=0.3, idle=0.3),
+)
 
 
 def lose(cluster: Emulator, database: Database, ids: range) -> None:

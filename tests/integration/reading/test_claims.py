@@ -12,7 +12,7 @@ from typing import Any
 from services.process import wait_until
 from services.rig import FAST, TABLE, Database, Rig
 
-from bridge.reading import AuditTimes, PageLimits, Patience, ReadingOptions
+from bridge.reading import PageLimits, Patience, ReadingOptions, WholeTimes
 from kinetica_emulator import Emulator
 
 READING_LATE = ReadingOptions(patience=Patience(late=3.0))
@@ -248,7 +248,7 @@ def test_rows_stored_and_never_published_come_with_default_settings(
 ) -> None:
     """Though the table has nothing but its key, and only the looks are nearer to each other."""
     database.create()
-    often = ReadingOptions(patience=Patience(late=0.5), audits=AuditTimes(every=0.5, confirm=0.5))
+    often = ReadingOptions(patience=Patience(late=0.5), whole=WholeTimes(every=0.5, idle=0.5))
     with Rig(tmp_path, [cluster.url], {**FAST}, often) as rig:
         rig.wait_live()
         database.insert_ids(range(5))

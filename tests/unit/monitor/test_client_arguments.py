@@ -31,6 +31,7 @@ def ignore(value: Any) -> None:
             "max_retries": st.integers(0, 10**6),
             "wait_interval": st.integers(0, 10**6) | st.floats(0, 1e6),
             "monitor_port": st.integers(1, 65535) | st.none(),
+            "instance": st.text(min_size=1).filter(str.strip),
         },
     )
 )
@@ -40,7 +41,7 @@ def test_options_keep_what_they_are_given(given_options: dict[str, Any]) -> None
 
     kept = options.as_dict()
     assert kept == {**Options.default().as_dict(), **given_options}
-    assert options.as_json() == Options(kept).as_dict() == kept
+    assert options.as_json() == Options(kept).as_dict() == Options(**kept).as_dict() == kept
 
 
 @pytest.mark.parametrize(
@@ -55,6 +56,8 @@ def test_options_keep_what_they_are_given(given_options: dict[str, Any]) -> None
         ({"wait_interval": -0.1}, "wait_interval: must be seconds, 0 or more"),
         ({"monitor_port": 65536}, "monitor_port: must be a port, 1 to 65535"),
         ({"monitor_port": "9002"}, "monitor_port: must be a port"),
+        ({"instance": " "}, "instance: must be a name, or None, not ' '"),
+        ({"instance": 7}, "instance: must be a name"),
         ({"inactivity": 1}, "inactivity: no such option; known are inactivity_timeout, "),
         ([("max_retries", 1)], "must be a dict"),
     ],

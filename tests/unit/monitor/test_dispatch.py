@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from typing import Any
 
 import pytest
@@ -58,15 +59,23 @@ def test_several_callbacks_of_a_kind_are_told_in_turn(kind: Callback.Type) -> No
     assert [value for _, value in told[::2]] == [value for _, value in told[1::2]]
 
 
-def test_a_callback_that_raises_misses_no_other_record() -> None:
-    """Its error callback hears of each."""
+class Unspeakable(Exception):
+    """An error that cannot even be asked what it is."""
+
+    def __str__(self) -> str:
+        raise ValueError("no")
+
+
+@pytest.mark.parametrize("error", [SystemExit, CancelledError, KeyboardInterrupt, Unspeakable])
+def test_a_callback_that_raises_misses_no_other_record(error: type[BaseException]) -> None:
+    """Whatever it raises, each record is told once, and its error callback hears of each error."""
     told: list[int] = []
     errors: list[str] = []
 
     def callback(record: dict[str, Any]) -> None:
         told.append(record["n"])
         if record["n"] % 2:
-            raise SystemExit(record["n"])
+            raise error(record["n"])
 
     dispatcher(Callback(Type.INSERT_DECODED, callback, errors.append)).emit([block(50)], {})
 
