@@ -230,6 +230,7 @@ class Jobs:
         except WireError as error:
             watched.tries.back_off()
             table.signal(Signal.LOST, str(error))
+        watched.tried = True
         watched.busy = False
         self._wake()
 

@@ -309,7 +309,11 @@ class Readers:
             table.gaps.close(ids, "read", outcome.rows, task.cluster.url)
             self._end(table, None, ids, rows=outcome.rows, apart=outcome.apart)
             return
-        log.warning("read_proves_nothing", table=table.name, cause=outcome.unproven)
+        told: list[str | None] = [gap.why_open for gap in task.gaps if gap.gap in ids]
+        if any(
+            why != outcome.unproven for why in told or [table.reason]
+        ):  # it is tried again and again
+            log.warning("read_proves_nothing", table=table.name, cause=outcome.unproven)
         for gap in ids:
             table.gaps.explain(gap, outcome.unproven)
         # A gap says so itself.

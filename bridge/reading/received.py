@@ -78,6 +78,9 @@ class History(Protocol):
     def follow(self, table: str, since: float) -> Follow:
         """Return the place at a moment, seconds since the epoch; 0 for the beginning."""
 
+    def kept(self, since: float) -> bool:
+        """Whether all that was received since a moment can still be read."""
+
 
 class IndexUnusable(BridgeError):
     """The index of what was received cannot be kept: the disk is full, or fails."""
