@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -203,13 +204,19 @@ class UpdateRows:
 
     # The rest runs in a reader.
 
+    def _is_followed(self, followed: _Followed) -> bool:
+        return self._followed.get(followed.table) is followed
+
     def _read(self, followed: _Followed) -> None:
         table = followed.table
         counted, gaps = table.counts.received["update"], table.counts.gaps.total()
         wait = self._times.every
         try:
             if table.schema is not None:
-                task = Task(table, followed.cluster, table.schema, (), "update", self._tools)
+                wanted = partial(self._is_followed, followed)
+                task = Task(
+                    table, followed.cluster, table.schema, (), "update", self._tools, wanted
+                )
                 if self._prepare(followed, task):
                     self._follow(followed, task, after_gap=gaps != followed.gaps)
                 task.require_same()
