@@ -53,6 +53,8 @@ _RETRY_SECONDS = 5.0
 _LONGEST_RETRY = 300.0
 # Of a column whose height is asked for: rows that share it are remembered.
 _HIGHEST_ROWS = 100
+# States in which a table can be read.
+_HEARD = frozenset({State.LIVE, State.IDLE, State.CATCHING_UP, State.SNAPSHOTTING})
 _NONE_APART: Mapping[str, str] = MappingProxyType({})
 
 
@@ -182,15 +184,15 @@ class Readers:
         asked: Future[int] = Future()
         with self._lock:
             known = self._tables.get(table)
-            heard = known is not None and table.schema is not None
-            obstacle = table.obstacle() if heard else "the table is not heard"
+            heard = table.state in _HEARD and table.schema is not None
+            obstacle = table.obstacle() if heard else f"the table is not heard: it is {table.state}"
             if known is None or obstacle is not None:
-                asked.set_exception(BridgeError(obstacle or ""))
+                asked.set_exception(BridgeError(obstacle or "the table is not heard yet"))
                 return asked
             # What it is busy with ends first; then there is no reason left not to read it.
             known.asked.append((gap, asked))
             known.retry_at, known.final = 0.0, frozenset()
-        self.look_after(table, known.cluster)
+        self._done()  # the watch has it read, as it alone knows that the table is heard
         return asked
 
     def forget(self, table: TableMonitor) -> None:

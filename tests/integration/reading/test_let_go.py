@@ -72,3 +72,28 @@ def test_a_table_taken_away_while_it_is_read_misses_nothing_when_it_is_back(
         rig.wait_live(TABLE)
         rig.wait_ids(range(100, 110))
         rig.wait_gaps_closed()
+
+
+def test_a_read_on_request_while_the_cluster_is_away_is_refused_in_words(
+    cluster: Emulator, database: Database, tmp_path: Path
+) -> None:
+    """The table stays as it is, and its gap is closed once it is heard again."""
+    rig = missing(tmp_path, cluster, database)
+    cluster.refuse("no reading today", ["/get/records"])
+    with rig:
+        wait_until(lambda: rig.table().gaps.unclosed, "a gap is over")
+        gap = rig.table().gaps.unclosed[0].gap
+        rig.wait_live()
+        cluster.stop()
+        rig.wait_state("deaf")
+        assert rig.supervisor is not None
+        desk = rig.supervisor.gaps
+        desk.close(gap)
+        asked = desk.requested(gap)
+        assert asked is not None
+        assert asked.state == "open"
+        assert "not heard" in str(asked.why_open)
+        cluster.heal()
+        cluster.start()
+        rig.wait_ids(range(100, 110))
+        rig.wait_gaps_closed()
