@@ -102,6 +102,10 @@ class BaselineUnusable(BridgeError):
     """A baseline cannot be kept: the disk is full, or fails."""
 
 
+class BaselineDamaged(BaselineUnusable):
+    """What is stored of a baseline is bad, by SQLite's own verdict."""
+
+
 class KnownRow(NamedTuple):
     """What is known of a row; of a table without a key, of all that are equal.
 
@@ -180,7 +184,7 @@ class Baseline:
             try:
                 self._open()
             except sqlite3.DatabaseError as error:
-                if error.sqlite_errorcode & 0xFF not in _DAMAGE:
+                if not _is_damage(error):
                     raise
                 log.error("baseline_damaged", table=table, cause=str(error))
                 self._connection.close()
@@ -190,8 +194,11 @@ class Baseline:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: object, _: object) -> None:
         self.close()
+        if kind is not None and issubclass(kind, BaselineDamaged):
+            log.error("baseline_damaged", table=self._table, cause=str(error))
+            remove(self._path)  # another try begins anew
 
     def __repr__(self) -> str:
         return f"<Baseline of {self._table} up to {self.facts.position}>"
@@ -350,7 +357,8 @@ class Baseline:
             try:
                 yield
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                with contextlib.suppress(sqlite3.Error):  # some errors have rolled it back
+                    self._connection.execute("ROLLBACK")
                 raise
             self._connection.execute("COMMIT")
 
@@ -365,5 +373,13 @@ def remove(path: Path) -> None:
 def _translated(path: Path) -> Iterator[None]:
     try:
         yield
+    except sqlite3.DatabaseError as error:
+        damaged = _is_damage(error)
+        raise (BaselineDamaged if damaged else BaselineUnusable)(f"{path}: {error}") from error
     except (sqlite3.Error, OSError) as error:
         raise BaselineUnusable(f"{path}: {error}") from error
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)  # not every error has one
+    return code & 0xFF in _DAMAGE

@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
+from weakref import WeakSet
 
 import structlog
 
@@ -57,6 +58,8 @@ _RETRY_SECONDS = 5.0
 _LONGEST_RETRY = 300.0
 # Of a column whose height is asked for: rows that share it are remembered.
 _HIGHEST_ROWS = 100
+# States in which a table can be read.
+_HEARD = frozenset({State.LIVE, State.IDLE, State.CATCHING_UP, State.SNAPSHOTTING})
 _NONE_APART: Mapping[str, str] = MappingProxyType({})
 
 
@@ -130,11 +133,15 @@ class Readers:
         self._folder = folder
         self._stopping = threading.Event()
         self._turns = Turns(_AT_WORK, self._stopping)
-        self._tools = Tools(intake, history, folder, self._turns.pause, options.patience, options.limits)
+        self._tools = Tools(
+            intake, history, folder, self._turns.pause, options.patience, options.limits
+        )
         self._done = done
         self._workers = Workers("reader", _READERS)
         self._lock = threading.Lock()  # guards the table below, and what is in it
         self._tables: dict[TableMonitor, _Table] = {}
+        self._forgotten: WeakSet[TableMonitor] = WeakSet()
+        self._concluding = threading.Lock()  # held while gaps are closed; taken before the other
         self._auditor = Auditor(
             history, intake.barrier, self._turns.pause, options.patience.settle, options.audits
         )
@@ -157,6 +164,8 @@ class Readers:
         """Start what a table that is heard needs: a read, if it can be done, or an audit."""
         now = Moment.now()
         with self._lock:
+            if table in self._forgotten:
+                return
             known = self._tables.setdefault(table, _Table(cluster))
             known.cluster = cluster
             if known.busy:
@@ -179,26 +188,35 @@ class Readers:
         asked: Future[int] = Future()
         with self._lock:
             known = self._tables.get(table)
-            heard = known is not None and table.schema is not None
-            obstacle = table.obstacle() if heard else "the table is not heard"
+            heard = table.state in _HEARD and table.schema is not None
+            obstacle = table.obstacle() if heard else f"the table is not heard: it is {table.state}"
             if known is None or obstacle is not None:
-                asked.set_exception(BridgeError(obstacle or ""))
+                asked.set_exception(BridgeError(obstacle or "the table is not heard yet"))
                 return asked
             # What it is busy with ends first; then there is no reason left not to read it.
             known.asked.append((gap, asked))
             known.retry_at, known.final = 0.0, frozenset()
-        self.look_after(table, known.cluster)
+        self._done()  # the watch has it read, as it alone knows that the table is heard
         return asked
 
     def forget(self, table: TableMonitor) -> None:
-        """Forget a table that is not watched any more."""
-        with self._lock:
+        """Forget a table that is not watched any more.
+
+        A read of it that goes on ends at the next page, and closes nothing from here on.
+        """
+        with self._concluding, self._lock:
+            self._forgotten.add(table)
             known = self._tables.pop(table, None)
             self._auditor.forget(table)
             self._whole.forget(table)
         self._updates.forget(table)
         for _, asked in known.asked if known is not None else ():
             asked.set_exception(BridgeError(f"{table.name} is watched no longer"))
+
+    def recall(self, table: TableMonitor) -> None:
+        """Look after a table again that was forgotten."""
+        with self._lock:
+            self._forgotten.discard(table)
 
     def first_level(self, table: TableMonitor, cluster: Cluster) -> None:
         """Note how high a growing column stands when its table is first listened to.
@@ -266,6 +284,10 @@ class Readers:
 
     # The rest runs in a reader.
 
+    def _wanted(self, table: TableMonitor) -> Callable[[], bool]:
+        known = self._tables.get(table)
+        return lambda: known is not None and self._tables.get(table) is known
+
     def _read(
         self, table: TableMonitor, cluster: Cluster, closing: Closing, *, snapshot: bool
     ) -> None:
@@ -277,7 +299,7 @@ class Readers:
         try:
             self._empty_folder()
             cause: ReadCause = "snapshot" if snapshot else "gap"
-            task = Task(table, cluster, schema, gaps, cause, self._tools)
+            task = Task(table, cluster, schema, gaps, cause, self._tools, self._wanted(table))
             table.progress = task.progress
             started = time.monotonic()
             outcome = closing(task)
@@ -300,13 +322,17 @@ class Readers:
 
     def _conclude(self, task: Task, outcome: Outcome, *, snapshot: bool) -> None:
         table, ids = task.table, [gap.gap for gap in task.gaps if gap.gap not in outcome.apart]
-        for gap, why in outcome.apart.items():
-            table.gaps.explain(gap, why)
         self._auditor.forget(table)  # what is in the table now was received, or is being said
+        with self._concluding:
+            task.require_same()
+            for gap, why in (dict.fromkeys(ids, outcome.unproven) | dict(outcome.apart)).items():
+                if why is not None:
+                    table.gaps.explain(gap, why)
+            if outcome.unproven is None:
+                if snapshot:
+                    table.finish_snapshot()
+                table.gaps.close(ids, "read", outcome.rows, task.cluster.url)
         if outcome.unproven is None:
-            if snapshot:
-                table.finish_snapshot()
-            table.gaps.close(ids, "read", outcome.rows, task.cluster.url)
             self._end(table, None, ids, rows=outcome.rows, apart=outcome.apart)
             return
         told: list[str | None] = [gap.why_open for gap in task.gaps if gap.gap in ids]
@@ -314,8 +340,6 @@ class Readers:
             why != outcome.unproven for why in told or [table.reason]
         ):  # it is tried again and again
             log.warning("read_proves_nothing", table=table.name, cause=outcome.unproven)
-        for gap in ids:
-            table.gaps.explain(gap, outcome.unproven)
         # A gap says so itself.
         self._end(
             table,
@@ -367,7 +391,8 @@ class Readers:
             if table.schema is None:
                 return None
             self._empty_folder()
-            task = Task(table, cluster, table.schema, (), "gap", self._tools)
+            wanted = self._wanted(table)
+            task = Task(table, cluster, table.schema, (), "gap", self._tools, wanted)
             table.progress = task.progress
             return self._whole.look(task)
 

@@ -31,6 +31,10 @@ from bridge.wire.tables import TableInfo, made_again
 MOVED = "rows moved while they were read, and nothing orders them"
 
 
+def _always() -> bool:
+    return True
+
+
 class TableChanged(BridgeError):
     """The table is not the one any more that was to be read."""
 
@@ -85,8 +89,9 @@ class Task:
         schema: the layout, as it was when the read began.
         gaps: those it is to close.
         cause: why it is read, as the rows say it.
-        progress: how far it is.
         tools: what it works with.
+        wanted: whether the table is still watched by this monitor.
+        progress: how far it is.
     """
 
     table: TableMonitor
@@ -95,6 +100,7 @@ class Task:
     gaps: tuple[OpenGap, ...]
     cause: ReadCause
     tools: Tools
+    wanted: Callable[[], bool] = _always
     progress: Progress = field(default_factory=Progress)
     born: float = 0.0
     codec: Codec = field(init=False)
@@ -104,7 +110,9 @@ class Task:
         self.codec = compile_schema(self.schema)
 
     def require_same(self) -> None:
-        """Raise where the table was dropped, or made again, since the read began."""
+        """Raise where the table was dropped, made again, or let go of since the read began."""
+        if not self.wanted():
+            raise TableChanged(f"{self.table.name} is watched no longer, or in another way")
         if self.table.born_at != self.born:
             raise TableChanged(f"{self.table.name} was dropped while it was read")
 

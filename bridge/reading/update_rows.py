@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -121,13 +122,19 @@ class UpdateRows:
 
     # The rest runs in a reader.
 
+    def _is_followed(self, followed: Followed) -> bool:
+        return self._followed.get(followed.table) is followed
+
     def _read(self, followed: Followed) -> None:
         table = followed.table
         counted, gaps = table.counts.received["update"], table.counts.gaps.total()
         wait = self._times.every
         try:
             if table.schema is not None:
-                task = Task(table, followed.cluster, table.schema, (), "update", self._tools)
+                wanted = partial(self._is_followed, followed)
+                task = Task(
+                    table, followed.cluster, table.schema, (), "update", self._tools, wanted
+                )
                 if self._reader.prepare(followed, task):
                     self._reader.follow(followed, task, after_gap=gaps != followed.gaps)
                 task.require_same()

@@ -149,13 +149,22 @@ class Running:
         Raises:
             BridgeError: it cannot be applied; nothing was.
         """
-        # So that the marks of a changed table are the latest; a full journal holds up nobody.
-        self._intake.barrier(_PATIENCE_SECONDS)
-        tables = self._make_tables(plan.tables, self.plan.tables, self._journal.marks())
-        for name in absent.keys() & tables.keys():
-            tables[name].was_absent(_moment(absent[name]))
-        self._add_lanes(plan)
-        self._apply(plan, sinks, tables)
+        old = self.plan.tables
+        going = [table for name, table in self.tables.items() if plan.tables.get(name) != old[name]]
+        for table in going:  # first: what a read closes after the marks were taken is not in them
+            self._readers.forget(table)
+        try:
+            # So that the marks of a changed table are the latest; a full journal holds up nobody.
+            self._intake.barrier(_PATIENCE_SECONDS)
+            tables = self._make_tables(plan.tables, old, self._journal.marks())
+            for name in absent.keys() & tables.keys():
+                tables[name].was_absent(_moment(absent[name]))
+            self._add_lanes(plan)
+            self._apply(plan, sinks, tables)
+        except BaseException:
+            for table in going:
+                self._readers.recall(table)
+            raise
 
     def _make_tables(
         self,
@@ -211,9 +220,6 @@ class Running:
             for name, sink in plan.sinks.items()
             if name in old.sinks and old.sinks[name].tables - sink.tables
         )
-        for name, table in self.tables.items():
-            if tables.get(name) is not table:
-                self._readers.forget(table)
         self.plan, self.tables = plan, tables
         self.watch.look_after(list(tables.values()), schemas(plan.config))
 

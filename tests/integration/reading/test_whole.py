@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -307,6 +309,31 @@ def test_a_damaged_baseline_is_taken_anew(
         rig.wait_known(10)
         rig.wait_gaps_closed()
     assert sorted(rig.ids()) == list(range(10))
+
+
+def test_a_baseline_damaged_in_its_midst_is_taken_anew(
+    cluster: Emulator, database: Database, tmp_path: Path
+) -> None:
+    """What a read meets of it is not met again at every try: the gap is closed."""
+    database.create()
+    with rig_of(tmp_path, cluster) as rig:
+        rig.wait_live()
+        database.insert_ids(range(5000))
+        rig.wait_ids(range(5000))
+        rig.wait_known(5000)
+    path = baseline_path(tmp_path / "journal" / "baselines", TABLE)
+    with contextlib.closing(sqlite3.connect(path)) as file:
+        file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (page,) = file.execute("PRAGMA page_size").fetchone()
+        (root,) = file.execute("SELECT rootpage FROM sqlite_master WHERE name = 'row'").fetchone()
+    with path.open("r+b") as stored:
+        stored.seek((root - 1) * page)
+        stored.write(b"\xa5" * page)
+    database.insert_ids([5000])
+    with capture_logs() as logs, rig_of(tmp_path, cluster) as rig:
+        rig.wait_gaps_closed()
+        rig.wait_ids(range(5001))
+    assert "baseline_damaged" in [line["event"] for line in logs]
 
 
 def forget(folder: Path) -> None:
