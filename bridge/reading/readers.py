@@ -129,7 +129,9 @@ class Readers:
         self._folder = folder
         self._stopping = threading.Event()
         self._turns = Turns(_AT_WORK, self._stopping)
-        self._tools = Tools(intake, history, folder, self._turns.pause, options.patience, options.limits)
+        self._tools = Tools(
+            intake, history, folder, self._turns.pause, options.patience, options.limits
+        )
         self._done = done
         self._workers = Workers("reader", _READERS)
         self._lock = threading.Lock()  # guards the table below, and what is in it
