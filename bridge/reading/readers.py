@@ -35,11 +35,12 @@ from bridge.reading.audit import Auditor, AuditTimes, Finding
 from bridge.reading.closing import Closing, closing_of
 from bridge.reading.comparison import Patience
 from bridge.reading.entire import read_entire
+from bridge.reading.moved_rows import Places, UpdateTimes
 from bridge.reading.pages import PageLimits
 from bridge.reading.received import History
 from bridge.reading.task import Outcome, Task, Tools
 from bridge.reading.turns import Turns
-from bridge.reading.update_rows import Places, UpdateRows, UpdateTimes
+from bridge.reading.update_rows import UpdateRows
 from bridge.reading.whole import WholeTables
 from bridge.reading.whole_read import WholeTimes
 from bridge.types import type_of
