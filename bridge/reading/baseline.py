@@ -31,7 +31,7 @@ log = structlog.get_logger()
 # Raised with every change of the tables below: another one's file is no baseline.
 _VERSION = 1
 # What SQLite may hold of a baseline in memory, KiB; and of its log on disk, bytes.
-_CACHE_KIB = 64 * 1024
+_CACHE_KIB = 16 * 1024
 _LOG_BYTES = 64 * 2**20
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 

@@ -103,7 +103,7 @@ def test_every_thread_stands_in_the_table(documents: dict[str, str]) -> None:
 
     assert len(names) >= 9
     assert names - shown == set()
-    assert {re.sub(r"-\d$", "", n) for n in shown} <= {re.sub(r"-\d$", "", n) for n in names}
+    assert {re.sub(r"-\d+$", "", n) for n in shown} <= {re.sub(r"-\d+$", "", n) for n in names}
 
 
 def test_every_warning_and_error_is_among_the_log_lines(documents: dict[str, str]) -> None:
