@@ -130,25 +130,8 @@ class Loop:
         """Wait within a pass; True at once when told to stop."""
         return self._stopping.wait(seconds)
 
-    def _run(self) -> None:
-        failures = 0
-        try:
-            while not self._stopping.is_set():
-                try:
-                    if not self._step():
-                        break
-                except BaseException as error:  # noqa: BLE001 (that is what a loop is for)
-                    failures += 1
-                    self._note(error)
-                    self._stopping.wait(backoff(failures, _FIRST_PAUSE, _LONGEST_PAUSE))
-                else:
-                    failures, self.fault = 0, None
-            self._ended = True
-        finally:
-            if self._done is not None:
-                self._done()
-
-    def _note(self, error: BaseException) -> None:
+    def note(self, error: BaseException) -> None:
+        """Log and count a fault of ours, that ended a pass or that a pass went on from."""
         self.faults += 1
         # An error may be of a plug-in, and its text and our answer to it may raise in their turn.
         self.fault = type(error).__name__
@@ -158,3 +141,21 @@ class Loop:
         if self._failed is not None:
             with contextlib.suppress(Exception):
                 self._failed(error)
+
+    def _run(self) -> None:
+        failures = 0
+        try:
+            while not self._stopping.is_set():
+                try:
+                    if not self._step():
+                        break
+                except BaseException as error:  # noqa: BLE001 (that is what a loop is for)
+                    failures += 1
+                    self.note(error)
+                    self._stopping.wait(backoff(failures, _FIRST_PAUSE, _LONGEST_PAUSE))
+                else:
+                    failures, self.fault = 0, None
+            self._ended = True
+        finally:
+            if self._done is not None:
+                self._done()

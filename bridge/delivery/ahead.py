@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from queue import SimpleQueue
 
-from bridge.delivery.encoding import Encoder, Piece
+from bridge.delivery.encoding import KEPT_OVERHEAD, Encoder, Piece
 from bridge.journal import Stored
 from bridge.loop import Loop
 
@@ -64,4 +64,5 @@ class Ahead:
             for piece in pieces or self._encoder.pieces(stored):
                 if left <= 0 or not self._wishes.empty():
                     return
-                left -= self._encoder.lines(stored, piece, keyed=self._keyed).nbytes
+                lines = self._encoder.lines(stored, piece, keyed=self._keyed)
+                left -= lines.nbytes + KEPT_OVERHEAD

@@ -25,6 +25,9 @@ from bridge.lines import Lines
 log = structlog.get_logger()
 
 _KEPT_BYTES = 16 * 2**20
+# What keeping a piece takes besides its lines: objects, and what allocators leave behind buffers
+# that were shrunk. Of single events it is nearly all.
+KEPT_OVERHEAD = 6 * 2**10
 # What one piece has at most, if it is more than one record. An event is about 220 bytes and its
 # record, of which a byte becomes six at worst.
 _PIECE_RECORDS = 16_384
@@ -161,7 +164,7 @@ class Encoder:
             raise
         finally:
             mine.made.release()
-        self._keep(name, mine, lines.nbytes)
+        self._keep(name, mine, lines.nbytes + KEPT_OVERHEAD)
         return lines
 
     def _keep(self, name: tuple[int, int], made: _Making, size: int) -> None:

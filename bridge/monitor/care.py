@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from bridge.events import GapReason
@@ -33,11 +33,15 @@ class Care:
     Args:
         jobs: do what may block.
         readers: reads tables to close gaps; None where nobody remembers what was received.
+        failed: told of a fault of ours that concerned one table.
     """
 
-    def __init__(self, jobs: Jobs, readers: Readers | None) -> None:
+    def __init__(
+        self, jobs: Jobs, readers: Readers | None, failed: Callable[[BaseException], None]
+    ) -> None:
         self._jobs = jobs
         self._readers = readers
+        self._failed = failed
 
     def see_to(self, tables: Sequence[Watched], site: ClusterMonitors, seen: Observation) -> None:
         """Do for each table what it needs."""
@@ -46,9 +50,20 @@ class Care:
             (watched, None)
             for watched in tables
             if watched.may_be_seen_to
-            and self._see_to_one(watched, site, seen, good_at) is Action.ESTABLISH
+            and self._guarded(watched, site, seen, good_at) is Action.ESTABLISH
         ]
         self._jobs.make(waiting, site, seen)
+
+    def _guarded(
+        self, watched: Watched, site: ClusterMonitors, seen: Observation, good_at: Moment
+    ) -> Action | None:
+        """See to one table; a fault is its own, and the others are seen to all the same."""
+        try:
+            return self._see_to_one(watched, site, seen, good_at)
+        except Exception as error:  # noqa: BLE001 (whatever it is, it is shown)
+            self._failed(error)
+            watched.table.signal(Signal.LOST, f"a fault of ours: {type(error).__name__}: {error}")
+            return None
 
     def _see_to_one(
         self, watched: Watched, site: ClusterMonitors, seen: Observation, good_at: Moment

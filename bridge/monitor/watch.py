@@ -121,10 +121,10 @@ class Watch:
         self._wake = threading.Event()
         self._workers = Workers("worker", _WORKERS)
         self._jobs = Jobs(subscriber, self._workers, closer, lambda: self._site, self.wake)
-        self._care = Care(self._jobs, closer)
         self._good = GoodMarks()
         self._standbys = Standbys(ring, self._workers, options.probe_timeout)
         self._loop = Loop("watch", self._turn)
+        self._care = Care(self._jobs, closer, self._loop.note)
 
     @property
     def loops(self) -> list[Loop]:

@@ -72,6 +72,9 @@ class Discovery:
             log.warning("tables_not_taken_over", cause=str(error), attempts=self._attempts)
             self.loop.wait(backoff(self._attempts))
             self._wake.set()
+        except BaseException:
+            self._wake.set()  # what was seen is not taken over yet
+            raise
         else:
             self._attempts = 0
         return True

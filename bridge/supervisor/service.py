@@ -304,7 +304,7 @@ class Supervisor:
     def tokens(self) -> Collection[str]:
         """What actions may be asked for with."""
         configured = self._config.admin.token
-        given = [configured.get_secret_value()] if configured is not None else []
+        given = [configured.get_secret_value()] if configured else []  # an empty one is none
         return [*given, *([self._token] if self._token is not None else [])]
 
     @property

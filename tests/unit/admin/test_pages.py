@@ -186,6 +186,18 @@ def test_what_is_no_request_is_answered_in_json(admin: AdminServer, sent: bytes)
     assert json.loads(content)["error"]
 
 
+def test_an_empty_token_is_none(tmp_path: Path) -> None:
+    """As `${TOKEN:-}` leaves one: a request with an empty token must not match it."""
+    made = Supervisor(
+        parse(
+            f"kinetica: {{urls: a}}\njournal: {{path: {tmp_path}/journal}}\n"
+            "tables: [{name: s.t}]\nsinks: {out: {type: stdout}}\nadmin: {token: ''}\n"
+        )
+    )
+    assert list(made.tokens) == []
+    made.stop(1.0)
+
+
 def test_an_action_wants_a_token(admin: AdminServer, supervisor: Supervisor) -> None:
     """None is 401 with what is wanted; another one is 403; then the gap is looked for."""
     path = "/api/gaps/0011223344556677/close"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import tracemalloc
 
 import pytest
 from services.delivery import CLUSTER, SCHEMA, TABLE, TIME, block
@@ -89,6 +90,21 @@ def test_what_is_kept_is_bounded_in_bytes_as_they_are() -> None:
 
     assert first == second
     assert first is not second
+
+
+def test_single_events_are_kept_within_the_same_bound() -> None:
+    """Most of what one takes is not its line: a trickle must not fill the memory."""
+    encoder = Encoder(ID, {}, keep_bytes=2**20)
+    tracemalloc.start()
+    try:
+        for offset in range(5_000):
+            stored = Stored(offset, 1, Drop(TABLE, CLUSTER, TIME))
+            (piece,) = encoder.pieces(stored)
+            encoder.lines(stored, piece, keyed=True)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 2 * 2**20
 
 
 def test_bytes_that_are_no_records_say_so_each_time() -> None:
