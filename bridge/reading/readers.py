@@ -138,7 +138,9 @@ class Readers:
             history, intake.barrier, self._pause, options.patience.settle, options.audits
         )
         self._whole = WholeTables(folder.with_name("baselines"), history, options.whole)
-        self._updates = UpdateRows(self._tools, history, folder, options.updates)
+        self._updates = UpdateRows(
+            self._tools, history, folder, self._empty_folder, options.updates
+        )
         self._emptied = False
 
     @property
@@ -171,7 +173,6 @@ class Readers:
         if job is not None:
             self._workers.submit(job)
         if table.options.update_rows is not None:
-            self._empty_folder()
             self._updates.look_after(table, cluster)
 
     def close_now(self, table: TableMonitor, gap: str) -> Future[int]:

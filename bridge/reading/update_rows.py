@@ -117,15 +117,22 @@ class UpdateRows:
         tools: what reads use.
         places: what was received.
         folder: where indices of what was received lie while it runs.
+        make_folder: makes it, and takes away what an earlier run left.
         times: how updates are followed.
     """
 
     def __init__(
-        self, tools: Tools, places: Places, folder: Path, times: UpdateTimes | None = None
+        self,
+        tools: Tools,
+        places: Places,
+        folder: Path,
+        make_folder: Callable[[], None],
+        times: UpdateTimes | None = None,
     ) -> None:
         self._tools = tools
         self._places = places
         self._folder = folder
+        self._make_folder = make_folder
         self._times = times or UpdateTimes()
         self._lock = threading.Lock()  # guards the table below, and what heights are made of
         self._followed: dict[TableMonitor, _Followed] = {}
@@ -350,6 +357,7 @@ class UpdateRows:
             received = None
         self._tools.intake.barrier()
         if received is None:
+            self._make_folder()
             place = self._places.place(max(since - _SLACK_SECONDS, followed.born))
             stream = self._places.stream(followed.table.name, place)
             name = hashlib.blake2b(followed.table.name.encode(), digest_size=8).hexdigest()
