@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -164,7 +164,7 @@ class MeasuredBridge(BridgeProcess):
     Args:
         folder: holds its configuration, journal and log.
         publisher: where it listens.
-        tables: their names.
+        tables: their names, or their settings.
         sinks: their settings.
         tree: whose code is run.
         journal: settings of the journal besides its path.
@@ -174,7 +174,7 @@ class MeasuredBridge(BridgeProcess):
         self,
         folder: Path,
         publisher: PublisherProcess,
-        tables: list[str],
+        tables: Sequence[str | Mapping[str, Any]],
         sinks: Mapping[str, Mapping[str, Any]],
         tree: Path,
         journal: Mapping[str, Any] | None = None,
@@ -182,7 +182,7 @@ class MeasuredBridge(BridgeProcess):
         config = {
             "kinetica": {"urls": [publisher.url], "monitor_port": publisher.monitor_port},
             "journal": {"path": str(folder / "journal"), **(journal or {})},
-            "tables": [{"name": table} for table in tables],
+            "tables": [{"name": t} if isinstance(t, str) else dict(t) for t in tables],
             "sinks": {name: dict(settings) for name, settings in sinks.items()},
         }
         super().__init__(folder, config)

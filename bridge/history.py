@@ -27,6 +27,13 @@ class JournalHistory:
         """Return the place in the journal at a moment, seconds since the epoch."""
         return JournalFollow(JournalReader(self._path), table, round(since * 1e6))
 
+    def kept(self, since: float) -> bool:
+        """Whether all that was received since a moment is still stored."""
+        with JournalReader(self._path) as reader:
+            first, _ = reader.bounds()
+            pruned = max([first, *(end for _, end in reader.thinned())])
+            return pruned == 0 or _offset_at(reader, round(since * 1e6)) > pruned
+
     def place(self, since: float) -> int:
         """Return an offset before which nothing was received at a moment or after it."""
         with JournalReader(self._path) as reader:

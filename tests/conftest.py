@@ -8,11 +8,34 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
+from hypothesis import HealthCheck, settings
 
 sys.path.insert(0, str(Path(__file__).parent))  # so that tests can import services.kafka
 
+from services.alive import Alive
 from services.kafka import KafkaBroker, KafkaMissing, jars
 from services.webhook import WebhookReceiver
+
+# A busy machine is no failure.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_lives_on() -> Iterator[None]:
+    """A test ends what it starts: else it talks to ports that are given to other tests."""
+    before = Alive()
+    yield
+    if left := before.more():
+        pytest.fail("left running:\n" + "\n".join(left))
+
+
+@pytest.fixture(autouse=True)
+def _log_of_its_own() -> Iterator[None]:
+    """The first client in a process takes the log over, where nobody has: it has it no longer."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

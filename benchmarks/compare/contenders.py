@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -49,11 +50,13 @@ class Contender:
     Args:
         name: how the report calls it.
         folder: of its own.
+        env: of its process, besides what this one has.
     """
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, name: str, folder: Path, env: Mapping[str, str]) -> None:
         self.name = name
         self.folder = folder
+        self._env = env
         self.told = Told()
         folder.mkdir()
         self._log = folder / "told.jsonl"
@@ -72,9 +75,12 @@ class Contender:
         self.read()
         return self.told.started > 0
 
-    def restart(self) -> None:
-        """End it as its user would, and start it again."""
+    def end(self) -> None:
+        """End it as its user would."""
         self.stop()
+
+    def start_again(self) -> None:
+        """Start it after `end`."""
         self.start()
 
     def read(self) -> None:
@@ -112,8 +118,10 @@ class Contender:
 class Client(Contender):
     """A program on a table monitor client. See `client_program`."""
 
-    def __init__(self, name: str, folder: Path, settings: Mapping[str, Any]) -> None:
-        super().__init__(name, folder)
+    def __init__(
+        self, name: str, folder: Path, env: Mapping[str, str], settings: Mapping[str, Any]
+    ) -> None:
+        super().__init__(name, folder, env)
         self._settings = {**settings, "table": TABLE, "log": str(self._log)}
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -124,6 +132,7 @@ class Client(Contender):
                 json.dumps(self._settings),
                 stdout=errors,
                 stderr=errors,
+                env={**os.environ, **self._env},
             )
 
     def stop(self) -> None:
@@ -145,11 +154,12 @@ class Service(Contender):
         self,
         name: str,
         folder: Path,
+        env: Mapping[str, str],
         kinetica: Mapping[str, Any],
         table: Mapping[str, Any],
         busy_seconds: float = 0.0,
     ) -> None:
-        super().__init__(name, folder)
+        super().__init__(name, folder, env)
         self._kinetica = kinetica
         self._table = table
         self._busy_seconds = busy_seconds
@@ -172,13 +182,15 @@ class Service(Contender):
             "tables": [{"name": TABLE, **self._table}],
             "sinks": {"hook": {"type": "webhook", "url": url}},
         }
-        self._bridge = BridgeProcess(self.folder, config)
+        self._bridge = BridgeProcess(self.folder, config, self._env)
         self._run()
 
-    def restart(self) -> None:
+    def end(self) -> None:
         assert self._bridge is not None
         self._halt()
         self._bridge.terminate()
+
+    def start_again(self) -> None:
         self._run()
 
     def stop(self) -> None:

@@ -8,7 +8,15 @@ from dataclasses import dataclass, field
 
 from benchmarks.compare.contenders import Service
 from benchmarks.compare.measure import Result
-from benchmarks.compare.stage import OURS, SERVICE, VENDOR, WORKING_SECONDS, Settings, Stage
+from benchmarks.compare.stage import (
+    OURS,
+    SERVICE,
+    VENDOR,
+    WARM_SECONDS,
+    WORKING_SECONDS,
+    Settings,
+    Stage,
+)
 from benchmarks.compare.watched import TABLE, encode
 from bridge.errors import BridgeError
 
@@ -22,6 +30,10 @@ RAISE_EVERY = 1_000
 DOWN_SECONDS = 3.0
 SILENT_SECONDS = 25.0
 NOT_UP_SECONDS = 8.0
+LOW_ROWS = 200
+LOST_INSERTS = 10  # of 20 rows each
+# What the service says it needs at most to find what nobody reported.
+AUDIT_SECONDS = 300.0
 # Numbers of the rows of the other table, which nobody asked for.
 OTHERS = 10**9
 # A frame that no layout fits: a number that does not end.
@@ -119,6 +131,58 @@ def dropped_for_a_while(stage: Stage) -> list[Result]:
     return stage.finish()
 
 
+def recreated_alike(stage: Stage) -> list[Result]:
+    """The table is another one of the same name and layout, with nobody able to look in between."""
+    stage.begin()
+    stage.trouble()
+    stage.database.cluster.recreate(TABLE)
+    stage.watch()
+    return stage.finish()
+
+
+def recreated_while_down(stage: Stage) -> list[Result]:
+    """All are stopped; the table is made again, with keys below those heard; all are started."""
+    low, insert = stage.load.take(LOW_ROWS), stage.load.put
+    stage.begin()
+    stage.load.put = _refused
+    for contender in stage.contenders:
+        contender.end()
+    stage.trouble()
+    stage.database.cluster.recreate(TABLE)
+    stage.load.rows |= dict.fromkeys(low, time.monotonic_ns())
+    stage.database.insert(low)
+    stage.load.put = insert
+    for contender in stage.contenders:
+        contender.start_again()
+    stage.watch()
+    return stage.finish()
+
+
+def _refused(numbers: Sequence[int]) -> None:
+    raise BridgeError(f"{len(numbers)} rows are not inserted now")
+
+
+def lost_at_the_publisher(stage: Stage) -> list[Result]:
+    """The cluster stores 200 rows and publishes none of them, without a word to anybody."""
+    stage.begin()
+    stage.trouble()
+    stage.database.cluster.skip_notifications(LOST_INSERTS, [TABLE], ["insert"])
+    stage.watch_service(AUDIT_SECONDS)
+    return stage.finish()
+
+
+def clock_set_back(stage: Stage) -> list[Result]:
+    """The wall clock of all contenders is set back by ten minutes; then the table is altered."""
+    stage.begin()
+    assert stage.clock is not None
+    stage.clock.step(-600)
+    stage.pause(WARM_SECONDS)
+    stage.trouble()
+    stage.database.execute(f"ALTER TABLE {TABLE} ADD extra int")
+    stage.watch()
+    return stage.finish()
+
+
 def callback_raises(stage: Stage) -> list[Result]:
     """From row 1,000 on the callback raises at every thousandth."""
     stage.begin()
@@ -157,7 +221,8 @@ def undecodable_aborts(stage: Stage) -> list[Result]:
     _publish_garbage(stage)
     stage.pause(5.0)
     for contender in stage.contenders:
-        contender.restart()
+        contender.end()
+        contender.start_again()
     stage.watch()
     return stage.finish()
 
@@ -257,6 +322,15 @@ SCENARIOS = (
     ),
     Scenario("dropped-at-once", "table dropped and made again at once", dropped_and_made_again),
     Scenario("dropped-10s", "table dropped, made again after 10 s", dropped_for_a_while),
+    Scenario("recreated-alike", "table made again alike, in one step", recreated_alike),
+    Scenario("recreated-down", "table made again while all were down", recreated_while_down),
+    Scenario("lost-at-publisher", "200 rows stored and not published", lost_at_the_publisher),
+    Scenario(
+        "clock-set-back",
+        "clock set back 10 minutes, then table altered",
+        clock_set_back,
+        Settings(clock=True),
+    ),
     Scenario(
         "callback-raises",
         "callback raises, once in 1,000 rows",

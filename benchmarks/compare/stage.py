@@ -14,6 +14,7 @@ from benchmarks.compare.measure import Result, is_settled, is_whole, result
 from benchmarks.compare.watched import Database, Load
 from kinetica_emulator import Emulator, Ring
 from tests.services.process import free_port, wait_until
+from tests.services.wall_clock import WallClock
 
 VENDOR = "vendor's client"
 VENDOR_ALERT = "vendor's client, 6 s"
@@ -45,6 +46,7 @@ class Settings:
         raise_every: see `client_program`.
         busy_seconds: how long callback and receiver work on a record.
         contenders: who takes part.
+        clock: whether their wall clock can be set.
     """
 
     clusters: int = 1
@@ -53,6 +55,7 @@ class Settings:
     raise_every: int = 0
     busy_seconds: float = 0.0
     contenders: tuple[str, ...] = (VENDOR, VENDOR_ALERT, OURS, SERVICE)
+    clock: bool = False
 
 
 class Stage:
@@ -87,6 +90,7 @@ class Stage:
         self.database = self.databases[0]
         self.database.create()
         folder.mkdir(parents=True, exist_ok=True)
+        self.clock = WallClock(folder) if settings.clock else None
         self.contenders: list[Contender] = [
             self._contender(name, folder / str(number))
             for number, name in enumerate(settings.contenders)
@@ -109,9 +113,10 @@ class Stage:
     def _contender(self, name: str, folder: Path) -> Contender:
         settings = self._settings
         urls = [cluster.url for cluster in self.clusters]
+        env = self.clock.env if self.clock is not None else {}
         if name == SERVICE:
             table = {"catch_up": {"column": "id"}, **settings.table}
-            return Service(name, folder, {"urls": urls}, table, settings.busy_seconds)
+            return Service(name, folder, env, {"urls": urls}, table, settings.busy_seconds)
         options: dict[str, Any] = {}
         if name != OURS:
             options["monitor_port"] = self.clusters[0].monitor_port
@@ -125,7 +130,7 @@ class Stage:
             "raise_every": settings.raise_every,
             "busy_seconds": settings.busy_seconds,
         }
-        return Client(name, folder, client)
+        return Client(name, folder, env, client)
 
     def start(self) -> None:
         """Start the contenders."""
@@ -170,6 +175,19 @@ class Stage:
             lambda: time.monotonic() - began > LEAST_SECONDS and self._all_settled(),
             self._patience if patience is None else patience,
         )
+
+    def watch_service(self, patience: float) -> None:
+        """Let the load go on until the service has told all rows of now, or patience ends."""
+        self.pause(LEAST_SECONDS)
+        known, in_table = dict(self.load.rows), self.database.ids()
+
+        def whole() -> bool:
+            services = [each for each in self.contenders if each.name == SERVICE]
+            for service in services:
+                service.read()
+            return all(is_whole(service.told, known, in_table) for service in services)
+
+        wait_until_quietly(whole, patience)
 
     def _all_settled(self) -> bool:
         now = time.monotonic_ns()

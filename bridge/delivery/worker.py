@@ -274,7 +274,8 @@ class Worker:
             return True  # something else was configured
         while not all(loop.join(_LOOK_SECONDS) for loop in crew.loops):
             pass
-        self._dismiss(crew)
+        while not self._dismiss(crew):
+            pass  # it encodes ahead; whoever waits for our end has a deadline
         with self._lock:
             self._ended = True
         return False

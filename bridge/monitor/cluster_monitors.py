@@ -28,7 +28,7 @@ from bridge.monitor.naming import monitor_id, prefix, unqualified
 from bridge.monitor.probe import Monitors, Observation
 from bridge.monitor.subscriber import Subscriber
 from bridge.monitor.table import Route, TableMonitor, make_route
-from bridge.wire.calls import Cluster, Created, Facts, TableInfo, made_again
+from bridge.wire.calls import Cluster, Created, Facts, TableInfo, all_forms, made_again
 
 log = structlog.get_logger()
 
@@ -42,6 +42,10 @@ _SUBSCRIPTION_SETTLES = 0.02
 
 class TableMissing(BridgeError):
     """The cluster has no such table."""
+
+
+class TableMadeAgain(BridgeError):
+    """It is another table than the one that this cluster had under its name."""
 
 
 class TableUnusable(BridgeError):
@@ -69,6 +73,7 @@ class Established:
         channel: where they are heard, all of them.
         losses: of the channel, as far as they were seen to.
         at: when they were made.
+        identity: of the table, in all forms that were told.
     """
 
     type_id: str
@@ -77,6 +82,7 @@ class Established:
     channel: Channel
     losses: int
     at: Moment
+    identity: str = ""
 
 
 @dataclass(slots=True)
@@ -167,6 +173,9 @@ class ClusterMonitors:
         info = seen.layouts.get(name) or self.cluster.table(name)
         if info is None:
             raise TableMissing(f"{name} does not exist on {url}")
+        if made_again(table.identities.get(self.key, ""), info.facts.identity):
+            # The probe may have been told in another form than was known.
+            raise TableMadeAgain(f"{name} is another one than before on {url}")
         schema = info.schema
         if schema is None:
             raise TableUnusable(info.trouble or f"{name} has no layout")
@@ -290,7 +299,10 @@ class ClusterMonitors:
         names = tuple(
             frozenset({unqualified(each.topics[event]), each.ids[event]}) for event in each.ids
         )
-        return Established(each.schema.type_id, topics, names, channel, losses, Moment.now())
+        facts = seen.facts.get(table.name)
+        identity = all_forms(each.info.facts.identity, facts.identity if facts else "")
+        at = Moment.now()
+        return Established(each.schema.type_id, topics, names, channel, losses, at, identity)
 
     def _release(self, topics: Iterable[str]) -> bool:
         """Hand on what the monitors have said meanwhile; False if that is not all."""

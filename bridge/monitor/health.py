@@ -53,6 +53,9 @@ class Health:
             cluster.monitors(self.timeout)
             if table is not None:
                 cluster.catalogue([table], self.timeout)
+                # Its layout is asked for by another call, without which no monitor is made.
+                with contextlib.suppress(RequestRefused):
+                    cluster.table(table, timeout=self.timeout)
                 self.try_monitor(cluster, table)
             self.find_endpoint(cluster, cluster.properties(self.timeout), stay=False)
         except BridgeError as error:

@@ -17,7 +17,12 @@ from typing import Protocol
 import structlog
 
 from bridge.errors import BridgeError, ClusterUnavailable, WireError
-from bridge.monitor.cluster_monitors import ClusterMonitors, Established, TableMissing
+from bridge.monitor.cluster_monitors import (
+    ClusterMonitors,
+    Established,
+    TableMadeAgain,
+    TableMissing,
+)
 from bridge.monitor.moment import Moment
 from bridge.monitor.probe import Observation
 from bridge.monitor.states import Signal
@@ -25,7 +30,7 @@ from bridge.monitor.subscriber import Subscriber
 from bridge.monitor.table import Route, TableMonitor
 from bridge.monitor.watched import Watched
 from bridge.monitor.workers import Workers
-from bridge.wire.calls import Cluster, Facts, TableInfo, made_again
+from bridge.wire.calls import Cluster, Facts, made_again
 
 log = structlog.get_logger()
 
@@ -143,6 +148,8 @@ class Jobs:
                 self._take_made(watched, result, site, seen)
             elif isinstance(result, TableMissing):
                 self._note_missing(watched, None, site, seen)
+            elif isinstance(result, TableMadeAgain):
+                self._note_missing(watched, None, site, seen, again=True)
             else:
                 self._take_trouble(watched, result)
         except Exception:
@@ -171,8 +178,8 @@ class Jobs:
             return
         self.refused_since = None
         watched.tries.reset()
-        watched.expected = facts = seen.facts.get(table.name)
-        table.note_identity(site.key, facts.identity if facts is not None else "")
+        watched.expected = seen.facts.get(table.name)
+        table.note_identity(site.key, made.identity)
         if self._readers is not None:
             self._readers.first_level(table, site.cluster)
         if watched.absent_at is not None:
@@ -203,23 +210,27 @@ class Jobs:
             if info is None:
                 self._note_missing(watched, made, site, seen)
             elif made_again(identity, self._identity(name, site, facts)):
-                self._note_missing(watched, made, site, seen)
-                self._again(watched, None, info, site, seen)
-                return
+                self._note_missing(watched, made, site, seen, again=True)
+                if not table.over:
+                    # Known from now on: should it be gone before it is heard, that is a gap.
+                    table.adopt_schema(info.schema, site.cluster.url)
+                    self._again(watched, None, site, seen)
+                    return
             elif made is None:
-                self._again(watched, None, info, site, seen)
+                self._again(watched, None, site, seen)
                 return
             elif info.facts.type_id != made.type_id:
                 table.gaps.begin("altered", good_by(table, seen), "the table's layout changed")
                 table.signal(Signal.LOST, "the table's layout changed")
                 watched.made = None
-                self._again(watched, made, info, site, seen)
+                self._again(watched, made, site, seen)
                 return
             else:
                 watched.expected = facts  # it is well, whatever the catalogue says
         except WireError as error:
             watched.tries.back_off()
             table.signal(Signal.LOST, str(error))
+        watched.tried = True
         watched.busy = False
         self._wake()
 
@@ -232,14 +243,14 @@ class Jobs:
         self,
         watched: Watched,
         old: Established | None,
-        info: TableInfo,
         site: ClusterMonitors,
         seen: Observation,
     ) -> None:
         """Make the monitors of a table that was just looked at; ends its job."""
         name = watched.table.name
         facts = site.cluster.catalogue([name], site.timeout).get(name)
-        seen = replace(seen, facts={name: facts}, layouts={name: info})
+        # Its layout is asked for after that: what changes in between shows as a change.
+        seen = replace(seen, facts={name: facts}, layouts={})
         self._establish([(watched, old)], site, seen)
 
     def _note_missing(
@@ -248,10 +259,12 @@ class Jobs:
         made: Established | None,
         site: ClusterMonitors,
         seen: Observation,
+        *,
+        again: bool = False,
     ) -> None:
-        """Note that a table is not there, or is not the one it was.
+        """Note that a table is not there, or, `again`, is another one than this cluster had.
 
-        That is a drop only where it was seen last: on another cluster it is waited for.
+        That it is not there is a drop only where it was seen last: elsewhere it is waited for.
         """
         table, url = watched.table, site.cluster.url
         if made is not None:
@@ -260,11 +273,12 @@ class Jobs:
             watched.made = None
         watched.absent_at = watched.absent_at or seen.asked_at
         watched.tries.back_off(_ABSENT_SECONDS)
-        reason = f"{table.name} does not exist on {url}"
+        reason = f"{table.name} {'was made again' if again else 'does not exist'} on {url}"
         if table.schema is None:
             table.gaps.withdraw("the table was not there")
+            table.identities.clear()
             table.note_absent()
-        elif watched.was_seen_on(site.key, alone=site.alone):
+        elif again or watched.was_seen_on(site.key, alone=site.alone):
             # An ALTER in between may have silenced the monitors: so there is always a gap.
             told = "what happened between the last good probe and the drop"
             table.gaps.begin("monitor_lost", good_by(table, seen), told)

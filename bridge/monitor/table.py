@@ -30,6 +30,7 @@ from bridge.monitor.schema_text import schema_from_json, schema_to_json
 from bridge.monitor.states import Signal, State, step
 from bridge.monitor.table_options import Off, TableOptions, Whole
 from bridge.monitor.writes import Writes
+from bridge.wire.tables import all_forms
 
 log = structlog.get_logger()
 
@@ -326,8 +327,8 @@ class TableMonitor:
             in_use: whether it is the cluster on which the table is watched.
         """
         known = self.identities.get(cluster)
-        if known is None or (identity and identity != known):
-            self.identities = {**self.identities, cluster: identity}
+        if known is None or (told := all_forms(known, identity)) != known:
+            self.identities = {**self.identities, cluster: identity if known is None else told}
         elif not in_use or cluster == self.seen_on:
             return
         if in_use:

@@ -176,20 +176,33 @@ class Auditor:
         suspect = state.suspicion
         if isinstance(suspect, _Look) and suspect.low is not None:
             state.suspicion = None
-            there = _count(table, cluster, column, suspect.low.height, suspect.height)
-            missed = there - self._received(table, column, suspect)
-            if missed > 0:
-                state.looks.clear()
-                return Finding(missed, suspect.low.at)
-            return Finding(0, suspect.low.at)
+            return self._confirm(state, table, cluster, column, suspect, suspect.low)
         due = state.looks[-1] if state.looks else None
         self._look(state, table, cluster, column, now)
         if due is None or due.low is None or now.order < due.at.order + self._times.every / 2:
             return None
-        if due.rows <= self._received(table, column, due):
+        received = self._received(table, column, due)
+        if received is None:
+            return None
+        if due.rows <= received:
             return Finding(0, due.low.at)
         state.suspicion, state.due = due, now.order + self._times.confirm
         return None
+
+    def _confirm(
+        self,
+        state: _State,
+        table: TableMonitor,
+        cluster: Cluster,
+        column: Column,
+        suspect: _Look,
+        low: _Look,
+    ) -> Finding | None:
+        there = _count(table, cluster, column, low.height, suspect.height)
+        received = self._received(table, column, suspect)
+        if received is None or there > received:
+            state.looks.clear()
+        return None if received is None else Finding(max(0, there - received), low.at)
 
     def _look(
         self, state: _State, table: TableMonitor, cluster: Cluster, column: Column, now: Moment
@@ -207,8 +220,11 @@ class Auditor:
             height = row[column.name]
         state.looks.append(_Look(now, height, low, page.total))
 
-    def _received(self, table: TableMonitor, column: Column, look: _Look) -> int:
-        """Return how many rows were received between two looks' heights, the upper included."""
+    def _received(self, table: TableMonitor, column: Column, look: _Look) -> int | None:
+        """Return how many rows were received between two looks' heights, the upper included.
+
+        None where some that were received then are stored no more.
+        """
         low = look.low
         if low is None or look.height is None:
             return 0
@@ -219,9 +235,11 @@ class Auditor:
         follow = self._history.follow(table.name, since)
         codecs: dict[Schema, Codec] = {}
         try:
-            return sum(_between(codecs, rows, column, bottom, top) for rows in follow.more())
+            count = sum(_between(codecs, rows, column, bottom, top) for rows in follow.more())
         finally:
             follow.close()
+        # Asked after it was read: meanwhile it may have been pruned.
+        return count if self._history.kept(since) else None
 
     def _by_size(
         self, state: _State, table: TableMonitor, cluster: Cluster, now: Moment

@@ -31,7 +31,7 @@ log = structlog.get_logger()
 # Raised with every change of the tables below: another one's file is no baseline.
 _VERSION = 1
 # What SQLite may hold of a baseline in memory, KiB; and of its log on disk, bytes.
-_CACHE_KIB = 64 * 1024
+_CACHE_KIB = 16 * 1024
 _LOG_BYTES = 64 * 2**20
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -66,7 +66,7 @@ _ATTEST = """
         late = CASE WHEN at >= ?5 THEN max(late, 1) ELSE 1 END,
         at = excluded.at, came = excluded.came"""
 _FIND = """
-    SELECT key, value, layout, at, came, late FROM row
+    SELECT key, value, layout, at, came, late, times FROM row
     WHERE key IN (SELECT value FROM json_each(?))"""
 # Of a key that was seen and came since, what came since counts; the bare columns follow max().
 _MERGE_KEYED = """
@@ -81,7 +81,7 @@ _MERGE_KEYED = """
 # Of equal rows, one that came since may be among those seen: their number is never taken too high.
 _MERGE_COUNTED = """
     INSERT INTO fresh
-    SELECT key, 0, :layout, max(at), max(came), max(times), max(late) FROM (
+    SELECT key, 0, :layout, max(at), max(came), sum(times), max(late) FROM (
         SELECT key, at, ifnull((SELECT came FROM row WHERE row.key = seen.key), 0) AS came,
             times, iif(at >= :deleted, times, 0) AS late FROM seen
         UNION ALL SELECT key, at, came, since, iif(at >= :deleted, since, 0) FROM (
@@ -114,6 +114,7 @@ class KnownRow(NamedTuple):
         at: as fresh as the journal was at this offset.
         came: when it was last received, seconds since the epoch; 0 where it was only read.
         times: how many there are for certain, as far as no delete after `at` took some.
+        most: how many there would be, had no delete taken any.
     """
 
     value: int
@@ -121,6 +122,7 @@ class KnownRow(NamedTuple):
     at: int
     came: int
     times: int
+    most: int
 
 
 @dataclass(slots=True)

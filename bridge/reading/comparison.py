@@ -11,6 +11,7 @@ Where that matters the rows are looked at again, until their number leaves no do
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,7 +27,6 @@ from bridge.reading.received import Answer, Memory, Rows
 
 log = structlog.get_logger()
 
-# Bytes of rows that are held back.
 _HELD_BYTES = 64 * 2**20
 _DELIVERED_ROWS = 10_000
 _SAY_SECONDS = 5.0
@@ -48,6 +48,29 @@ class Patience:
     settle: float = 0.5
     late: float = 3.0
     looks: int = 5
+
+
+class Room:
+    """Room for the rows that are held back, of all reads together. Any thread may ask.
+
+    Args:
+        size: bytes; reads that find it full let go of what they hold before they read on.
+    """
+
+    def __init__(self, size: int = _HELD_BYTES) -> None:
+        self._lock = threading.Lock()
+        self._size = size
+        self._held = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether more is held than there is room for."""
+        return self._held > self._size
+
+    def hold(self, size: int) -> None:
+        """Count bytes as held, or as let go if negative."""
+        with self._lock:
+            self._held += size
 
 
 @dataclass(slots=True)
@@ -91,6 +114,7 @@ class Comparison:
         pause: waits some seconds, or raises where the read is to end.
         progress: kept up to date.
         patience: how long a row is waited for.
+        room: for rows that are held back; its own where it is None.
     """
 
     def __init__(
@@ -103,6 +127,7 @@ class Comparison:
         pause: Callable[[float], object],
         progress: Progress,
         patience: Patience,
+        room: Room | None = None,
     ) -> None:
         self._table = table
         self._codec = compile_schema(schema)
@@ -115,6 +140,7 @@ class Comparison:
         self._patience = patience
         self._settling: deque[_Held] = deque()
         self._waiting: deque[_Held] = deque()
+        self._room = Room() if room is None else room
         self._held_bytes = 0
         self._doubts: list[_Doubts] = []
         self._said_at = time.monotonic()
@@ -133,14 +159,10 @@ class Comparison:
             Why it is not proven that all were delivered, None where it is. Rows that were read
             by offset are not judged: `uncertain` says that there were some.
         """
-        self._take_in()
-        mark = self._received.mark()
-        for page in pages:
-            self._hold(page, mark)
-            self._let_go(_HELD_BYTES)
-            self._say()
-            mark = self._received.mark()
-        self._let_go(0)
+        try:
+            self._compare(pages)
+        finally:
+            self._count(-self._held_bytes)
         for _ in range(self._patience.looks):
             if not self._doubts:
                 break
@@ -148,6 +170,20 @@ class Comparison:
         if self._doubts:
             return ARRIVING
         return CONFUSED if self._received.confused else None
+
+    def _compare(self, pages: Iterable[Page]) -> None:
+        self._take_in()
+        mark = self._received.mark()
+        for page in pages:
+            self._hold(page, mark)
+            self._let_go()
+            self._say()
+            mark = self._received.mark()
+        self._let_go(everything=True)
+
+    def _count(self, size: int) -> None:
+        self._held_bytes += size
+        self._room.hold(size)
 
     def _take_in(self) -> None:
         self._arrived()
@@ -158,7 +194,7 @@ class Comparison:
         rows = [row for row, _ in self._distinct(page)]
         size = sum(map(len, page.frames))
         self._settling.append(_Held(page, mark, time.monotonic(), rows, size))
-        self._held_bytes += size
+        self._count(size)
 
     def _distinct(self, page: Page) -> Iterator[tuple[Rows, int]]:
         """Yield the rows of a page, equal ones as one, with their digests."""
@@ -173,14 +209,14 @@ class Comparison:
         for digest, n in times.items():
             yield Rows(frame_of[digest], n * page.times), digest
 
-    def _let_go(self, most: int) -> None:
-        """Judge the pages whose time has come, and further ones until at most so much is held."""
+    def _let_go(self, *, everything: bool = False) -> None:
+        """Judge the pages whose time has come, and further ones until there is room."""
         while self._settling or self._waiting:
             settled = self._due(self._settling, self._patience.settle)
             late = self._due(self._waiting, self._patience.late)
             wait = min(settled, late) - time.monotonic()
             if wait > 0:
-                if self._held_bytes <= most and most:
+                if not (everything or self._room.full):
                     return
                 self._pause(wait)
             self._take_in()
@@ -208,7 +244,7 @@ class Comparison:
             kept = held.rows
         self._progress.done += held.page.rows
         size = sum(len(row.frame) for row in kept)
-        self._held_bytes += size - held.size
+        self._count(size - held.size)
         if kept:
             page = replace(held.page, frames=[])
             self._waiting.append(_Held(page, held.mark, held.read_at, kept, size))
@@ -218,7 +254,7 @@ class Comparison:
 
     def _judge(self, held: _Held) -> None:
         """Deliver what has not come, and keep in mind what is not certain."""
-        self._held_bytes -= held.size
+        self._count(-held.size)
         answers = self._received.answers(held.rows, held.mark)
         doubts = _Doubts(held.page.where)
         missed: list[Rows] = []

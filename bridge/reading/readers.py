@@ -36,10 +36,12 @@ from bridge.reading.audit import Auditor, AuditTimes, Finding
 from bridge.reading.closing import Closing, closing_of
 from bridge.reading.comparison import Patience
 from bridge.reading.entire import read_entire
+from bridge.reading.moved_rows import Places, UpdateTimes
 from bridge.reading.pages import PageLimits
 from bridge.reading.received import History
 from bridge.reading.task import Outcome, Task, Tools
-from bridge.reading.update_rows import Places, UpdateRows, UpdateTimes
+from bridge.reading.turns import Turns
+from bridge.reading.update_rows import UpdateRows
 from bridge.reading.whole import WholeTables
 from bridge.reading.whole_read import WholeTimes
 from bridge.types import type_of
@@ -47,7 +49,10 @@ from bridge.wire.calls import Cluster, Query
 
 log = structlog.get_logger()
 
-_READERS = 4
+# So many tables at a time are read; most of a read's time it waits for what may still arrive,
+# and meanwhile another one has its turn.
+_READERS = 16
+_AT_WORK = 4
 # Between two tries to read a table: the first, and the longest.
 _RETRY_SECONDS = 5.0
 _LONGEST_RETRY = 300.0
@@ -126,16 +131,19 @@ class Readers:
     ) -> None:
         options = options or ReadingOptions()
         self._folder = folder
-        self._tools = Tools(intake, history, folder, self._pause, options.patience, options.limits)
-        self._done = done
         self._stopping = threading.Event()
+        self._turns = Turns(_AT_WORK, self._stopping)
+        self._tools = Tools(
+            intake, history, folder, self._turns.pause, options.patience, options.limits
+        )
+        self._done = done
         self._workers = Workers("reader", _READERS)
         self._lock = threading.Lock()  # guards the table below, and what is in it
         self._tables: dict[TableMonitor, _Table] = {}
         self._forgotten: WeakSet[TableMonitor] = WeakSet()
         self._concluding = threading.Lock()  # held while gaps are closed; taken before the other
         self._auditor = Auditor(
-            history, intake.barrier, self._pause, options.patience.settle, options.audits
+            history, intake.barrier, self._turns.pause, options.patience.settle, options.audits
         )
         self._whole = WholeTables(folder.with_name("baselines"), history, options.whole)
         self._updates = UpdateRows(
@@ -154,10 +162,6 @@ class Readers:
         self._workers.stop(timeout)
         self._updates.stop(timeout)
 
-    def _pause(self, seconds: float) -> None:
-        if self._stopping.wait(seconds):
-            raise Stopping("the bridge is stopping")
-
     def look_after(self, table: TableMonitor, cluster: Cluster) -> None:
         """Start what a table that is heard needs: a read, if it can be done, or an audit."""
         now = Moment.now()
@@ -171,7 +175,7 @@ class Readers:
             job = self._job(table, known, now)
             known.busy = job is not None
         if job is not None:
-            self._workers.submit(job)
+            self._workers.submit(partial(self._turns.run, job))
         if table.options.update_rows is not None:
             self._updates.look_after(table, cluster)
 
@@ -332,7 +336,11 @@ class Readers:
         if outcome.unproven is None:
             self._end(table, None, ids, rows=outcome.rows, apart=outcome.apart)
             return
-        log.warning("read_proves_nothing", table=table.name, cause=outcome.unproven)
+        told: list[str | None] = [gap.why_open for gap in task.gaps if gap.gap in ids]
+        if any(
+            why != outcome.unproven for why in told or [table.reason]
+        ):  # it is tried again and again
+            log.warning("read_proves_nothing", table=table.name, cause=outcome.unproven)
         # A gap says so itself.
         self._end(
             table,

@@ -22,7 +22,7 @@ from bridge.monitor.gaps import OpenGap
 from bridge.monitor.intake import Intake
 from bridge.monitor.progress import Progress
 from bridge.monitor.table import Route, TableMonitor
-from bridge.reading.comparison import Comparison, Patience
+from bridge.reading.comparison import Comparison, Patience, Room
 from bridge.reading.pages import PageLimits, Pages
 from bridge.reading.received import History, Received
 from bridge.wire.calls import Cluster
@@ -67,6 +67,7 @@ class Tools:
         pause: waits some seconds; raises where the bridge stops.
         patience: how long rows are waited for.
         limits: of a page.
+        room: for rows that are held back.
     """
 
     intake: Intake
@@ -75,6 +76,7 @@ class Tools:
     pause: Callable[[float], object]
     patience: Patience
     limits: PageLimits
+    room: Room = field(default_factory=Room)
 
 
 @dataclass(slots=True)
@@ -186,6 +188,7 @@ class Task:
             self.tools.pause,
             self.progress,
             self.tools.patience,
+            self.tools.room,
         )
         before, heard = self._standing()
         pages = self.pages(order)

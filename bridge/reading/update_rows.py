@@ -1,113 +1,32 @@
 """The rows that updates touched: Kinetica says how many, a column that moves with each tells which.
 
 After a counted update, at most once a second, the rows are read from where the column stood a
-while before, and what was not received in that form comes as `read` with cause `update`. A row
-that was just inserted is read as well; it is waited for, as it comes by itself. After a gap, or a
-restart, a read goes on from the height that was reached before.
+while before, and what was not received in that form comes as `read` with cause `update`. After a
+gap, or a restart, a read goes on from the height that was reached before.
 """
 
 from __future__ import annotations
 
-import hashlib
-import math
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
 
 import structlog
 
-from bridge.errors import BridgeError, RequestRefused
-from bridge.events import Block, Column, Schema
+from bridge.errors import BridgeError
 from bridge.loop import Loop, backoff
 from bridge.monitor.intake_queue import Stopping
-from bridge.monitor.moment import Moment
 from bridge.monitor.table import TableMonitor
 from bridge.monitor.workers import Workers
-from bridge.reading.height import Height, Step
-from bridge.reading.known import Stream, Streams
-from bridge.reading.received import Received, Rows
+from bridge.reading.moved_rows import Followed, Places, UpdateReader, UpdateTimes
 from bridge.reading.task import Task, Tools
-from bridge.types import comparable, literal, type_of
-from bridge.wire.calls import Cluster, Query
+from bridge.wire.calls import Cluster
 
 log = structlog.get_logger()
 
 _READERS = 2
-# Rows of which the height is asked for, and rows above it that are remembered.
-_HIGHEST_ROWS = 1_000
-# The index of what was received is begun anew: after so many rows.
-_INDEX_ROWS = 1_000_000
-# Bytes of rows that wait to be received after all.
-_HELD_BYTES = 32 * 2**20
-_SLACK_SECONDS = 2.0
-_DAY_SECONDS = 86_400.0
-# Columns that hold a moment, which the cluster's clock can be held against.
-_MOMENTS = frozenset({"timestamp", "datetime"})
-_UNUSABLE = frozenset({"json", "array", "wkt", "vector", "bytes", "time"})
-
-
-@dataclass(frozen=True, slots=True)
-class UpdateTimes:
-    """How updates are followed, seconds.
-
-    Attributes:
-        poll: between two looks for counted updates.
-        every: least time between two reads of a table.
-        margin: how far behind its height the column may be written.
-        deep: likewise, where fewer rows than expected were found.
-        patience: how long a read waits for the gaps of its table to be closed.
-        strikes: so many reads in a row find nothing before it is said that the column stands.
-    """
-
-    poll: float = 0.2
-    every: float = 1.0
-    margin: float = 10.0
-    deep: float = 60.0
-    patience: float = 30.0
-    strikes: int = 3
-
-
-class Places(Streams, Protocol):
-    """What was received, readable again from a moment on."""
-
-    def place(self, since: float) -> int:
-        """Return an offset before which nothing was received at a moment or after it."""
-
-
-@dataclass(slots=True, eq=False)
-class _Followed:
-    """A table whose updates are followed.
-
-    Attributes:
-        counted: updates that had been counted by the last read.
-        gaps: gaps there had been by then.
-        busy: whether it is being read.
-        next_at: not before then, by the monotonic clock.
-        blocked_at: since when its gaps are waited for.
-        stood: where the column stood when a read first found nothing; `strikes` did since.
-    """
-
-    table: TableMonitor
-    cluster: Cluster
-    born: float
-    counted: int = 0
-    gaps: int = -1
-    busy: bool = False
-    next_at: float = 0.0
-    blocked_at: float | None = None
-    failures: int = 0
-    height: Height | None = None
-    schema: Schema | None = None
-    received: Received | None = None
-    stood: Any = None
-    strikes: int = 0
-    said: set[str] = field(default_factory=set)
 
 
 class UpdateRows:
@@ -130,12 +49,10 @@ class UpdateRows:
         times: UpdateTimes | None = None,
     ) -> None:
         self._tools = tools
-        self._places = places
-        self._folder = folder
-        self._make_folder = make_folder
         self._times = times or UpdateTimes()
-        self._lock = threading.Lock()  # guards the table below, and what heights are made of
-        self._followed: dict[TableMonitor, _Followed] = {}
+        self._reader = UpdateReader(tools, places, folder, make_folder, self._times)
+        self._lock = threading.Lock()  # guards the table below
+        self._followed: dict[TableMonitor, Followed] = {}
         self._workers: Workers | None = None
         self._loop = Loop("updates", self._pass)
 
@@ -151,7 +68,7 @@ class UpdateRows:
             self._workers.stop(timeout)
             self._loop.join(timeout)
         for followed in list(self._followed.values()):
-            self._let_go(followed)
+            self._reader.let_go(followed)
 
     def look_after(self, table: TableMonitor, cluster: Cluster) -> None:
         """Follow the updates of a table that is heard."""
@@ -160,7 +77,7 @@ class UpdateRows:
         with self._lock:
             followed = self._followed.get(table)
             if followed is None:
-                self._followed[table] = _Followed(table, cluster, table.born_at)
+                self._followed[table] = Followed(table, cluster, table.born_at)
             else:
                 followed.cluster = cluster
             if self._workers is None:
@@ -172,7 +89,7 @@ class UpdateRows:
         with self._lock:
             followed = self._followed.pop(table, None)
         if followed is not None and not followed.busy:
-            self._let_go(followed)
+            self._reader.let_go(followed)
 
     def _pass(self) -> bool:
         """Have tables read of which updates were counted."""
@@ -186,10 +103,10 @@ class UpdateRows:
                 self._workers.submit(self._job(followed))
         return not self._loop.wait(self._times.poll)
 
-    def _job(self, followed: _Followed) -> Callable[[], None]:
+    def _job(self, followed: Followed) -> Callable[[], None]:
         return lambda: self._read(followed)
 
-    def _is_due(self, followed: _Followed, now: float) -> bool:
+    def _is_due(self, followed: Followed, now: float) -> bool:
         table = followed.table
         if followed.busy or table.schema is None or table.snapshot_due or now < followed.next_at:
             return False
@@ -211,10 +128,10 @@ class UpdateRows:
 
     # The rest runs in a reader.
 
-    def _is_followed(self, followed: _Followed) -> bool:
+    def _is_followed(self, followed: Followed) -> bool:
         return self._followed.get(followed.table) is followed
 
-    def _read(self, followed: _Followed) -> None:
+    def _read(self, followed: Followed) -> None:
         table = followed.table
         counted, gaps = table.counts.received["update"], table.counts.gaps.total()
         wait = self._times.every
@@ -224,8 +141,8 @@ class UpdateRows:
                 task = Task(
                     table, followed.cluster, table.schema, (), "update", self._tools, wanted
                 )
-                if self._prepare(followed, task):
-                    self._follow(followed, task, after_gap=gaps != followed.gaps)
+                if self._reader.prepare(followed, task):
+                    self._reader.follow(followed, task, after_gap=gaps != followed.gaps)
                 task.require_same()
             followed.counted, followed.gaps, followed.failures = counted, gaps, 0
         except Stopping:
@@ -237,236 +154,3 @@ class UpdateRows:
             wait = backoff(followed.failures, 2 * wait, 60.0)
         followed.next_at = time.monotonic() + wait
         followed.busy = False
-
-    def _prepare(self, followed: _Followed, task: Task) -> bool:
-        """Know where the column stands; False where it cannot be followed."""
-        table, schema = followed.table, task.schema
-        if followed.born != table.born_at:
-            self._let_go(followed)
-            followed.born, followed.height = table.born_at, None
-            table.keep_update_level("")
-        if followed.schema is not None and followed.schema != schema:
-            self._let_go(followed)  # rows are compared in the layout that they are read in
-        followed.schema = schema
-        column = next((c for c in schema.columns if c.name == table.options.update_rows), None)
-        if column is None or type_of(column).family in _UNUSABLE or column.base == "bytes":
-            cause = "there is no such column" if column is None else f"it is a {column.type}"
-            self._say(followed, "update_rows_unusable", cause)
-            return False
-        if followed.height is None or followed.height.column != column:
-            height = self._first(followed, task, column)
-            with self._lock:
-                followed.height = height
-            table.rows_heard = self._listener(height)
-        return True
-
-    def _listener(self, height: Height) -> Callable[..., None]:
-        def heard(codec: Any, payload: bytes, count: int) -> None:
-            with self._lock:
-                height.note(codec, payload, count)
-
-        return heard
-
-    def _first(self, followed: _Followed, task: Task, column: Column) -> Height:
-        """Return where a column stands: as an earlier run left it, or as the table has it now."""
-        table = followed.table
-        if table.update_level and followed.height is None:
-            with suppress(ValueError, TypeError):
-                return Height.from_json(column, table.update_level)
-        if table.born_at:  # all of its rows are received, so none was there before
-            return Height(column, Step(None, Moment(-math.inf, table.born_at)))
-        where = f"not {column.name} is null"
-        value = self._highest(task, column, where)
-        value = self._until_now(task, column, value)
-        base: list[int] = []
-        if value is not None:
-            for page in task.pages((column.name, *_key_without(task, column))).read(value):
-                base += task.codec.digests(b"".join(page.frames), len(page.frames))
-                if len(base) >= _HIGHEST_ROWS:
-                    break
-        if column.nullable:
-            nulls = task.cluster.read_rows(Query(table.name, f"{column.name} is null"), 0, 1).total
-            if nulls:
-                log.info("update_rows_nulls", table=table.name, column=column.name, rows=nulls)
-        height = Height.new(column, value, base)
-        table.keep_update_level(height.to_json(time.monotonic()))
-        return height
-
-    def _highest(self, task: Task, column: Column, where: str) -> Any:
-        filter_ = task.table.options.filter
-        where = f"({filter_}) and ({where})" if filter_ else where
-        query = Query(task.table.name, where, column.name, "descending")
-        page = task.cluster.read_rows(query, 0, 1)
-        if not page.frames:
-            return None
-        if page.type_id != task.schema.type_id:
-            raise RequestRefused(
-                task.cluster.url, "/get/records", "the table was altered meanwhile"
-            )
-        return task.codec.decode(page.frames[0], 1)[0][column.name]
-
-    def _until_now(self, task: Task, column: Column, value: Any) -> Any:
-        """Return the greatest value that is not after the cluster's now, where it can tell.
-
-        A server that does not hold such a column against its clock says all of them: what is a day
-        after ours is left out all the same.
-        """
-        if value is None or type_of(column).family not in _MOMENTS:
-            return value
-        known = f"not {column.name} is null"
-        with suppress(RequestRefused):
-            value = self._highest(task, column, f"({known}) and ({column.name} <= NOW())")
-        tomorrow = _moment(column, time.time() + _DAY_SECONDS)
-        if value is not None and comparable(column, value) > comparable(column, tomorrow):
-            bound = f"{column.name} <= {literal(column, tomorrow)}"
-            value = self._highest(task, column, f"({known}) and ({bound})")
-        return value
-
-    def _follow(self, followed: _Followed, task: Task, *, after_gap: bool) -> None:
-        """Deliver the rows that moved."""
-        height, table = followed.height, followed.table
-        if height is None:
-            return
-        column = height.column
-        deep = after_gap or followed.strikes > 0
-        began = time.monotonic()
-        with self._lock:
-            start = height.before(began - (self._times.deep if deep else self._times.margin))
-        received = self._received(followed, task, start.at.wall)
-        inserted = table.counts.received["insert"]
-        order = (column.name, *_key_without(task, column))
-        where = f"not {column.name} is null" if start.value is None else None
-        held: list[bytes] = []
-        delivered, size, top = 0, 0, None
-        for page in task.pages(order).read(start.value, where):
-            fresh = self._unknown(height, received, task, page.frames * page.times)
-            held += fresh
-            size += sum(map(len, fresh))
-            top = task.codec.decode(page.frames[-1], 1)[0][column.name]
-            if size > _HELD_BYTES:
-                delivered += self._deliver(height, received, task, held, inserted)
-                held, size = [], 0
-        delivered += self._deliver(height, received, task, held, inserted)
-        self._settle(followed, task, top, delivered, began)
-
-    def _received(self, followed: _Followed, task: Task, since: float) -> Received:
-        """Return the index of what was received since a moment, brought up to now."""
-        received = followed.received
-        if received is not None and received.rows > _INDEX_ROWS:
-            self._let_go(followed)
-            received = None
-        self._tools.intake.barrier()
-        if received is None:
-            self._make_folder()
-            place = self._places.place(max(since - _SLACK_SECONDS, followed.born))
-            stream = self._places.stream(followed.table.name, place)
-            name = hashlib.blake2b(followed.table.name.encode(), digest_size=8).hexdigest()
-            path = self._folder / f"{name}-updates.db"
-            path.unlink(missing_ok=True)
-            received = followed.received = Received(path, task.schema, _Blocks(stream))
-        received.catch_up()
-        return received
-
-    def _unknown(
-        self, height: Height, received: Received, task: Task, frames: list[bytes]
-    ) -> list[bytes]:
-        """Return the rows that were not received as they are, and did not stand there before."""
-        if not frames:
-            return []
-        digests = task.codec.digests(b"".join(frames), len(frames))
-        answers = received.answers([Rows(frame, 1) for frame in frames])
-        return [
-            frame
-            for frame, digest, answer in zip(frames, digests, answers, strict=True)
-            if not answer.received and digest not in height.base
-        ]
-
-    def _deliver(
-        self, height: Height, received: Received, task: Task, frames: list[bytes], inserted: int
-    ) -> int:
-        """Deliver rows that are still not received after a while; return how many."""
-        if not frames:
-            return 0
-        patience = self._tools.patience
-        self._tools.pause(patience.settle)
-        if task.table.counts.received["insert"] != inserted:
-            self._tools.pause(patience.late)  # it may be one that was inserted
-        self._tools.intake.barrier()
-        received.catch_up()
-        frames = self._unknown(height, received, task, frames)
-        if frames:
-            task.deliver(frames)
-        return len(frames)
-
-    def _settle(
-        self, followed: _Followed, task: Task, top: Any, delivered: int, began: float
-    ) -> None:
-        height, table = followed.height, followed.table
-        if height is None:
-            return
-        with self._lock:
-            height.rise(top)
-            highest = height.top.value
-        capped = self._until_now(task, height.column, highest)
-        with self._lock:
-            if capped is not None and capped != highest:
-                height.cap(capped)
-            height.settle(began - self._times.deep)
-            text = height.to_json(began)
-        table.keep_update_level(text)
-        if delivered or table.counts.received["update"] == followed.counted:
-            followed.strikes = 0
-            return
-        if followed.strikes == 0:
-            followed.stood = highest
-        followed.strikes += 1
-        if followed.strikes >= self._times.strikes and followed.stood == highest:
-            name = height.column.name
-            query = Query(table.name, f"{name} is null")
-            nulls = task.cluster.read_rows(query, 0, 1).total if height.column.nullable else 0
-            cause = f"updates were counted, and no row's {name} moved beyond {highest!r}"
-            self._say(
-                followed,
-                "update_rows_column_stands",
-                cause + (f"; {nulls} rows have null there" if nulls else ""),
-            )
-
-    def _say(self, followed: _Followed, event: str, cause: str) -> None:
-        """Log once why rows of updates do not come."""
-        if event not in followed.said:
-            followed.said.add(event)
-            column = followed.table.options.update_rows
-            log.error(event, table=followed.table.name, column=column, cause=cause)
-
-    def _let_go(self, followed: _Followed) -> None:
-        if followed.received is not None:
-            followed.received.close()
-            followed.received = None
-
-
-class _Blocks:
-    """The rows among a table's entries."""
-
-    def __init__(self, stream: Stream) -> None:
-        self._stream = stream
-
-    def more(self) -> Iterator[Block]:
-        """Yield what was received and stored since the last call."""
-        for _, entry in self._stream.more():
-            if isinstance(entry, Block):
-                yield entry
-
-    def close(self) -> None:
-        """Let go of the place."""
-        self._stream.close()
-
-
-def _key_without(task: Task, column: Column) -> tuple[str, ...]:
-    return tuple(name for name in task.schema.primary_key if name != column.name)
-
-
-def _moment(column: Column, at: float) -> Any:
-    """Return a moment, seconds since the epoch, as a column has it on the wire."""
-    if column.base == "long":
-        return round(at * 1000)
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S.000")

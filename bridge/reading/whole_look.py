@@ -87,12 +87,13 @@ class Look(Read):
         if self._keyed:
             return dict.fromkeys(keys.keys() - known.keys(), 1)
         deleted_at = self._baseline.facts.deleted_at
-        times = {key: row.times for key, row in known.items() if row.at >= deleted_at}
-        return {
-            key: times.get(key, 0) + n
-            for key, n in keys.items()
-            if key in times or key not in known
-        }
+        wanted: dict[int, int] = {}
+        for key, n in keys.items():
+            row = known.get(key)
+            there = n + (row.times if row is not None and row.at >= deleted_at else 0)
+            if row is None or there > row.most:
+                wanted[key] = there
+        return wanted
 
     def _is_audited(self) -> bool:
         """Whether a row that is not known must have been reported as inserted."""
@@ -162,7 +163,7 @@ class Look(Read):
         suspects = frozenset(
             key
             for key, times in pending.suspects.items()
-            if key not in found or found[key].times < times
+            if key not in found or found[key].most < times
         )
         self._require_same()
         if suspects and not self._keyed:

@@ -191,6 +191,7 @@ class Read:
             self._task.tools.pause,
             self._task.progress,
             self._task.tools.patience,
+            self._task.tools.room,
         )
         pages = self._pages()
         unproven = comparison.run(

@@ -229,6 +229,7 @@ class Supervisor:
             running, self._running = self._running, None
             if running is None:
                 self._subscriber.stop()
+                self.readers.stop(0.0)
                 self._journal.close()
                 return True
             log.info("draining", grace=grace)

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from bridge.events import Schema
 from bridge.wire.catalogue import Catalogue
 from bridge.wire.client import AvroCall, Http, understanding
-from bridge.wire.tables import Facts, TableInfo, made_again
+from bridge.wire.tables import Facts, TableInfo, all_forms, made_again
 from bridge.wire.types import parse_schema
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Query",
     "RowsPage",
     "TableInfo",
+    "all_forms",
     "made_again",
     "qualified",
 ]

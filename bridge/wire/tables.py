@@ -21,7 +21,8 @@ class Facts(NamedTuple):
     Attributes:
         name: the qualified name.
         type_id: of its layout.
-        identity: `oid:<number>` or `created:<time>`, "" where the cluster does not say.
+        identity: `oid:<number>` or `created:<time>`, "" where the cluster does not say; what is
+            kept of it may have both, with `|` between them.
         write_count: how often it was written; None where the cluster does not say.
         last_write_time: when, as the cluster writes it; "" where it does not say.
         alter_count: how often it was altered; None where the cluster does not say.
@@ -61,10 +62,28 @@ def made_again(before: str, now: str) -> bool:
 
     >>> made_again("oid:7", "oid:9"), made_again("oid:7", "created:2026"), made_again("", "oid:9")
     (True, False, False)
+    >>> made_again("oid:7|created:2025", "created:2026")
+    True
     """
-    form, _, value = before.partition(":")
-    form_now, _, value_now = now.partition(":")
-    return bool(value and value_now) and form == form_now and value != value_now
+    known, said = _forms(before), _forms(now)
+    return any(known[form] != said[form] for form in known.keys() & said.keys())
+
+
+def all_forms(before: str, now: str) -> str:
+    """Return an identity in each form in which it was said, as it was said last.
+
+    A cluster that refuses its catalogue for a while says it in the other form.
+
+    >>> all_forms("oid:7", "created:2026"), all_forms("", "oid:9")
+    ('oid:7|created:2026', 'oid:9')
+    """
+    forms = _forms(before) | _forms(now)
+    return "|".join(f"{form}:{value}" for form, value in forms.items())
+
+
+def _forms(identity: str) -> dict[str, str]:
+    parts = (part.partition(":") for part in identity.split("|"))
+    return {form: value for form, _, value in parts if value}
 
 
 def read_tables(

@@ -11,11 +11,15 @@ from services.process import BridgeProcess, wait_until
 from services.rig import FAST, TABLE
 
 from bridge.config import parse
-from bridge.reading import PageLimits, ReadingOptions
+from bridge.reading import AuditTimes, PageLimits, ReadingOptions, WholeTimes
 from bridge.supervisor import Supervisor
 
-# Few rows a page, so that a read has many.
-_READING = ReadingOptions(PageLimits(rows=50))
+# Few rows a page, so that a read has many; and what nobody reported is looked for at once.
+_READING = ReadingOptions(
+    PageLimits(rows=50),
+    audits=AuditTimes(every=2.0, confirm=3.0),
+    whole=WholeTimes(every=2.0, idle=2.0, renew=4.0),
+)
 
 
 class Bridge(Protocol):
@@ -122,8 +126,9 @@ class InProcess:
 class OwnProcess:
     """The service as its users run it."""
 
-    def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
-        self._process = BridgeProcess(folder, config)
+    def __init__(self, folder: Path, config: Mapping[str, Any], env: Mapping[str, str]) -> None:
+        self._process = BridgeProcess(folder, config, env)
+        self._out = folder / f"{TABLE}.jsonl"
         self._urls = config["kinetica"]["urls"]
         self._running = False
 
@@ -155,9 +160,11 @@ class OwnProcess:
 
     def whole(self, *, closable: bool) -> bool:
         process = self._process
+        told = self._out.read_text() if self._out.exists() else ""
         return (
             self.state() in ("live", "idle")
             and not (closable and process.metric("gaps_open"))
+            and all(gap["gap"] in told for gap in process.readyz()["gaps"])  # none goes on
             and process.metric("intake_queued_bytes") == 0
             and process.metric("sink_pending_events") == 0
         )

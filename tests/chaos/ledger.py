@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 FIRST_MOMENT = 1_700_000_000_000  # of row 0, milliseconds since the epoch; a second a row
+TEAMS = 3  # values of the first column of a key of two
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Layout:
     @property
     def columns(self) -> list[str]:
         """The names, in their order."""
-        return ["id", "name", "at", "note", *(["extra"] if self.extra else [])]
+        return ["team", "id", "name", "at", "note", "rank", *(["extra"] if self.extra else [])]
 
 
 @dataclass(slots=True)
@@ -37,6 +38,12 @@ class Row:
         accepted: whether the cluster said so; where it did not, it may be in the table or not.
         notes: what its column `note` may have been so far.
         touched: whether it may have changed after it was inserted.
+        rank: its column `rank`, which mostly grows.
+        lies: whether its `rank` is lower than was promised, or null: who never heard of such a
+            row cannot know that there is one.
+        again: times a program deleted it, and inserted it again, or tried.
+        lives: since when it is in the table for good: before it was deleted last, and before it
+            was inserted again, seconds since the epoch.
     """
 
     layout: Layout
@@ -45,12 +52,16 @@ class Row:
     accepted: bool = False
     notes: set[str] = field(default_factory=lambda: {"v0"})
     touched: bool = False
+    rank: int | None = None
+    lies: bool = False
+    again: int = 0
+    lives: tuple[float, float] | None = None
 
 
-def content(id_: int, layout: Layout) -> dict[str, Any]:
+def content(id_: int, layout: Layout, rank: int | None) -> dict[str, Any]:
     """Return a row as it is inserted."""
-    row: dict[str, Any] = {"id": id_, "name": f"n{id_}", "note": "v0"}
-    row["at"] = FIRST_MOMENT + id_ * 1000
+    row: dict[str, Any] = {"team": id_ % TEAMS, "id": id_, "name": f"n{id_}", "note": "v0"}
+    row |= {"at": FIRST_MOMENT + id_ * 1000, "rank": rank}
     if layout.extra:
         row["extra"] = id_ % 100
     return row
@@ -92,11 +103,13 @@ class Ledger:
             return [f"an unknown row: {record}"]
         wrong = []
         # A call without an answer may be carried out later, when the table is another one.
-        known = event["type"] == "insert" and row.accepted
+        known = event["type"] == "insert" and row.accepted and not row.again
         layouts = {row.layout} if known else table_layouts
         if not any(_fits(record, layout) for layout in layouts):
             wrong.append(f"{event['type']} {record} in none of {layouts}")
-        if record["name"] != f"n{record['id']}" or record["note"] not in row.notes:
+        as_inserted = content(record["id"], row.layout, row.rank)
+        same = all(record[name] == as_inserted[name] for name in ("team", "name", "rank"))
+        if not same or record["note"] not in row.notes:
             wrong.append(f"{record}: not its content")
         extra = record.get("extra")
         lost = extra is None and (row.touched or not row.layout.extra)

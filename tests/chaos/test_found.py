@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from services.process import wait_until
-from services.rig import COLUMNS, Database, Rig
+from chaos.oracle import read_events
+from services.preload import CompilerMissing
+from services.process import BridgeProcess, wait_until
+from services.rig import COLUMNS, FAST, TABLE, Database, Rig
+from services.wall_clock import WallClock
 
-from kinetica_emulator import Emulator
+from kinetica_emulator import Emulator, Ring
 
 
 @pytest.fixture
@@ -133,3 +137,80 @@ def test_a_suspended_monitor_is_replaced(
         rig.wait_live()
         database.insert_ids([5])
         rig.wait_ids(range(6))
+
+
+@pytest.mark.parametrize("told_first", ["by its catalogue", "by its tables"])
+def test_a_table_made_again_is_known_though_the_catalogue_is_refused_for_a_while(
+    cluster: Emulator, database: Database, tmp_path: Path, told_first: str
+) -> None:
+    """What the catalogue calls it is not what the table calls itself: both are remembered."""
+
+    def refuse(refused: bool) -> None:
+        cluster.refuse("draining", ["/execute/sql"]) if refused else cluster.heal()
+
+    database.create()
+    refuse(told_first == "by its tables")
+    with Rig(tmp_path, [cluster.url], catch_up={"column": "id"}) as rig:
+        rig.wait_live()
+        database.insert_ids(range(5, 10))
+        rig.wait_ids(range(5, 10))
+    refuse(told_first == "by its catalogue")
+    cluster.recreate(TABLE)
+    database.insert_ids(range(5))
+    with Rig(tmp_path, [cluster.url], catch_up={"column": "id"}) as rig:
+        rig.wait_live()
+        rig.wait_ids(range(10))
+
+    assert len(rig.events("drop")) == 1
+
+
+def test_a_service_whose_clock_is_set_back_goes_on(
+    cluster: Emulator, database: Database, tmp_path: Path
+) -> None:
+    """The alteration is told, and what was inserted around it comes, once."""
+    try:
+        clock = WallClock(tmp_path)
+    except CompilerMissing as error:
+        pytest.skip(str(error))
+    config = {
+        "kinetica": {"urls": [cluster.url], **FAST},
+        "tables": [{"name": TABLE, "catch_up": {"column": "id"}}],
+        "sinks": {"out": {"type": "file", "path": str(tmp_path / "{table}.jsonl")}},
+    }
+    database.create()
+    with BridgeProcess(tmp_path, config, clock.env) as bridge:
+        bridge.wait_live()
+        database.insert_ids(range(5))
+        clock.step(-600)
+        database.alter("add_column", "extra", column_type="int", column_properties="nullable")
+        database.insert_ids(range(5, 10))
+
+        def came() -> list[str]:
+            told = read_events(tmp_path / f"{TABLE}.jsonl")
+            ids = [event["record"]["id"] for event in told if "record" in event]
+            kinds = [event["type"] for event in told if "record" not in event]
+            return kinds if sorted(ids) == list(range(10)) and kinds.count("gap") == 2 else []
+
+        assert wait_until(came, "ten rows, and a gap that is closed").count("alter") == 1
+
+
+def test_a_table_made_again_on_the_second_cluster_before_it_is_used_is_a_drop(
+    tmp_path: Path,
+) -> None:
+    """What the second cluster said of its table while the first was used still counts."""
+    with Ring(2) as ring, contextlib.closing(Database(ring[0])) as database:
+        database.create()
+        assert ring.wait_replicated(10)
+        with Rig(tmp_path, ring.urls, catch_up={"column": "id"}) as rig:
+            rig.wait_live()
+            database.insert_ids(range(5, 10))
+            rig.wait_ids(range(5, 10))
+            wait_until(lambda: len(rig.snapshot().tables[TABLE].identities) == 2, "both identities")
+            ring[0].stop()
+            with contextlib.closing(Database(ring[1])) as second:
+                ring[1].recreate(TABLE)
+                second.insert_ids(range(5))
+            rig.wait_cluster(ring[1].url)
+            rig.wait_ids(range(10))
+
+    assert len(rig.events("drop")) == 1

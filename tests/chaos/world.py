@@ -7,43 +7,30 @@ what the oracle finds wrong.
 from __future__ import annotations
 
 import contextlib
-import itertools
-import random
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from chaos.bridges import Bridge, InProcess, OwnProcess, configuration
-from chaos.ledger import Layout, Ledger, Row, content
 from chaos.oracle import Outcome, read_events, violations
 from chaos.plans import Step
+from chaos.program import TableProgram
+from chaos.variants import Variant
 from services.process import wait_until
-from services.rig import TABLE, Database
+from services.rig import TABLE
+from services.wall_clock import WallClock
 from services.webhook import WebhookReceiver
 
-from bridge.errors import BridgeError
 from bridge.monitor.channel import HEARTBEAT_HORIZON
 from bridge.monitor.intake import MAX_QUEUED_BYTES
-from bridge.wire.client import Access, Http
 from kinetica_emulator import Emulator
 from kinetica_emulator.ring import Ring
 
-# A program gives up on a call after this; the service's own time-outs are longer.
-_CALL_SECONDS = 1.0
 _WHOLE_SECONDS = 60.0
 _ROWS_BEFORE = 500  # in the table before the service is started, where they are delivered
-_LOAD_PAUSE = 0.01
-
-
-class Program(Database):
-    """The program of a user, which does not wait long for an answer."""
-
-    def __init__(self, emulator: Emulator) -> None:
-        super().__init__(emulator)
-        self._http = Http(emulator.url, Access(), timeout=_CALL_SECONDS)
+_TRANSIT_SECONDS = 1.0  # a notification may be on its way for so long before it arrives
 
 
 class World:
@@ -51,8 +38,7 @@ class World:
 
     Args:
         folder: for journal and files.
-        table: how the service is told to watch the table.
-        key: whether the table has a primary key.
+        variant: what the table is, and how the service is told to watch it.
         members: clusters in the ring.
         own_process: whether the service runs in a process of its own.
         queue_bytes: what may wait in memory for the journal, if it runs in this one.
@@ -61,53 +47,50 @@ class World:
     def __init__(
         self,
         folder: Path,
+        variant: Variant,
         *,
-        table: Mapping[str, Any],
-        key: bool,
         members: int = 1,
         own_process: bool = False,
         queue_bytes: int = MAX_QUEUED_BYTES,
     ) -> None:
         self.folder = folder
-        self.closable = key or "catch_up" in table
-        self.ledger = Ledger()
-        self.layouts: set[Layout] = set()
-        self._key = key
-        self._table = table
+        self._variant = variant
         self._own_process = own_process
         self._queue_bytes = queue_bytes
         self._ring = Ring(members, delay=0.15 if members > 1 else 0.0)
         self._stack = contextlib.ExitStack()
-        self._lock = threading.RLock()  # rows are inserted in one layout at a time
-        self._versions = itertools.count(1)
         self._hook_away = False
         self._received: list[WebhookReceiver] = []
-        self._chance = random.Random(0)
+        self._lost = False
+        self._transit = _TRANSIT_SECONDS
+        self._clock: WallClock | None = None
 
     def __enter__(self) -> Self:
         with self._stack:
             self._stack.enter_context(self._ring)
-            self._programs = [
-                self._stack.enter_context(contextlib.closing(Program(member)))
-                for member in self._members
-            ]
-            self._create()
-            if self._table.get("snapshot") == "initial":
-                self.insert(_ROWS_BEFORE)
+            self.program = TableProgram(self._ring, self._variant)
+            self._stack.callback(self.program.close)
+            self.program.create()
+            self.program.insert(_ROWS_BEFORE)
+            self._before = len(self.program.ledger.rows)
             self._hook = self._stack.enter_context(WebhookReceiver())
             self._received.append(self._hook)
             self._hook_port = self._hook.port
             self._stack.callback(self.hook_away)
-            config = configuration(self.folder, self._ring.urls, self._hook.url, self._table)
-            self.bridge: Bridge = (
-                OwnProcess(self.folder, config)
-                if self._own_process
-                else InProcess(config, self._queue_bytes)
-            )
+            table = self._variant.table
+            config = configuration(self.folder, self._ring.urls, self._hook.url, table)
+            self.bridge: Bridge
+            if self._own_process:
+                self._clock = WallClock(self.folder)
+                self.bridge = OwnProcess(self.folder, config, self._clock.env)
+            else:
+                self.bridge = InProcess(config, self._queue_bytes)
             self._stack.callback(self.bridge.stop)
             self.bridge.start()
             first = ("live", "snapshotting")
             wait_until(lambda: self.bridge.state() in first, "the first monitors")
+            # What it knows of the table is stored by then: a kill before would leave no trace.
+            self._insert_until_heard()
             self._heard_since = time.time()
             self._stack = self._stack.pop_all()
         return self
@@ -127,105 +110,71 @@ class World:
             plan: what to do.
             load: whether rows are inserted all the while, besides.
         """
-        with self._load() if load else contextlib.nullcontext():
+        with self.program.load() if load else contextlib.nullcontext():
             for step in plan:
-                getattr(self, step.name)(*step.arguments)
+                target = self if hasattr(self, step.name) else self.program
+                getattr(target, step.name)(*step.arguments)
                 if self.bridge.running:
                     self.bridge.check_accounts()
         return self._settle()
-
-    # Operations.
-
-    def insert(self, count: int) -> None:
-        """Insert rows in one call, wherever a cluster takes them."""
-        with self._lock:
-            layout = self._truth()
-            if layout is None:
-                return
-            ids = list(self.ledger.next_ids(count))
-            rows = [Row(layout, time.time()) for _ in ids]
-            self.ledger.rows.update(zip(ids, rows, strict=True))
-            accepted = self._attempt("insert", [content(id_, layout) for id_ in ids])
-            for row in rows:
-                row.ended, row.accepted = time.time(), accepted
-
-    def update(self) -> None:
-        """Give a range of rows another note."""
-        with self._lock:
-            ids, note = self._some_ids(), f"v{next(self._versions)}"
-            self.ledger.note_update(ids, note)
-            self._attempt(
-                "call",
-                "/update/records",
-                table_name=TABLE,
-                expressions=[_range(ids)],
-                new_values_maps=[{"note": note}],
-                records_to_insert=[],
-                records_to_insert_str=[],
-                record_encoding="json",
-                options={},
-            )
-
-    def delete(self) -> None:
-        """Delete a range of rows."""
-        with self._lock:
-            self._attempt("delete", _range(self._some_ids()))
-
-    def alter_extra(self) -> None:
-        """Add the column `extra`, or take it away."""
-        with self._lock:
-            layout = self._truth()
-            if layout is None:
-                return
-            if layout.extra:
-                self.ledger.note_layout_change()
-                self._attempt("alter", "delete_column", "extra")
-            else:
-                self._attempt(
-                    "alter",
-                    "add_column",
-                    "extra",
-                    column_type="int",
-                    column_properties="int8,nullable",
-                )
-            self._truth()
-
-    def alter_at(self) -> None:
-        """Make `at` a timestamp or a long again, which look the same on the wire."""
-        with self._lock:
-            layout = self._truth()
-            if layout is not None:
-                properties = "" if layout.timestamp else "timestamp"
-                self._attempt(
-                    "alter",
-                    "change_column",
-                    "at",
-                    column_type="long",
-                    column_properties=properties,
-                )
-                self._truth()
-
-    def recreate(self, seconds: float) -> None:
-        """Drop the table and make it again after a while."""
-        with self._lock:
-            self._attempt("drop")
-        time.sleep(seconds)
-        with self._lock:
-            self._create()
 
     # Faults.
 
     def restart(self) -> None:
         """Stop the service, change the table, start it again."""
         self.bridge.stop()
-        self.insert(5)
+        self.program.insert(5)
+        self.bridge.start()
+
+    def rest(self) -> None:
+        """Stop the service and start it again, with the table left as it is."""
+        self.bridge.stop()
         self.bridge.start()
 
     def kill(self) -> None:
         """Kill the service, change the table, start it again."""
         self.bridge.kill()
-        self.insert(5)
+        self.program.insert(5)
         self.bridge.start()
+
+    def recreate_while_down(self, count: int) -> None:
+        """Stop the service, make the table again with other rows, start the service again."""
+        self.bridge.stop()
+        self.program.insert(5)
+        self.program.recreate_alike()
+        self.program.insert(count)
+        self.bridge.start()
+
+    def step_clock(self, seconds: int) -> None:
+        """Set the wall clock of the service's process."""
+        assert self._clock is not None
+        self._clock.step(seconds)
+
+    def set_cluster_clock(self, member: int, seconds: float) -> None:
+        """Set the wall clock of a cluster, so many seconds ahead of ours."""
+        self._member(member).traits.clock_offset = seconds
+
+    def close_monitor_port(self, member: int) -> None:
+        """Have a cluster refuse connections to its monitor port, while HTTP goes on."""
+        self._member(member).close_monitor_port()
+
+    def mute_monitor_port(self, member: int) -> None:
+        """Have a cluster take connections to its monitor port and never shake hands."""
+        self._member(member).mute_monitor_port()
+
+    def forbid(self, member: int, permission: str) -> None:
+        """Have a cluster forbid something to everybody."""
+        self._member(member).forbid(permission)
+
+    def delay(self, member: int, seconds: float) -> None:
+        """Have a cluster publish everything late."""
+        self._member(member).delay_notifications(seconds)
+        self._transit = _TRANSIT_SECONDS + 2 * seconds
+
+    def lose(self, member: int, changes: int) -> None:
+        """Have a cluster store the next rows without publishing them."""
+        self._lost = True
+        self._member(member).skip_notifications(changes, events=["insert"])
 
     def stop_cluster(self, member: int) -> None:
         """Stop a cluster."""
@@ -287,7 +236,7 @@ class World:
 
     def heal(self) -> None:
         """End all faults."""
-        with self._lock:
+        with self.program.lock:
             for cluster in self._members:
                 cluster.heal()
                 cluster.start()
@@ -311,71 +260,10 @@ class World:
     def _member(self, number: int) -> Emulator:
         return self._ring[number % len(self._ring)]
 
-    def _reachable(self) -> int | None:
-        """Return the first cluster that a program can reach and that has what the ring has."""
-        return next((i for i, member in enumerate(self._members) if member.reachable), None)
-
-    def _attempt(self, method: str, *arguments: Any, **keywords: Any) -> bool:
-        """Ask a cluster to change something; False where it is unknown whether it did."""
-        number = self._reachable()
-        if number is None:
-            return False
-        try:
-            getattr(self._programs[number], method)(*arguments, **keywords)
-        except BridgeError:
-            return False
-        return True
-
-    def _create(self) -> None:
-        columns = {
-            "id": ["long", *(["primary_key"] if self._key else [])],
-            "name": ["string", "char32"],
-            "at": ["long"],
-            "note": ["string", "char16"],
-        }
-        self._attempt("create", TABLE, columns)
-        self._truth()
-
-    def _truth(self) -> Layout | None:
-        """Return the layout that the table has, None where there is no table."""
-        number = self._reachable()
-        if number is None:
-            return None
-        database = self._members[number].database
-        with database.lock:
-            table = database.find(TABLE)
-            if table is None:
-                return None
-            kinds = {column.name: column.type for column in table.kind.columns}
-        layout = Layout("extra" in kinds, kinds["at"] == "timestamp")
-        self.layouts.add(layout)
-        return layout
-
-    def _some_ids(self) -> range:
-        end = len(self.ledger.rows)
-        start = self._chance.randrange(end + 1)
-        return range(start, min(end, start + 20))
-
-    @contextlib.contextmanager
-    def _load(self) -> Iterator[None]:
-        over = threading.Event()
-
-        def run() -> None:
-            while not over.wait(_LOAD_PAUSE):
-                self.insert(3)
-
-        thread = threading.Thread(target=run, name="load")
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join()
-
     def _settle(self) -> list[str]:
         self.heal()
-        if self._truth() is None:
-            self._create()
+        if self.program.truth() is None:
+            self.program.create()
         self.bridge.start()
         assert self._ring.wait_replicated(30)
         arrives_by = time.time() if len(self._ring) > 1 else None
@@ -383,6 +271,14 @@ class World:
             wait_until(self._whole, "the service is whole", _WHOLE_SECONDS)
             self._insert_until_heard()
             wait_until(self._whole, "the service is whole again", _WHOLE_SECONDS)
+            if self._lost or self._variant.snapshot:
+                with contextlib.suppress(AssertionError):  # the oracle says which did not
+                    wait_until(
+                        self._all_delivered,
+                        "what was not published, or a snapshot brings",
+                        _WHOLE_SECONDS,
+                    )
+                wait_until(self._whole, "the service is whole at last", _WHOLE_SECONDS)
         except AssertionError as error:
             return [f"{error}: {self.bridge.shown()}"]
         self.bridge.check_accounts()
@@ -391,23 +287,30 @@ class World:
         outcome = Outcome(
             events=self._events(),
             posted=[event for hook in self._received for event in hook.accepted],
-            present=self._present(),
-            layouts=self.layouts,
+            present=self.program.present(),
+            layouts=self.program.layouts,
             dead_lettered=dead_lettered,
-            closable=self.closable,
+            variant=self._variant,
             heard_since=self._heard_since,
+            transit=self._transit,
+            drops=self.program.drops,
+            alike=self.program.alike,
+            lost=self._lost,
+            ring=len(self._ring) > 1,
+            set_back=self._clock is not None and self._clock.was_set_back,
             arrives_by=arrives_by,
+            times=(lambda told: [told]) if self._clock is None else self._clock.times,
         )
-        return violations(self.ledger, outcome)
+        return violations(self.program.ledger, outcome)
 
     def _whole(self) -> bool:
-        return self.bridge.whole(closable=self.closable)
+        return self.bridge.whole(closable=self._variant.closable)
 
     def _insert_until_heard(self) -> None:
         """See that the stream goes on; the last step may not have been noticed yet."""
         deadline = time.monotonic() + _WHOLE_SECONDS
         while True:
-            self.insert(10)
+            self.program.insert(10)
             assert self._ring.wait_replicated(30)
             try:
                 wait_until(self._last_arrived, "the last rows arrive", 3.0)
@@ -418,20 +321,19 @@ class World:
                 return
 
     def _last_arrived(self) -> bool:
-        last = len(self.ledger.rows) - 1
+        last = len(self.program.ledger.rows) - 1
         return any(
             event["type"] in ("insert", "read") and event["record"]["id"] == last
             for event in self._events()[-100:]
         )
 
+    def _all_delivered(self) -> bool:
+        delivered = {e["record"]["id"] for e in self._events() if e["type"] in ("insert", "read")}
+        variant = self._variant
+        due = variant.closable, variant.snapshot  # of what was inserted since, and before
+        return all(
+            id_ in delivered or not due[id_ < self._before] for id_ in self.program.present()
+        )
+
     def _events(self) -> list[dict[str, Any]]:
         return read_events(self.folder / f"{TABLE}.jsonl")
-
-    def _present(self) -> list[int]:
-        database = self._members[0].database
-        with database.lock:
-            return [id_ for (id_,) in database.rows.run(f'SELECT "id" FROM "{TABLE}"')]
-
-
-def _range(ids: range) -> str:
-    return f"id >= {ids.start} and id < {ids.stop}"

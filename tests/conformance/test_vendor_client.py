@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import math
@@ -107,9 +108,13 @@ def test_connecting_needs_no_warning(
 
 def test_a_ring_is_recognised_and_failed_over(caplog: pytest.LogCaptureFixture) -> None:
     """The client learns of the other cluster from the first, and goes there when that dies."""
-    with Ring(2) as ring:
+    options = gpudb.GPUdb.Options()
+    options.failback_options = gpudb.gpudb.FailbackOptions(polling_interval=0.1)
+    with Ring(2) as ring, contextlib.ExitStack() as stack:
         with caplog.at_level(logging.DEBUG):
-            db = gpudb.GPUdb(host=ring.urls[0])
+            db = gpudb.GPUdb(host=ring.urls[0], options=options)
+        # Once it has left the first cluster, a thread of it asks for that one until it is closed.
+        stack.enter_context(db)
         assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
         table = gpudb.GPUdbTable([["id", "int"]], name="t", db=db)
         table.insert_records([[1]])

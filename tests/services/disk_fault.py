@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import functools
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from services.preload import CompilerMissing, compiled
 
-class CompilerMissing(RuntimeError):
-    """There is no C compiler here."""
+__all__ = ["CompilerMissing", "DiskFault", "DiskMissing", "Faults", "mounted", "take_all_space"]
 
 
 class Faults:
@@ -53,19 +51,7 @@ class DiskFault(Faults):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder / "faults")
         self._folder.mkdir()
-        self.env = {"LD_PRELOAD": str(_library()), "DISK_FAULT": str(self._folder)}
-
-
-@functools.cache
-def _library() -> Path:
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        raise CompilerMissing("no C compiler")
-    library = Path(tempfile.mkdtemp()) / "disk_fault.so"
-    source = Path(__file__).with_suffix(".c")
-    command = [compiler, "-O1", "-shared", "-fPIC", "-o", library, source, "-ldl"]
-    subprocess.run(command, check=True)
-    return library
+        self.env = {"LD_PRELOAD": str(compiled("disk_fault")), "DISK_FAULT": str(self._folder)}
 
 
 class DiskMissing(RuntimeError):

@@ -46,10 +46,14 @@ class BridgeProcess:
     Args:
         folder: holds the configuration, the journal and the log.
         config: what to configure besides journal and admin endpoint.
+        env: of the process, besides what this one has.
     """
 
-    def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
+    def __init__(
+        self, folder: Path, config: Mapping[str, Any], env: Mapping[str, str] | None = None
+    ) -> None:
         self.folder = folder
+        self._env = {**os.environ, **(env or {})}
         self.config_file = folder / "bridge.yaml"
         self.log_file = folder / "bridge.log"
         self.config = {
@@ -76,6 +80,7 @@ class BridgeProcess:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                env=self._env,
             )
         return self
 

@@ -43,7 +43,7 @@ class Answer:
 
 
 class WebhookReceiver:
-    """Records every request in `requests`; a context manager.
+    """Records every request of a sink in `requests`; a context manager.
 
     Attributes:
         answer: called with each request, returns what to answer; 204 unless replaced.
@@ -108,8 +108,7 @@ class WebhookReceiver:
             self.requests.append(request)
             answered = not (answer.hang or answer.cut)
             if answered and 200 <= answer.status < 300 and request.method == "POST":
-                # A port is given out again: who still asks for a cluster there is no sink.
-                self.accepted += request.events if request.body.startswith(b"[") else []
+                self.accepted += request.events
             self._changed.notify_all()
         if answer.hang:
             self._stopped.wait()
@@ -158,6 +157,12 @@ def _handler(receiver: WebhookReceiver) -> type[BaseHTTPRequestHandler]:
             self.number = receiver.next_connection()
 
         def do_POST(self) -> None:
+            if not str(self.headers["User-Agent"]).startswith("kinetica-bridge/"):
+                # A port is given out again: somebody may look for what listened here before.
+                print(f"a stranger: {self.command} {self.path} {dict(self.headers)}")
+                self.close_connection = True
+                self.send_error(404)
+                return
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             request = Request(self.command, self.path, self.headers, body, self.number, time.time())
             answer = receiver.receive(request)

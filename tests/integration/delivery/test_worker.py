@@ -8,11 +8,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from services.delivery import OTHER, TABLE, Engine, Gate, ScriptedSink, number, settings
+from services.delivery import OTHER, TABLE, Engine, Gate, ScriptedSink, block, number, settings
 from services.process import wait_until
 
+from bridge.delivery.encoding import Encoder, Piece
+from bridge.delivery.worker import Worker
 from bridge.errors import Reject, Retry
 from bridge.events import Undecodable
+from bridge.journal import Journal, Stored
+from bridge.lines import Lines
 from bridge.sinks import Batch, NotConnected
 
 
@@ -238,3 +242,36 @@ def test_stopping_after_a_reload_waits_for_every_call_and_delivers_the_rest(
         assert rig.worker.join(10)
         assert fresh.numbers(OTHER) == [2]
         assert rig.account(OTHER).pending == 0
+
+
+class Dawdling(Encoder):
+    """An encoder that keeps whoever encodes ahead waiting."""
+
+    def __init__(self, journal_id: str) -> None:
+        super().__init__(journal_id, {})
+        self.asked, self.go_on = threading.Event(), threading.Event()
+
+    def lines(self, stored: Stored, piece: Piece, *, keyed: bool = False) -> Lines:
+        if threading.current_thread().name.endswith("-ahead"):
+            self.asked.set()
+            self.go_on.wait(30)
+        return super().lines(stored, piece, keyed=keyed)
+
+
+def test_a_worker_ends_once_its_sink_is_closed_whatever_is_encoded_ahead(tmp_path: Path) -> None:
+    """Else a file would stay open, and locked for the sink that comes next."""
+    with Journal(tmp_path / "j") as journal:
+        journal.register("s", [TABLE])
+        for n in range(10):
+            journal.append([block(range(n * 10, n * 10 + 10))])
+        encoder, sink = Dawdling(journal.id), ScriptedSink()
+        worker = Worker("s", journal, encoder)
+        worker.configure(sink, settings(), [TABLE])
+        worker.start()
+        assert encoder.asked.wait(30)
+        worker.stop()
+
+        assert not worker.join(0.5)
+        encoder.go_on.set()
+        assert worker.join(30)
+        assert sink.closed == sink.opened == 1

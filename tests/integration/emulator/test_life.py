@@ -33,6 +33,7 @@ def test_a_restart_keeps_rows_and_monitors(connect: Any, listen: Any) -> None:
         client.create_table("t", {"id": ["int"]})
         topic = client.monitor("t")
         client.insert("t", {"id": 1})
+        assert emulator.wait_published()  # before anybody listens
         subscriber = listen(emulator)
         subscriber.subscribe(topic)
 

@@ -120,6 +120,21 @@ def test_a_table_made_again_while_the_bridge_was_down_is_a_drop(
     assert kinds(rig)[:2] == ["gap", "drop"]
 
 
+def test_a_table_dropped_while_the_bridge_was_down_was_tried(
+    cluster: Emulator, database: Database, tmp_path: Path
+) -> None:
+    """It is waited for; the service is ready all the same."""
+    database.create()
+    rig = Rig(tmp_path, [cluster.url])
+    with rig:
+        rig.wait_live()
+    database.drop()
+
+    with rig:
+        rig.wait_state("waiting_for_table")
+        wait_until(lambda: rig.snapshot().ready, "the service is ready")
+
+
 def test_what_an_alter_before_a_drop_silenced_is_a_gap(
     cluster: Emulator, database: Database, tmp_path: Path
 ) -> None:
@@ -388,7 +403,14 @@ def test_a_restart_of_the_bridge_without_writes_reads_nothing(
 
 
 @pytest.mark.parametrize(
-    "broken", [["/show/table", "/execute/sql"], ["/create/tablemonitor"]], ids=["look", "make"]
+    "broken",
+    [
+        ["/show/table"],
+        ["/show/table", "/execute/sql"],
+        ["/create/tablemonitor"],
+        ["/show/table", "/create/tablemonitor"],
+    ],
+    ids=["layout", "look", "make", "layout and make"],
 )
 def test_a_primary_that_only_says_it_runs_is_left(
     ring: EmulatedRing, tmp_path: Path, broken: list[str]

@@ -14,7 +14,6 @@ from typing import Any
 
 import gpudb
 import pytest
-import structlog
 from services.callbacks import Heard
 
 from bridge.monitor import Callback, Client, MonitoringAborted, NotLive, Options
@@ -43,17 +42,6 @@ def ring() -> Iterator[Ring]:
 @pytest.fixture
 def table(emulator: Emulator) -> gpudb.GPUdbTable:
     return gpudb.GPUdbTable(COLUMNS, name="orders", db=gpudb.GPUdb(host=emulator.url))
-
-
-@pytest.fixture
-def unconfigured_structlog() -> Iterator[None]:
-    """As a program finds it, whatever other tests in this process did to it."""
-    before = structlog.get_config() if structlog.is_configured() else None
-    structlog.reset_defaults()
-    yield
-    structlog.reset_defaults()
-    if before is not None:
-        structlog.configure(**before)
 
 
 def topics(emulator: Emulator) -> dict[str, str]:
@@ -476,7 +464,7 @@ def test_m14_nothing_published_after_the_start_is_lost(
         ids = range(20 * start, 20 * start + 20)
         for n in ids:
             table.insert_records([[n, None]])
-        assert emulator.wait_published()
+        heard.until("INSERT_DECODED", len(ids))
         client.stop_monitor()
         assert [record["id"] for record in heard.all("INSERT_DECODED")] == list(ids)
 
@@ -497,7 +485,6 @@ def test_m15_a_slow_callback_loses_nothing(emulator: Emulator, table: gpudb.GPUd
     assert heard.all("ERROR") == []
 
 
-@pytest.mark.usefixtures("unconfigured_structlog")
 def test_m15_more_than_memory_may_hold_is_a_gap_that_is_told(emulator: Emulator) -> None:
     """Past the intake's 64 MiB records are lost; the error callback hears of it."""
     make_table(emulator, [["s", "string"]])

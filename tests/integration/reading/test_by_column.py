@@ -74,6 +74,9 @@ class World:
     def follow(self, table: str, since: float) -> Follow:
         return Follow(self.stored, since)
 
+    def kept(self, since: float) -> bool:
+        return True
+
     @staticmethod
     def moment(at: float) -> Moment:
         return Moment(at, WALL + at)

@@ -144,10 +144,10 @@ class History:
     # What happens to the table.
 
     def insert(self, *, heard: bool | None) -> None:
-        number = self.random.randrange(12)
+        number = self.random.randrange(5)
         if self.keyed and any(row[0] == number for row in self.rows):
             return
-        row = (number, f"v{self.random.randrange(3)}")
+        row = (number, f"v{self.random.randrange(2)}")
         self.database.insert([{"id": row[0], "name": row[1]}], self.name)
         self.rows.append(row)
         if heard is None:
@@ -287,7 +287,7 @@ def run(history: History, steps: int) -> None:
         heard = not history.gap
         action = choose.choice(
             ["insert"] * 4
-            + ["update", "delete", "look", "gap", "close", "restart", "again", "lose"]
+            + ["update", "delete", "delete", "look", "gap", "close", "restart", "again", "lose"]
         )
         match action:
             case "insert":

@@ -43,6 +43,7 @@ class World:
         self.heard: list[tuple[float, int]] = []
         self.now = START
         self.counting = False
+        self.pruned_until = 0.0
         self.table = TableMonitor(TableOptions("t", **options), lambda _: None, closable=True)
         self.table.schema = SCHEMA
         self.auditor = Auditor(self, lambda: None, lambda _: None, 0.5, AuditTimes())
@@ -66,7 +67,7 @@ class World:
     # As the history.
 
     def follow(self, table: str, since: float) -> Any:
-        heard = [number for at, number in self.heard if at >= since]
+        heard = [number for at, number in self.heard if at >= max(since, self.pruned_until)]
 
         class Follow:
             def more(self) -> Iterator[Arrived]:
@@ -76,6 +77,9 @@ class World:
                 pass
 
         return Follow()
+
+    def kept(self, since: float) -> bool:
+        return since > self.pruned_until
 
     # What happens.
 
@@ -171,6 +175,19 @@ def test_a_notification_that_is_late_is_no_loss(world: World) -> None:
 
     assert world.losses == []
     assert world.found
+
+
+def test_what_was_received_and_pruned_since_is_no_loss(world: World) -> None:
+    """Where the journal is full, what all sinks have goes at once; later losses are found."""
+    numbers = iter(range(1, 1000))
+    world.pass_time(130, numbers)
+    world.pruned_until = world.now.wall
+    world.pass_time(300, numbers)
+    assert world.losses == []
+
+    world.insert(next(numbers), heard=False)
+    world.pass_time(300, numbers)
+    assert [finding.rows for _, finding in world.losses] == [1]
 
 
 def test_where_the_cluster_counts_no_writes_nothing_is_asked(world: World) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bridge.events import Column, Schema
 from bridge.monitor.progress import Progress
-from bridge.reading.comparison import ARRIVING, Comparison, Patience
+from bridge.reading.comparison import ARRIVING, Comparison, Patience, Room
 from bridge.reading.pages import Page
 from bridge.reading.received import Received
 
@@ -33,7 +35,14 @@ class Arrived:
 class World:
     """A table, and what was heard of it."""
 
-    def __init__(self, folder: Path, schema: Schema = KEYLESS) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        schema: Schema = KEYLESS,
+        patience: Patience = AT_ONCE,
+        room: Room | None = None,
+        pause: Callable[[float], object] = time.sleep,
+    ) -> None:
         self.schema = schema
         self.table: Counter[str] = Counter()
         self.under_way: list[str] = []
@@ -47,9 +56,10 @@ class World:
             self.received,
             lambda: None,
             self._deliver,
-            lambda _: None,
+            pause,
             Progress(),
-            AT_ONCE,
+            patience,
+            room,
         )
 
     def more(self) -> Iterator[Arrived]:
@@ -203,3 +213,37 @@ def test_nothing_missed_is_left_out_and_nothing_heard_comes_twice(
     assert world.delivered <= missed
     if unproven is None:
         assert world.delivered == missed
+
+
+def test_a_full_room_is_left_before_the_next_page(tmp_path: Path) -> None:
+    """What is held back is judged before more is read, and nothing stays counted."""
+    room = Room(size=0)
+    world = World(tmp_path, KEYED, Patience(0.01, 0.02), room)
+    world.miss("a", "b")
+
+    def pages() -> Iterator[Page]:
+        yield Page([row("a")], 1, None, certain=True)
+        assert world.delivered == Counter("a")
+        yield Page([row("b")], 1, None, certain=True)
+
+    assert world.comparison.run(pages(), lambda _: []) is None
+    assert world.delivered == Counter("ab")
+    assert not room.full
+
+
+def test_a_read_that_fails_holds_nothing(tmp_path: Path) -> None:
+    """Rows held back by a read that ends early leave their room to others."""
+    room = Room(size=0)
+    patience = Patience(settle=10.0)
+
+    def pages() -> Iterator[Page]:
+        yield Page([row("a")], 1, None, certain=True)
+
+    world = World(tmp_path, KEYED, patience, room, _fail)
+    with pytest.raises(InterruptedError):
+        world.comparison.run(pages(), lambda _: [])
+    assert not room.full
+
+
+def _fail(_: float) -> None:
+    raise InterruptedError

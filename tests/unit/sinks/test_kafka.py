@@ -9,6 +9,7 @@ import pytest
 from confluent_kafka import KafkaError, Message, Producer
 from services.batches import batch_of, failures_of
 from services.mock_kafka import MockKafka
+from services.process import wait_until
 
 from bridge.errors import Reject, Retry
 from bridge.sinks.base import NotConnected
@@ -316,11 +317,12 @@ def test_an_idle_producer_is_served(
     sink.deliver(batch_of([make_event(0)]))
     kafka.stop()
 
-    said = ""
-    while "FAIL" not in said:
+    def says_so() -> bool:
         sink.idle()
         captured = capfd.readouterr()
-        said += captured.out + captured.err
+        return "FAIL" in captured.out + captured.err
+
+    wait_until(says_so, "a line of librdkafka")
 
     kafka.start()
     sink.deliver(batch_of([make_event(1)]))
