@@ -32,7 +32,8 @@ from bridge.supervisor.gaps import (
 _HEADERS = ("gap", "table", "since", "until", "reason", "state", "why it is open")
 _POLL_SECONDS = 0.2
 
-_Act = Callable[[Service, str], bool]
+_Outcome = dict[str, Any]
+_Act = Callable[[Service, str], tuple[_Outcome, str]]
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -139,7 +140,7 @@ def _each(act: _Act, arguments: argparse.Namespace) -> int:
     well = True
     for gap in arguments.gaps:
         try:
-            well &= act(service, gap)
+            outcome, told = act(service, gap)
         except NotRunning as error:
             raise BridgeError(
                 f"{error}; gaps are closed and accepted by the running service"
@@ -147,16 +148,22 @@ def _each(act: _Act, arguments: argparse.Namespace) -> int:
         except RequestFailed as error:
             print(error, file=sys.stderr)
             well = False
+            continue
+        well &= outcome["by"] is not None
+        if arguments.json:
+            print_json([outcome])
+        else:
+            print(f"{gap}: {told}")
     return OK if well else RUNTIME
 
 
-def _accept(service: Service, gap: str) -> bool:
+def _accept(service: Service, gap: str) -> tuple[_Outcome, str]:
     service.post(f"/api/gaps/{quote(gap, safe='')}/accept")
-    print(f"{gap}: accepted; it stays unclosed, and is open no longer")
-    return True
+    outcome = {"gap": gap, "closed": False, "by": "accepted", "rows": None, "why_open": None}
+    return outcome, "accepted; it stays unclosed, and is open no longer"
 
 
-def _close(service: Service, gap: str) -> bool:
+def _close(service: Service, gap: str) -> tuple[_Outcome, str]:
     page = f"/api/gaps/{quote(gap, safe='')}"
     service.post(f"{page}/close")
     with Progress(f"{gap}: reading") as progress:
@@ -165,11 +172,15 @@ def _close(service: Service, gap: str) -> bool:
             progress.show(reading["done"], reading["expected"])
             time.sleep(_POLL_SECONDS)
     request = shown["request"]
-    if request["state"] == "closed":
-        rows = request["rows"]
-        print(
-            f"{gap}: closed" + (f", {counted(rows, 'row')} delivered" if rows is not None else "")
-        )
-        return True
-    print(f"{gap}: stays open: {request['why_open']}")
-    return False
+    closed = request["state"] == "closed"
+    rows = request["rows"] if closed else None
+    outcome = {
+        "gap": gap,
+        "closed": closed,
+        "by": "read" if closed else None,
+        "rows": rows,
+        "why_open": None if closed else request["why_open"],
+    }
+    if not closed:
+        return outcome, f"stays open: {request['why_open']}"
+    return outcome, "closed" if rows is None else f"closed, {counted(rows, 'row')} delivered"

@@ -111,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     ):
         action = _add(inner, name, text, config=True, module="gaps")
         action.add_argument("gaps", nargs="+", metavar="GAP")
+        _add_json(action)
 
     emulator = _add(commands, "emulator", "a stand-in Kinetica")
     emulator.add_argument("--host", default="127.0.0.1", metavar="H")

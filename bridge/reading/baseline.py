@@ -139,6 +139,7 @@ class Facts:
         read_wall: when that read ended, seconds since the epoch.
         older: gaps that began before there was a baseline, and why no read can close each.
         deleted_at: rows known from before this offset may have been deleted since.
+        pruned_at: rows received before this offset may be unknown, as the journal had them no more.
         deleted: how many rows were, by counts, since the last whole read.
         updated: likewise updated.
         hidden: deletes that are not in the journal, how many there had been by `position`.
@@ -154,6 +155,7 @@ class Facts:
     read_wall: float = 0.0
     older: dict[str, str] = field(default_factory=dict)
     deleted_at: int = 0
+    pruned_at: int = 0
     deleted: int = 0
     updated: int = 0
     hidden: int = 0
@@ -225,7 +227,9 @@ class Baseline:
                 f"BEGIN; {_TABLES} PRAGMA user_version={_VERSION}; COMMIT"
             )
         said = {name: json.loads(value) for name, value in run("SELECT name, value FROM fact")}
-        self.facts = Facts(**{known.name: said[known.name] for known in fields(Facts) if said})
+        self.facts = Facts(
+            **{known.name: said[known.name] for known in fields(Facts) if known.name in said}
+        )
         self._stored = dict(said)
         self._read_layouts()
 

@@ -135,6 +135,8 @@ class Known:
                     self.dropped = True
                 elif entry is None:
                     coming.doubt(offset)
+                    known = self._baseline.facts
+                    known.pruned_at = max(known.pruned_at, offset)
             coming.write()
             facts = self._baseline.facts
             facts.position = self._stream.position

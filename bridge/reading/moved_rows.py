@@ -110,13 +110,22 @@ class UpdateReader:
         tools: what reads use.
         places: what was received.
         folder: where indices of what was received lie while it runs.
+        make_folder: makes it, and takes away what an earlier run left.
         times: how updates are followed.
     """
 
-    def __init__(self, tools: Tools, places: Places, folder: Path, times: UpdateTimes) -> None:
+    def __init__(
+        self,
+        tools: Tools,
+        places: Places,
+        folder: Path,
+        make_folder: Callable[[], None],
+        times: UpdateTimes,
+    ) -> None:
         self._tools = tools
         self._places = places
         self._folder = folder
+        self._make_folder = make_folder
         self._times = times
         self._lock = threading.Lock()  # guards what heights are made of
 
@@ -239,6 +248,7 @@ class UpdateReader:
             received = None
         self._tools.intake.barrier()
         if received is None:
+            self._make_folder()
             place = self._places.place(max(since - _SLACK_SECONDS, followed.born))
             stream = self._places.stream(followed.table.name, place)
             name = hashlib.blake2b(followed.table.name.encode(), digest_size=8).hexdigest()

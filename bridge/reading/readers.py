@@ -146,7 +146,9 @@ class Readers:
             history, intake.barrier, self._turns.pause, options.patience.settle, options.audits
         )
         self._whole = WholeTables(folder.with_name("baselines"), history, options.whole)
-        self._updates = UpdateRows(self._tools, history, folder, options.updates)
+        self._updates = UpdateRows(
+            self._tools, history, folder, self._empty_folder, options.updates
+        )
         self._emptied = False
 
     @property
@@ -175,7 +177,6 @@ class Readers:
         if job is not None:
             self._workers.submit(partial(self._turns.run, job))
         if table.options.update_rows is not None:
-            self._empty_folder()
             self._updates.look_after(table, cluster)
 
     def close_now(self, table: TableMonitor, gap: str) -> Future[int]:

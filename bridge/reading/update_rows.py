@@ -36,15 +36,21 @@ class UpdateRows:
         tools: what reads use.
         places: what was received.
         folder: where indices of what was received lie while it runs.
+        make_folder: makes it, and takes away what an earlier run left.
         times: how updates are followed.
     """
 
     def __init__(
-        self, tools: Tools, places: Places, folder: Path, times: UpdateTimes | None = None
+        self,
+        tools: Tools,
+        places: Places,
+        folder: Path,
+        make_folder: Callable[[], None],
+        times: UpdateTimes | None = None,
     ) -> None:
         self._tools = tools
         self._times = times or UpdateTimes()
-        self._reader = UpdateReader(tools, places, folder, self._times)
+        self._reader = UpdateReader(tools, places, folder, make_folder, self._times)
         self._lock = threading.Lock()  # guards the table below
         self._followed: dict[TableMonitor, Followed] = {}
         self._workers: Workers | None = None

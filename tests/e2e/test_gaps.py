@@ -178,9 +178,11 @@ def test_a_gap_is_accepted_as_it_is(cluster: Emulator, database: Database, tmp_p
     with make_bridge(cluster, tmp_path) as bridge:
         gap = miss_rows(bridge, database)
 
-        accepted = gaps_command(bridge, "accept", gap)
+        accepted = gaps_command(bridge, "accept", "--json", gap)
 
-        assert (accepted.returncode, gap in accepted.stdout) == (0, True)
+        assert accepted.returncode == 0
+        told = json.loads(accepted.stdout)
+        assert (told["gap"], told["closed"], told["by"]) == (gap, False, "accepted")
         wait_until(lambda: len(events(bridge, "gap")) == 2, "its second event")
         last = events(bridge, "gap")[-1]
         assert (last["gap"], last["closed"], last["by"]) == (gap, False, "accepted")

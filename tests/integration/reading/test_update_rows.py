@@ -204,3 +204,21 @@ def test_of_a_table_made_again_the_height_starts_over(
         rig.wait_gaps_closed()
         database.update("id = 1", name="a", version="2")
         wait_updated(rig, (1, "a"))
+
+
+def test_where_reads_can_keep_nothing_the_table_is_heard_all_the_same(
+    cluster: Emulator, database: Database, tmp_path: Path
+) -> None:
+    """What a read keeps on disk is the reader's affair; the watch waits for no disk."""
+    database.create(columns=MOVED)
+    (tmp_path / "journal").mkdir()
+    (tmp_path / "journal" / "reading").write_text("where a folder should be")
+    with capture_logs() as logs, rig_of(tmp_path, cluster, catch_up="off", **BY_TIME) as rig:
+        rig.wait_live()
+        database.insert([{"id": 1, "name": "n1", "moved": 1}])
+        rig.wait_ids([1])
+        database.update("id = 1", name="other")
+        wait_until(lambda: "update_rows_failed" in [line["event"] for line in logs], "it is said")
+        assert rig.state() == "live"
+        assert rig.supervisor is not None
+        assert sum(loop.faults for loop in rig.supervisor.loops()) == 0

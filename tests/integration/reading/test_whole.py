@@ -197,6 +197,28 @@ def test_a_row_lost_at_the_publisher_is_unaccounted_and_comes(
     assert (opened["reason"], closed["rows"]) == ("unaccounted", 1)
 
 
+def test_what_the_journal_forgot_before_it_was_taken_in_is_no_loss(
+    cluster: Emulator, database: Database, tmp_path: Path
+) -> None:
+    """Rows that were delivered, and pruned before the next look, are not called unaccounted."""
+    wide = {"id": ["long", "primary_key"], "name": ["string"]}
+    database.create(columns=wide)
+    looks = ReadingOptions(
+        patience=Patience(late=0.5), whole=WholeTimes(every=6.0, idle=6.0, renew=0.1)
+    )
+    rig = rig_of(tmp_path, cluster, looks)
+    rig.journal["max_size"] = "1MiB"
+    rig.upkeep_pause = 0.2
+    with rig:
+        rig.wait_known(0)
+        for first in range(0, 3000, 300):
+            database.insert({"id": n, "name": "n" * 2000} for n in range(first, first + 300))
+            rig.wait_ids(range(first + 300))
+        rig.wait_known(3000)
+    assert sorted(rig.ids()) == list(range(3000))
+    assert [event["reason"] for event in rig.events("gap")] == []
+
+
 def test_what_is_late_is_not_unaccounted(
     cluster: Emulator, database: Database, tmp_path: Path
 ) -> None:
