@@ -28,6 +28,8 @@ from bridge.reading.received import Answer, Memory, Rows
 log = structlog.get_logger()
 
 _HELD_BYTES = 64 * 2**20
+# What a row takes besides its bytes: two objects, and its place in three lists.
+_ROW_BYTES = 150
 _DELIVERED_ROWS = 10_000
 _SAY_SECONDS = 5.0
 
@@ -192,7 +194,7 @@ class Comparison:
     def _hold(self, page: Page, mark: int) -> None:
         self.uncertain |= not page.certain
         rows = [row for row, _ in self._distinct(page)]
-        size = sum(map(len, page.frames))
+        size = _size(rows)
         self._settling.append(_Held(page, mark, time.monotonic(), rows, size))
         self._count(size)
 
@@ -243,7 +245,7 @@ class Comparison:
         else:
             kept = held.rows
         self._progress.done += held.page.rows
-        size = sum(len(row.frame) for row in kept)
+        size = _size(kept)
         self._count(size - held.size)
         if kept:
             page = replace(held.page, frames=[])
@@ -345,3 +347,7 @@ class Comparison:
                 expected=self._progress.expected,
                 missed=self._progress.delivered,
             )
+
+
+def _size(rows: Sequence[Rows]) -> int:
+    return sum(len(row.frame) for row in rows) + _ROW_BYTES * len(rows)
