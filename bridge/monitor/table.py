@@ -394,6 +394,9 @@ class TableMonitor:
         if was_good_at:
             self.good = Moment(-math.inf, was_good_at)
             self.gaps.begin("start", self.good, "the bridge was not running")
+        elif self.born_at:  # all of its rows are to come, and it was never proven that they did
+            since = Moment(-math.inf, self.born_at)
+            self.gaps.begin("start", since, "the table was not there when it was last looked for")
 
 
 def make_route(table: TableMonitor, event: str, cluster: str, schema: Schema) -> Route:

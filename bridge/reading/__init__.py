@@ -13,8 +13,9 @@ received (`bridge.history`). May import: monitor, codec, wire, types, events, er
 from bridge.reading.audit import AuditTimes
 from bridge.reading.comparison import Patience
 from bridge.reading.moved_rows import UpdateTimes
+from bridge.reading.options import ReadingOptions
 from bridge.reading.pages import PageLimits
-from bridge.reading.readers import Readers, ReadingOptions
+from bridge.reading.readers import Readers
 from bridge.reading.received import History
 from bridge.reading.whole_read import WholeTimes
 

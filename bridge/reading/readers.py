@@ -21,8 +21,7 @@ from weakref import WeakSet
 
 import structlog
 
-from bridge.codec import compile_schema
-from bridge.errors import BridgeError, WireError
+from bridge.errors import BridgeError
 from bridge.events import ReadCause
 from bridge.loop import Loop, backoff
 from bridge.monitor.intake import Intake
@@ -32,20 +31,18 @@ from bridge.monitor.states import Signal, State
 from bridge.monitor.table import TableMonitor
 from bridge.monitor.table_options import Whole
 from bridge.monitor.workers import Workers
-from bridge.reading.audit import Auditor, AuditTimes, Finding
+from bridge.reading.audit import Auditor, Finding
 from bridge.reading.closing import Closing, closing_of
-from bridge.reading.comparison import Patience
 from bridge.reading.entire import read_entire
-from bridge.reading.moved_rows import Places, UpdateTimes
-from bridge.reading.pages import PageLimits
+from bridge.reading.first_level import note_first_level
+from bridge.reading.moved_rows import Places
+from bridge.reading.options import ReadingOptions
 from bridge.reading.received import History
 from bridge.reading.task import Outcome, Task, Tools
 from bridge.reading.turns import Turns
 from bridge.reading.update_rows import UpdateRows
 from bridge.reading.whole import WholeTables
-from bridge.reading.whole_read import WholeTimes
-from bridge.types import type_of
-from bridge.wire.calls import Cluster, Query
+from bridge.wire.calls import Cluster
 
 log = structlog.get_logger()
 
@@ -56,30 +53,9 @@ _AT_WORK = 4
 # Between two tries to read a table: the first, and the longest.
 _RETRY_SECONDS = 5.0
 _LONGEST_RETRY = 300.0
-# Of a column whose height is asked for: rows that share it are remembered.
-_HIGHEST_ROWS = 100
 # States in which a table can be read.
 _HEARD = frozenset({State.LIVE, State.IDLE, State.CATCHING_UP, State.SNAPSHOTTING})
 _NONE_APART: Mapping[str, str] = MappingProxyType({})
-
-
-@dataclass(frozen=True, slots=True)
-class ReadingOptions:
-    """How tables are read.
-
-    Attributes:
-        limits: of a page.
-        patience: how long rows are waited for.
-        audits: when tables are looked at for losses that nobody reported.
-        whole: when tables that are read whole are looked at.
-        updates: how rows of updates are followed.
-    """
-
-    limits: PageLimits = field(default_factory=PageLimits)
-    patience: Patience = field(default_factory=Patience)
-    audits: AuditTimes = field(default_factory=AuditTimes)
-    whole: WholeTimes = field(default_factory=WholeTimes)
-    updates: UpdateTimes = field(default_factory=UpdateTimes)
 
 
 class Memory(History, Places, Protocol):
@@ -220,34 +196,8 @@ class Readers:
             self._forgotten.discard(table)
 
     def first_level(self, table: TableMonitor, cluster: Cluster) -> None:
-        """Note how high a growing column stands when its table is first listened to.
-
-        Where it cannot be read a read begins with the first row: that is no reason not to listen.
-        """
-        levels, schema = table.levels, table.schema
-        if levels is None or schema is None or levels.known:
-            return
-        column = next((c for c in schema.columns if c.name == levels.column), None)
-        if column is None or type_of(column).base == "bytes":
-            log.error("catch_up_column_unusable", table=table.name, column=levels.column)
-            return
-        asked_at = Moment.now()
-        filter_, given = table.options.filter, f"not {column.name} is null"
-        query = Query(
-            table.name,
-            f"({filter_}) and ({given})" if filter_ else given,
-            column.name,
-            "descending",
-        )
-        try:
-            page = cluster.read_rows(query, 0, _HIGHEST_ROWS)
-        except WireError as error:
-            log.warning("level_unknown", table=table.name, cause=str(error))
-            return
-        if page.frames and page.type_id != schema.type_id:
-            return  # altered just now: another time
-        joined = (codec := compile_schema(schema)).join(page.frames)
-        levels.first(codec, joined.payload, joined.count, asked_at)
+        """Note how high a growing column stands when its table is first listened to."""
+        note_first_level(table, cluster)
 
     def _job(self, table: TableMonitor, known: _Table, now: Moment) -> Callable[[], None] | None:
         """Decide what to do with a table, if anything."""

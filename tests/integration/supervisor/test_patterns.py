@@ -190,3 +190,18 @@ def test_many_tables_of_a_pattern_are_taken_over_together(
             database.insert_ids([7], name)
         for name in names:
             rig.wait_ids([7], name)
+
+
+def test_a_table_made_while_the_bridge_was_down_comes_whole(
+    cluster: Emulator, database: Database, tmp_path: Path
+) -> None:
+    """It was not there when it was last looked for, so all of its rows are new."""
+    rig = make_rig(cluster, tmp_path, {"name": A})
+    with rig:
+        rig.wait_state("waiting_for_table", table=A)
+    database.create(A)
+    database.insert_ids(range(10), A)
+    with rig:
+        rig.wait_ids(range(10), A)
+        rig.wait_gaps_closed()
+    assert [event["closed"] for event in rig.events("gap", table=A)] == [False, True]

@@ -166,6 +166,17 @@ def test_what_was_known_outlives_a_restart(stored: Stored) -> None:
     assert [(gap.by, gap.reason) for gap in closed] == [("quiet", "start")]
 
 
+def test_a_table_that_was_absent_and_never_proven_good_has_a_gap_after_a_restart(
+    stored: Stored,
+) -> None:
+    """All of its rows are to come, and nothing stored says that they did."""
+    make(stored, ByColumn("n"), None).note_absent()
+    table = make(stored, ByColumn("n"), None)
+    table.restore(stored.marks)
+    (gap,) = table.gaps.open
+    assert (gap.reason, gap.since) == ("start", round(table.born_at * 1e6))
+
+
 def test_an_idle_table_stores_nothing_however_often_it_is_proven_good(stored: Stored) -> None:
     """A thousand of them must cost next to nothing."""
     table = make(stored, ByColumn("n"))
