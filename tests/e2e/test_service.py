@@ -235,7 +235,7 @@ class SabotageSink(Sink):
         pass
 
     def deliver(self, batch):
-        Loop.wait = Loop._note = fail
+        Loop.wait = Loop.note = fail
 '''
 
 

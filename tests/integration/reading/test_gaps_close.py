@@ -176,15 +176,15 @@ def test_a_snapshot_that_was_interrupted_goes_on(
 ) -> None:
     """Stopped in the middle of it: what was delivered is not delivered again."""
     database.create()
-    database.insert_ids(range(3000))
+    database.insert_ids(range(20_000))
     with Rig(tmp_path, [cluster.url], reading=SMALL, snapshot="initial") as rig:
         wait_until(lambda: len(rig.ids()) >= 100, "some of the snapshot")
     first = len(rig.ids())
 
     with Rig(tmp_path, [cluster.url], reading=SMALL, snapshot="initial") as rig:
-        rig.wait_ids(range(3000))
+        rig.wait_ids(range(20_000))
         rig.wait_live()
-    assert 100 <= first < 3000
+    assert 100 <= first < 20_000
 
 
 def test_rows_that_are_deleted_while_the_table_is_read_shift_no_others(
