@@ -79,12 +79,6 @@ class Writes:
             else:
                 self._strikes = 0
 
-    @property
-    def latest(self) -> WriteMark | None:
-        """What was said last, at the moment when it was said first; None where nothing was."""
-        with self._lock:
-            return self._marks[-1] if self._marks else None
-
     def before(self, since: Moment) -> WriteMark | None:
         """Return what was said a minute before a moment, None where nothing was by then."""
         with self._lock:

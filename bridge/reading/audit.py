@@ -27,7 +27,7 @@ from bridge.monitor.table import TableMonitor
 from bridge.monitor.writes import MARGIN_SECONDS
 from bridge.reading.received import History, ReceivedRows
 from bridge.types import comparable, literal
-from bridge.wire.calls import Cluster, Query
+from bridge.wire.calls import Cluster, Query, all_of
 
 # A column may be out of order for a minute: so many looks a count reaches back.
 _REACH = 2
@@ -212,7 +212,7 @@ class Auditor:
         low = low and replace(low, low=None)
         above = None if low is None else low.height
         where = None if above is None else f"{column.name} > {literal(column, above)}"
-        where = _both(table.options.filter, where or f"not {column.name} is null")
+        where = all_of(table.options.filter, where or f"not {column.name} is null")
         page = cluster.read_rows(Query(table.name, where, column.name, "descending"), 0, 1)
         height = above
         if page.frames and table.schema is not None and page.type_id == table.schema.type_id:
@@ -304,10 +304,9 @@ def _growing(table: TableMonitor) -> Column | None:
 
 def _count(table: TableMonitor, cluster: Cluster, column: Column, low: Any, high: Any) -> int:
     """Return how many rows the table has above `low`, None for no bound, up to `high`."""
-    where = f"{column.name} <= {literal(column, high)}"
-    if low is not None:
-        where = _both(f"{column.name} > {literal(column, low)}", where)
-    return cluster.read_rows(Query(table.name, _both(table.options.filter, where)), 0, 1).total
+    above = None if low is None else f"{column.name} > {literal(column, low)}"
+    where = all_of(table.options.filter, above, f"{column.name} <= {literal(column, high)}")
+    return cluster.read_rows(Query(table.name, where), 0, 1).total
 
 
 def _between(
@@ -335,7 +334,3 @@ def _between(
                     value = comparable(kind, row[column.name])
                     count += (bottom is None or value > bottom) and value <= top
     return count
-
-
-def _both(first: str | None, second: str) -> str:
-    return f"({first}) and ({second})" if first else second

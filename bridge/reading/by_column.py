@@ -11,7 +11,7 @@ from bridge.events import Column
 from bridge.monitor.levels import Start
 from bridge.reading.task import Outcome, TableChanged, Task
 from bridge.types import comparable
-from bridge.wire.calls import Query
+from bridge.wire.calls import Query, all_of
 
 
 def close_by_column(task: Task) -> Outcome:
@@ -58,7 +58,5 @@ def earliest(task: Task, column: Column) -> Start:
 
 
 def _has_nulls(task: Task, column: Column) -> bool:
-    filter_ = task.table.options.filter
-    null = f"{column.name} is null"
-    where = f"({filter_}) and ({null})" if filter_ else null
+    where = all_of(task.table.options.filter, f"{column.name} is null")
     return task.cluster.read_rows(Query(task.table.name, where), 0, 1).total > 0

@@ -9,7 +9,7 @@ from bridge.errors import WireError
 from bridge.monitor.moment import Moment
 from bridge.monitor.table import TableMonitor
 from bridge.types import type_of
-from bridge.wire.calls import Cluster, Query
+from bridge.wire.calls import Cluster, Query, all_of
 
 log = structlog.get_logger()
 
@@ -30,13 +30,8 @@ def note_first_level(table: TableMonitor, cluster: Cluster) -> None:
         log.error("catch_up_column_unusable", table=table.name, column=levels.column)
         return
     asked_at = Moment.now()
-    filter_, given = table.options.filter, f"not {column.name} is null"
-    query = Query(
-        table.name,
-        f"({filter_}) and ({given})" if filter_ else given,
-        column.name,
-        "descending",
-    )
+    where = all_of(table.options.filter, f"not {column.name} is null")
+    query = Query(table.name, where, column.name, "descending")
     try:
         page = cluster.read_rows(query, 0, _HIGHEST_ROWS)
     except WireError as error:

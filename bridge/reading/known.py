@@ -18,7 +18,7 @@ from bridge.codec import Codec, compile_schema
 from bridge.errors import DecodeError
 from bridge.events import Block, Count, Drop, Entry, Schema
 from bridge.reading.baseline import Baseline, KnownRow
-from bridge.reading.received import Answer, Rows
+from bridge.reading.received import Answer, Rows, signed
 
 # Rows that are written at a time.
 _BATCH = 50_000
@@ -182,7 +182,7 @@ class Known:
 
     def keys(self, payload: bytes, count: int) -> list[int]:
         """Return the digests by which rows of the read's layout are told apart."""
-        return _signed(self._codec.digests(payload, count, self._key or None))
+        return signed(self._codec.digests(payload, count, self._key or None)).tolist()
 
     def values(self, payload: bytes, count: int, layout: int) -> list[int] | None:
         """Return digests of rows' values as a layout has them; None where the key alone decides."""
@@ -191,7 +191,9 @@ class Known:
             whole = all(column in self._columns for column in columns)
             self._names[layout] = tuple(column[0] for column in columns) if whole else None
         names = self._names[layout]
-        return None if names is None else _signed(self._codec.digests(payload, count, names))
+        if names is None:
+            return None
+        return signed(self._codec.digests(payload, count, names)).tolist()
 
     def _is_known(
         self, row: KnownRow | None, place: int, values: dict[int, list[int] | None], mark: int
@@ -247,8 +249,8 @@ class Arrivals:
         layout = self._baseline.layout(columns_of(block.schema))
         with contextlib.suppress(DecodeError):  # damaged since: it will be delivered again
             if key:
-                keys = _signed(codec.digests(block.payload, block.count, block.schema.primary_key))
-                values = _signed(codec.digests(block.payload, block.count))
+                keys = signed(codec.digests(block.payload, block.count, block.schema.primary_key))
+                values = signed(codec.digests(block.payload, block.count))
                 rows = zip(values, repeat(layout), repeat(offset), repeat(came))
                 self._put.update(zip(keys, rows, strict=False))
             else:
@@ -261,7 +263,7 @@ class Arrivals:
         if block.type == "read" and block.cause != "update" and own:
             return  # a read must not meet its own rows
         came = block.time // 1_000_000
-        digests = Counter(_signed(codec.digests(block.payload, block.count)))
+        digests = Counter(signed(codec.digests(block.payload, block.count)))
         if block.cause == "update":
             # It is the row that an update has made, and may be known as that already.
             self.write()
@@ -311,8 +313,3 @@ def key_of(schema: Schema) -> list[list[str]]:
     columns = {column.name: column for column in schema.columns}
     key = [columns[name] for name in schema.primary_key]
     return [[column.name, column.base, column.type] for column in key]
-
-
-def _signed(digests: memoryview) -> list[int]:
-    """Return digests as SQLite has integers."""
-    return digests.cast("B").cast("q").tolist()

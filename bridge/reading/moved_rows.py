@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Protocol
 
 import structlog
@@ -28,7 +27,7 @@ from bridge.reading.known import Stream, Streams
 from bridge.reading.received import Received, Rows
 from bridge.reading.task import Task, Tools
 from bridge.types import comparable, literal, type_of
-from bridge.wire.calls import Cluster, Query
+from bridge.wire.calls import Cluster, Query, all_of
 
 log = structlog.get_logger()
 
@@ -109,8 +108,7 @@ class UpdateReader:
     Args:
         tools: what reads use.
         places: what was received.
-        folder: where indices of what was received lie while it runs.
-        make_folder: makes it, and takes away what an earlier run left.
+        make_folder: makes their folder, and takes away what an earlier run left.
         times: how updates are followed.
     """
 
@@ -118,15 +116,13 @@ class UpdateReader:
         self,
         tools: Tools,
         places: Places,
-        folder: Path,
         make_folder: Callable[[], None],
         times: UpdateTimes,
     ) -> None:
-        self._tools = tools
+        self.tools = tools
+        self.times = times
         self._places = places
-        self._folder = folder
         self._make_folder = make_folder
-        self._times = times
         self._lock = threading.Lock()  # guards what heights are made of
 
     def prepare(self, followed: Followed, task: Task) -> bool:
@@ -184,9 +180,8 @@ class UpdateReader:
         return height
 
     def _highest(self, task: Task, column: Column, where: str) -> Any:
-        filter_ = task.table.options.filter
-        where = f"({filter_}) and ({where})" if filter_ else where
-        query = Query(task.table.name, where, column.name, "descending")
+        where_all = all_of(task.table.options.filter, where)
+        query = Query(task.table.name, where_all, column.name, "descending")
         page = task.cluster.read_rows(query, 0, 1)
         if not page.frames:
             return None
@@ -222,7 +217,7 @@ class UpdateReader:
         deep = after_gap or followed.strikes > 0
         began = time.monotonic()
         with self._lock:
-            start = height.before(began - (self._times.deep if deep else self._times.margin))
+            start = height.before(began - (self.times.deep if deep else self.times.margin))
         received = self._received(followed, task, start.at.wall)
         inserted = table.counts.received["insert"]
         order = (column.name, *_key_without(task, column))
@@ -246,13 +241,13 @@ class UpdateReader:
         if received is not None and received.rows > _INDEX_ROWS:
             self.let_go(followed)
             received = None
-        self._tools.intake.barrier()
+        self.tools.intake.barrier()
         if received is None:
             self._make_folder()
             place = self._places.place(max(since - _SLACK_SECONDS, followed.born))
             stream = self._places.stream(followed.table.name, place)
             name = hashlib.blake2b(followed.table.name.encode(), digest_size=8).hexdigest()
-            path = self._folder / f"{name}-updates.db"
+            path = self.tools.folder / f"{name}-updates.db"
             path.unlink(missing_ok=True)
             received = followed.received = Received(path, task.schema, _Blocks(stream))
         received.catch_up()
@@ -278,11 +273,11 @@ class UpdateReader:
         """Deliver rows that are still not received after a while; return how many."""
         if not frames:
             return 0
-        patience = self._tools.patience
-        self._tools.pause(patience.settle)
+        patience = self.tools.patience
+        self.tools.pause(patience.settle)
         if task.table.counts.received["insert"] != inserted:
-            self._tools.pause(patience.late)  # it may be one that was inserted
-        self._tools.intake.barrier()
+            self.tools.pause(patience.late)  # it may be one that was inserted
+        self.tools.intake.barrier()
         received.catch_up()
         frames = self._unknown(height, received, task, frames)
         if frames:
@@ -302,7 +297,7 @@ class UpdateReader:
         with self._lock:
             if capped is not None and capped != highest:
                 height.cap(capped)
-            height.settle(began - self._times.deep)
+            height.settle(began - self.times.deep)
             text = height.to_json(began)
         table.keep_update_level(text)
         if delivered or table.counts.received["update"] == followed.counted:
@@ -311,7 +306,7 @@ class UpdateReader:
         if followed.strikes == 0:
             followed.stood = highest
         followed.strikes += 1
-        if followed.strikes >= self._times.strikes and followed.stood == highest:
+        if followed.strikes >= self.times.strikes and followed.stood == highest:
             name = height.column.name
             query = Query(table.name, f"{name} is null")
             nulls = task.cluster.read_rows(query, 0, 1).total if height.column.nullable else 0

@@ -19,7 +19,7 @@ from bridge.codec import compile_schema
 from bridge.errors import RequestRefused
 from bridge.events import Column, Schema
 from bridge.types import comparable, literal, type_of
-from bridge.wire.calls import Cluster, Query, RowsPage
+from bridge.wire.calls import Cluster, Query, RowsPage, all_of
 
 PAGE_ROWS = 10_000
 PAGE_BYTES = 8 * 2**20
@@ -220,11 +220,11 @@ class Pages:
             if equal:
                 one = one or page.frames[:1]
             elif page.frames:
-                yield Page(page.frames, 1, _both(*conditions), certain=False)
+                yield Page(page.frames, 1, all_of(*conditions), certain=False)
             if not page.more or not page.frames:
                 break
         if one:
-            yield Page(one, offset, _both(*conditions), certain=True)
+            yield Page(one, offset, all_of(*conditions), certain=True)
 
     def _most_telling(self, told: Sequence[str], frames: Sequence[bytes]) -> str | None:
         """Return the column that has the most values among some rows."""
@@ -248,8 +248,7 @@ class Pages:
         return self._codec.decode(frame, 1)[0][name]
 
     def _read(self, conditions: Sequence[str], by: str | None, offset: int = 0) -> RowsPage:
-        given = (self._filter, *conditions) if self._filter else conditions
-        query = Query(self._table, _both(*given), by)
+        query = Query(self._table, all_of(self._filter, *conditions), by)
         page = self._cluster.read_rows(query, offset, self._limit)
         if page.frames and page.type_id != self._schema.type_id:
             raise RequestRefused(
@@ -281,10 +280,4 @@ def _has_order(column: Column) -> bool:
 
 def _page(frames: list[bytes], conditions: Sequence[str]) -> Iterator[Page]:
     if frames:
-        yield Page(frames, 1, _both(*conditions), certain=True)
-
-
-def _both(*conditions: str) -> str | None:
-    if len(conditions) < 2:
-        return conditions[0] if conditions else None
-    return " and ".join(f"({condition})" for condition in conditions)
+        yield Page(frames, 1, all_of(*conditions), certain=True)

@@ -35,7 +35,7 @@ from bridge.reading.audit import Auditor, Finding
 from bridge.reading.closing import Closing, closing_of
 from bridge.reading.entire import read_entire
 from bridge.reading.first_level import note_first_level
-from bridge.reading.moved_rows import Places
+from bridge.reading.moved_rows import Places, UpdateReader
 from bridge.reading.options import ReadingOptions
 from bridge.reading.received import History
 from bridge.reading.task import Outcome, Task, Tools
@@ -123,7 +123,7 @@ class Readers:
         )
         self._whole = WholeTables(folder.with_name("baselines"), history, options.whole)
         self._updates = UpdateRows(
-            self._tools, history, folder, self._empty_folder, options.updates
+            UpdateReader(self._tools, history, self._empty_folder, options.updates)
         )
         self._emptied = False
 

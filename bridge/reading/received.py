@@ -182,7 +182,7 @@ class Received:
                 codec = self._codecs[rows.schema] = compile_schema(rows.schema)
             with contextlib.suppress(DecodeError):  # damaged since: it will be delivered again
                 digests = codec.digests(rows.payload, rows.count, names)
-                waiting.setdefault(self._layout(names), []).extend(_signed(digests))
+                waiting.setdefault(self._layout(names), []).extend(signed(digests))
                 count += rows.count
             if count >= _BATCH:
                 self._write(waiting)
@@ -210,7 +210,7 @@ class Received:
         payload = b"".join(row.frame for row in rows)
         found = [Answer(0, 0)] * len(rows)
         for names, layout in self._layouts.items():
-            digests = list(_signed(self._codec.digests(payload, len(rows), names)))
+            digests = list(signed(self._codec.digests(payload, len(rows), names)))
             counts = self._counts(layout, digests)
             if not counts:
                 continue
@@ -228,7 +228,7 @@ class Received:
     def use_up(self, rows: Sequence[Rows]) -> None:
         """Let each row's answer be given no more, as equal rows may come on another page."""
         payload = b"".join(row.frame for row in rows)
-        digests = _signed(self._codec.digests(payload, len(rows), self._own))
+        digests = signed(self._codec.digests(payload, len(rows), self._own))
         used = [(row.times, digest) for row, digest in zip(rows, digests, strict=True)]
         with self._translated():
             self._index.executemany(_USE_UP, used)
@@ -291,6 +291,6 @@ class Received:
             raise IndexUnusable(f"{self._path}: {error}") from error
 
 
-def _signed(digests: memoryview) -> memoryview:
+def signed(digests: memoryview) -> memoryview:
     """Show digests as SQLite has integers."""
     return digests.cast("B").cast("q")

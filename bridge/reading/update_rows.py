@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import structlog
 
@@ -20,8 +18,8 @@ from bridge.loop import Loop, backoff
 from bridge.monitor.intake_queue import Stopping
 from bridge.monitor.table import TableMonitor
 from bridge.monitor.workers import Workers
-from bridge.reading.moved_rows import Followed, Places, UpdateReader, UpdateTimes
-from bridge.reading.task import Task, Tools
+from bridge.reading.moved_rows import Followed, UpdateReader
+from bridge.reading.task import Task
 from bridge.wire.calls import Cluster
 
 log = structlog.get_logger()
@@ -33,24 +31,12 @@ class UpdateRows:
     """Reads the rows of updates, of all tables that ask for it. Owns its threads.
 
     Args:
-        tools: what reads use.
-        places: what was received.
-        folder: where indices of what was received lie while it runs.
-        make_folder: makes it, and takes away what an earlier run left.
-        times: how updates are followed.
+        reader: reads the rows of one table.
     """
 
-    def __init__(
-        self,
-        tools: Tools,
-        places: Places,
-        folder: Path,
-        make_folder: Callable[[], None],
-        times: UpdateTimes | None = None,
-    ) -> None:
-        self._tools = tools
-        self._times = times or UpdateTimes()
-        self._reader = UpdateReader(tools, places, folder, make_folder, self._times)
+    def __init__(self, reader: UpdateReader) -> None:
+        self._reader = reader
+        self._times = reader.times
         self._lock = threading.Lock()  # guards the table below
         self._followed: dict[TableMonitor, Followed] = {}
         self._workers: Workers | None = None
@@ -100,11 +86,8 @@ class UpdateRows:
                 followed.busy = True
         for followed in due:
             if self._workers is not None:
-                self._workers.submit(self._job(followed))
+                self._workers.submit(partial(self._read, followed))
         return not self._loop.wait(self._times.poll)
-
-    def _job(self, followed: Followed) -> Callable[[], None]:
-        return lambda: self._read(followed)
 
     def _is_due(self, followed: Followed, now: float) -> bool:
         table = followed.table
@@ -138,9 +121,8 @@ class UpdateRows:
         try:
             if table.schema is not None:
                 wanted = partial(self._is_followed, followed)
-                task = Task(
-                    table, followed.cluster, table.schema, (), "update", self._tools, wanted
-                )
+                tools = self._reader.tools
+                task = Task(table, followed.cluster, table.schema, (), "update", tools, wanted)
                 if self._reader.prepare(followed, task):
                     self._reader.follow(followed, task, after_gap=gaps != followed.gaps)
                 task.require_same()

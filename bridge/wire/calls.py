@@ -81,6 +81,18 @@ class Properties:
     identity: str = ""
 
 
+def all_of(*conditions: str | None) -> str | None:
+    """Return the expression that says that all conditions hold, None where there are none.
+
+    >>> all_of(None, "a > 1"), all_of("a > 1", "b is null")
+    ('a > 1', '(a > 1) and (b is null)')
+    """
+    given = [condition for condition in conditions if condition]
+    if len(given) < 2:
+        return given[0] if given else None
+    return " and ".join(f"({condition})" for condition in given)
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """Which rows of a table to read, and in which order.
