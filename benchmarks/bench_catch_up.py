@@ -14,7 +14,6 @@ so that a table that grows beyond 100,000 rows keeps its gap.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 import time
@@ -22,12 +21,12 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import orjson
 
 from benchmarks import harness
-from benchmarks.processes import MeasuredBridge, Program, UsageMeter
+from benchmarks.processes import ClusterProgram, MeasuredBridge, UsageMeter
 
 # After so long a start is given up.
 _PATIENCE_SECONDS = 600.0
@@ -36,22 +35,11 @@ _GRACE_SECONDS = 10.0
 _LOOK_SECONDS = 0.2
 
 
-class Cluster(Program):
-    """`growing_tables.py`, and how to tell it what to do."""
+class Cluster(ClusterProgram):
+    """`growing_tables.py`."""
 
     def __init__(self) -> None:
         super().__init__("growing_tables.py")
-
-    def __enter__(self) -> Self:
-        super().__enter__()
-        place = self.read()
-        self.url: str = place["url"]
-        self.monitor_port: int = place["monitor_port"]
-        return self
-
-    def tell(self, do: str, **what: object) -> dict[str, Any]:
-        self.write(json.dumps({"do": do, **what}))
-        return self.read()
 
 
 @dataclass(slots=True)

@@ -105,11 +105,8 @@ class Ended(Exception):
         self.code = code
 
 
-class PublisherProcess(Program):
-    """`publisher.py`, and how to tell it what to do."""
-
-    def __init__(self) -> None:
-        super().__init__("publisher.py")
+class ClusterProgram(Program):
+    """A program that is a cluster, says first where, and does what it is told."""
 
     def __enter__(self) -> Self:
         super().__enter__()
@@ -126,6 +123,13 @@ class PublisherProcess(Program):
     def begin(self, do: str, **what: object) -> None:
         """Have it do something; `read` returns its answer."""
         self.write(json.dumps({"do": do, **what}))
+
+
+class PublisherProcess(ClusterProgram):
+    """`publisher.py`."""
+
+    def __init__(self) -> None:
+        super().__init__("publisher.py")
 
 
 class ClientProcess(Program):
