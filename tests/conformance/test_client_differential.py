@@ -6,19 +6,17 @@ program is told must be the same, value by value, in the order of each kind.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-import queue
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import gpudb
 import pytest
+from services.python_program import PatientProgram
 
 from kinetica_emulator import Emulator
 
@@ -48,43 +46,22 @@ EXTREMES: dict[str, list[Any]] = {
 }
 
 
-class Listener:
-    """The program in a process of its own, and what it was told. A thread reads its lines."""
+class Listener(PatientProgram):
+    """The program in a process of its own, and what it was told."""
 
     def __init__(self, module: str, emulator: Emulator, mode: str) -> None:
         self.module = module
         self.told: dict[str, list[str]] = {}
-        self._process = subprocess.Popen(
-            [
-                sys.executable,
-                str(PROGRAM),
-                module,
-                emulator.url,
-                str(emulator.monitor_port),
-                "watched",
-                mode,
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        self._lines: queue.Queue[str] = queue.Queue()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._lines.put(line)
-        self._lines.put("")
+        place = emulator.url, str(emulator.monitor_port)
+        arguments = [str(PROGRAM), module, *place, "watched", mode]
+        super().__init__(*arguments, stderr=subprocess.DEVNULL, patience=PATIENCE)
 
     def until(self, kind: str, count: int = 1, *, having: str = "") -> list[str]:
         """Read until `count` of one kind, with `having` in them, were told; return all of it."""
         while sum(having in each for each in self.told.get(kind, [])) < count:
-            line = self._lines.get(timeout=PATIENCE)
+            line = self.line()
             if not line:
-                raise EOFError(self._process.wait())
+                raise EOFError(self.process.wait())
             told, value = json.loads(line)
             self.told.setdefault(told, []).append(json.dumps(value))
         return self.told[kind]
@@ -100,20 +77,8 @@ class Listener:
         return True
 
     def finish(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
+        self.go_on()
         self.until("STOPPED")
-
-    def end(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        self._reader.join()
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                # What could not be sent to a program that has ended is of no interest.
-                with contextlib.suppress(BrokenPipeError):
-                    stream.close()
 
 
 def start(module: str, emulator: Emulator, mode: str) -> Listener:

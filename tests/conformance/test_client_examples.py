@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import queue
 import re
 import subprocess
-import sys
-import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 import gpudb
 import pytest
+from services.python_program import PatientProgram
 
 from kinetica_emulator import Emulator
 
@@ -24,60 +21,34 @@ MODULES = ("gpudb", "bridge.monitor")
 LOGGED = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (?P<line>[A-Z]+ +\{(?P<by>on_\w+):\d+\} .*)")
 
 
-class Program:
+class Program(PatientProgram):
     """A program that runs; all it prints, to stdout and stderr, line by line."""
 
     def __init__(self, name: str, module: str, emulator: Emulator) -> None:
         path = Path(__file__).with_name(name)
         arguments = [module, emulator.url, str(emulator.monitor_port), "watched"]
-        self._process = subprocess.Popen(
-            [sys.executable, str(path), *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self._lines: queue.Queue[str | None] = queue.Queue()
+        super().__init__(str(path), *arguments, stderr=subprocess.STDOUT, patience=PATIENCE)
         self.printed: list[str] = []
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._lines.put(line.rstrip("\n"))
-        self._lines.put(None)
 
     def until(self, text: str, count: int = 1) -> bool:
         """Read until `count` lines end with a text; False if the program ended first."""
         while sum(line.endswith(text) for line in self.printed) < count:
-            line = self._lines.get(timeout=PATIENCE)
-            if line is None:
+            line = self.line()
+            if not line:
                 return False
-            self.printed.append(line)
+            self.printed.append(line.rstrip("\n"))
         return True
 
     def starts(self) -> bool:
         """Wait until it monitors; False if the vendor's constructor hung."""
         if self.until("monitoring"):
             return True
-        assert self._process.wait() == HUNG, self.printed
+        assert self.process.wait() == HUNG, self.printed
         return False
 
     def finish(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
+        self.go_on()
         assert self.until("ended"), self.printed
-
-    def end(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        self._reader.join()
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    stream.close()
 
     def callbacks(self) -> dict[str, list[str]]:
         """Return what its callbacks logged, each for itself: the vendor's have three threads."""

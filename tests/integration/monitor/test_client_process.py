@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
-from typing import Self
 
 import gpudb
 import pytest
+from services.python_program import PythonProgram
 
 from kinetica_emulator import Emulator
 
@@ -43,32 +42,17 @@ def table(emulator: Emulator) -> gpudb.GPUdbTable:
     return gpudb.GPUdbTable([["id", "int"]], name="orders", db=gpudb.GPUdb(host=emulator.url))
 
 
-class Program:
-    """A program in a process of its own."""
+class Program(PythonProgram):
+    """A program around the client."""
 
     def __init__(self, url: str, *, before: str = "", made: str = "", after: str = "") -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM.format(before=before, made=made, after=after), url],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._process.kill()
-        self._process.communicate()
-
-    def line(self) -> str:
-        assert self._process.stdout is not None
-        return self._process.stdout.readline().strip()
+        text = PROGRAM.format(before=before, made=made, after=after)
+        super().__init__("-c", text, url, stderr=subprocess.PIPE)
 
     def rest(self) -> tuple[str, str]:
         """Wait for its end; return what else it wrote to stdout, and all it wrote to stderr."""
-        out, err = self._process.communicate(timeout=PATIENCE)
-        assert self._process.returncode == 0, err
+        out, err = self.process.communicate(timeout=PATIENCE)
+        assert self.process.returncode == 0, err
         return out, err
 
 

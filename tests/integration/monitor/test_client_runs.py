@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
 
 import gpudb
 import pytest
 from services.callbacks import Heard
+from services.python_program import PythonProgram
 
 from bridge.monitor import Client, NotLive, Options
 from kinetica_emulator import Emulator
@@ -63,27 +61,8 @@ with client:
 """
 
 
-class Program:
-    """A program in a process of its own."""
-
-    def __init__(self, program: str, *arguments: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", program, *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.process.kill()
-        self.process.communicate()
-
-    def line(self) -> str:
-        assert self.process.stdout is not None
-        return self.process.stdout.readline().strip()
+class Program(PythonProgram):
+    """A program that tells what it does, line by line."""
 
     def until(self, text: str) -> list[str]:
         """Read lines until one begins with a text; return them all."""
@@ -92,11 +71,6 @@ class Program:
             assert lines[-1], lines
             lines.append(self.line())
         return lines
-
-    def go_on(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
 
 
 @pytest.fixture
@@ -132,7 +106,7 @@ def test_a_named_client_finds_what_it_left_when_it_was_killed(
     """Killed again and again: three monitors all the time, the same; what was missed is told."""
     first: set[str] = set()
     for turn in range(5):
-        with Program(PROGRAM, emulator.url, "stock alerts") as program:
+        with Program("-c", PROGRAM, emulator.url, "stock alerts") as program:
             lines = program.until("live")
             first = first or monitors(emulator)
             assert monitors(emulator) == first
@@ -163,7 +137,7 @@ def test_a_named_client_clears_what_it_has_no_use_for_any_more(
     emulator: Emulator, table: gpudb.GPUdbTable
 ) -> None:
     """Killed, and started for fewer kinds of events after the table was altered."""
-    with Program(PROGRAM, emulator.url, "a") as program:
+    with Program("-c", PROGRAM, emulator.url, "a") as program:
         program.until("live")
         killed = monitors(emulator)
     table.db.alter_table("orders", "add_column", "n", {"column_type": "int"})
@@ -180,14 +154,14 @@ def test_what_a_killed_client_without_a_name_left_is_cleared_by_the_next_here(
     emulator: Emulator, table: gpudb.GPUdbTable
 ) -> None:
     """Its process has ended, for certain; one that lives keeps its own."""
-    with Program(PROGRAM, emulator.url, "") as living:
+    with Program("-c", PROGRAM, emulator.url, "") as living:
         living.until("live")
         kept = monitors(emulator)
-        with Program(PROGRAM, emulator.url, "") as killed:
+        with Program("-c", PROGRAM, emulator.url, "") as killed:
             killed.until("live")
             assert len(monitors(emulator)) == 6
 
-        with Program(PROGRAM, emulator.url, "") as third:
+        with Program("-c", PROGRAM, emulator.url, "") as third:
             third.until("live")
             await_monitors(emulator, 6)  # cleared beside the start, which does not wait for it
             assert kept < monitors(emulator)
@@ -221,7 +195,7 @@ def test_a_forked_child_has_stopped_clients_and_may_have_its_own(
     emulator: Emulator, table: gpudb.GPUdbTable
 ) -> None:
     """What it does with its copy is not seen by its parent, which goes on hearing."""
-    with Program(FORKING, emulator.url) as program:
+    with Program("-c", FORKING, emulator.url) as program:
         assert program.line() == "child is stopped False"
         program.until("child is live")
         assert len(monitors(emulator)) == 2
