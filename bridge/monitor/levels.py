@@ -96,11 +96,6 @@ class Levels:
         """Whether it was told what stood in the table before all that is ours."""
         return self._known
 
-    @property
-    def usable(self) -> bool:
-        """Whether the layout has the column, and rows can be read by it."""
-        return self._kind is not None
-
     def adopt(self, schema: Schema | None) -> bool:
         """Take a layout as the present one; False where nothing known of the column counts now."""
         with self._lock:

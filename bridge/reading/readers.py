@@ -80,7 +80,6 @@ class _Table:
     retry_at: float = 0.0
     failures: int = 0
     final: frozenset[str] = field(default_factory=frozenset)
-    first_at: float = 0.0
     asked: list[tuple[str, Future[int]]] = field(default_factory=list)
 
 

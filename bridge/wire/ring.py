@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable
 
 import structlog
 
-from bridge.errors import WireError
 from bridge.wire.calls import Cluster
 from bridge.wire.client import normal_url
 
@@ -53,12 +52,3 @@ class Ring:
         """Close the clients of all clusters."""
         for cluster in self.clusters:
             cluster.close()
-
-
-def why_unusable(cluster: Cluster, timeout: float) -> str | None:
-    """Return None where a cluster runs, else why it cannot be used."""
-    try:
-        status = cluster.status(timeout)
-    except WireError as error:
-        return str(error)
-    return None if status == "running" else f"{cluster.url} says it is {status}"
