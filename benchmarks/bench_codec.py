@@ -25,7 +25,7 @@ import fastavro
 from gpudb.protocol import RecordType
 
 from benchmarks import orders
-from bridge.codec import Codec, Slot
+from bridge.codec import Codec, Slot, members
 from bridge.codec.fallback import FallbackCodec
 from bridge.codec.native import NativeCodec
 from bridge.events import Column, Schema
@@ -145,7 +145,7 @@ def contenders(schema: Schema, frames: list[bytes]) -> dict[str, list[Contender]
         return [json.dumps(written_out(record)) for record in vendor_decode()]
 
     def lines(codec: Codec) -> Callable[[], object]:
-        form = codec.form(values="declared", key=schema.primary_key)
+        form = codec.form(values="declared", key=members(schema.primary_key))
         times = ((RECORDS, 1_795_423_320_123_456),)
         return lambda: form.lines(payload, RECORDS, template=TEMPLATE, first=10**6, times=times)
 

@@ -1,4 +1,4 @@
-"""Events as bytes: the lines of one stored entry, and slices of them.
+"""Events as bytes: the lines of one stored entry, as a format writes them, and slices of them.
 
 What the transcoder made of a block stays together on its way to a sink: one buffer with a line
 for each event, one with their keys, and where each ends. An `Event` is made only where somebody
@@ -7,10 +7,23 @@ looks at one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Protocol, Self
 
 from bridge.events import Event, EventType, Times
+
+JSON = "application/json"
+
+
+class Attributes(Protocol):
+    """What a format puts beside the values of events, for sinks that have headers."""
+
+    def of(self, lines: Lines, start: int, stop: int) -> Sequence[Sequence[tuple[str, str]]]:
+        """Return the attributes of the events `start` up to, not including, `stop`.
+
+        Names have no prefix and values are not escaped: that is the sink's way of carrying them.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +36,15 @@ class Lines:
         type: of all of them.
         first: offset of the first.
         times: when they were received: runs of (events, microseconds since the epoch).
-        buffer: each event as one compact UTF-8 JSON object (or what the format says), then a
-            line feed.
-        ends: where each line ends in `buffer`, behind its line feed; unsigned 64-bit.
+        buffer: each event as its format writes it, one after the other.
+        ends: where each event ends in `buffer`, behind its line feed; unsigned 64-bit.
         keys: the message keys one after the other; None where nobody asked, or rows have none.
         key_ends: where each key ends in `keys`.
+        content_type: of each value.
+        line_feed: whether one stands behind each event; False where values may be any bytes.
+        attributes: what goes beside the values, None for nothing.
+        notification: whether it is JSON because the format has no form for it: it goes to the
+            place for notifications, not among the rows.
     """
 
     journal_id: str
@@ -39,6 +56,10 @@ class Lines:
     ends: memoryview
     keys: bytes | None = None
     key_ends: memoryview | None = None
+    content_type: str = JSON
+    line_feed: bool = True
+    attributes: Attributes | None = None
+    notification: bool = False
 
     def __len__(self) -> int:
         return len(self.ends)
@@ -50,7 +71,7 @@ class Lines:
         return len(self.buffer) + 8 * len(self.ends) + keys + 200
 
     def start(self, index: int) -> int:
-        """Where a line begins in `buffer`."""
+        """Where an event begins in `buffer`."""
         return int(self.ends[index - 1]) if index else 0
 
     def id(self, index: int) -> str:
@@ -74,7 +95,7 @@ class Lines:
 
     def event(self, index: int) -> Event:
         """Make the event that stands at an index."""
-        value = self.buffer[self.start(index) : int(self.ends[index]) - 1]
+        value = self.buffer[self.start(index) : int(self.ends[index]) - self.line_feed]
         return Event(
             self.first + index,
             self.id(index),
@@ -114,12 +135,12 @@ class Slice:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the lines."""
+        """Bytes of the events, line feeds included."""
         return int(self.lines.ends[self.stop - 1]) - self.lines.start(self.start)
 
     @property
     def data(self) -> memoryview:
-        """The lines as they stand, each with its line feed."""
+        """The events as they stand, each with its line feed if it has one."""
         begin, end = self.lines.start(self.start), int(self.lines.ends[self.stop - 1])
         return memoryview(self.lines.buffer)[begin:end]
 

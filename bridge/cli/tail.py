@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from bridge.cli.main import OK
 from bridge.cli.tables import one_table
@@ -13,9 +14,11 @@ from bridge.config import find_file, load
 from bridge.delivery.encoding import Encoder
 from bridge.errors import DecodeError
 from bridge.events import Undecodable
+from bridge.formats.base import Output
+from bridge.formats.json import JsonFormat
 from bridge.journal import JournalReader, Stored, overview
 from bridge.lines import Lines, Slice
-from bridge.supervisor import table_forms
+from bridge.supervisor import table_shapes
 
 _POLL_SECONDS = 0.1
 
@@ -30,15 +33,18 @@ def run(arguments: argparse.Namespace) -> int:
         if start < oldest:
             print(f"events before offset {oldest} are not kept any more", file=sys.stderr)
             start = oldest
-        encoder = Encoder(
-            overview(config.journal.path).id, table_forms(config, [table]), keep_bytes=0
-        )
-        _follow(reader, encoder, table, start, arguments.count)
+        encoder = Encoder(overview(config.journal.path).id, keep_bytes=0)
+        output = Output(JsonFormat(), table_shapes(config, [table]), keyed=False)
+        _follow(reader, partial(_lines, encoder, output), table, start, arguments.count)
     return OK
 
 
 def _follow(
-    reader: JournalReader, encoder: Encoder, table: str, start: int, count: int | None
+    reader: JournalReader,
+    lines_of: Callable[[Stored], Iterator[Lines]],
+    table: str,
+    start: int,
+    count: int | None,
 ) -> None:
     position, left = start, count
     while left is None or left > 0:
@@ -46,7 +52,7 @@ def _follow(
         for damage in page.damaged:
             _say(damage.first, damage.last, damage.reason)
         for stored in page.entries:
-            for lines in _lines(encoder, stored):
+            for lines in lines_of(stored):
                 first = max(0, start - lines.first)
                 last = len(lines) if left is None else min(len(lines), first + left)
                 if first < last:
@@ -58,12 +64,12 @@ def _follow(
         position = page.next
 
 
-def _lines(encoder: Encoder, stored: Stored) -> Iterator[Lines]:
+def _lines(encoder: Encoder, output: Output, stored: Stored) -> Iterator[Lines]:
     if isinstance(stored.entry, Undecodable):
         return
     try:
         for piece in encoder.pieces(stored):
-            yield encoder.lines(stored, piece)
+            yield encoder.lines(stored, piece, output)
     except DecodeError as error:
         _say(stored.offset, stored.offset + stored.count - 1, str(error))
 

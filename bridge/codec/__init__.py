@@ -12,7 +12,7 @@ import os
 
 from bridge.codec.base import Codec, Joined
 from bridge.codec.fallback import FallbackCodec
-from bridge.codec.form import Form, Slot, Template, Values, Written
+from bridge.codec.form import Form, Mask, Member, Slot, Template, Values, Written, members
 from bridge.errors import ConfigurationError
 from bridge.events import Schema
 
@@ -58,9 +58,12 @@ __all__ = [
     "Codec",
     "Form",
     "Joined",
+    "Mask",
+    "Member",
     "Slot",
     "Template",
     "Values",
     "Written",
     "compile_schema",
+    "members",
 ]

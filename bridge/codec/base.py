@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.codec.form import Form, Values
+from bridge.codec.form import Form, Member, Values
 from bridge.errors import DecodeError
 from bridge.events import Column, Schema
+
+_Wish = tuple[Values, tuple[Member, ...] | None, tuple[Member, ...] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Codec(ABC):
 
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
-        self._forms: dict[tuple[Values, tuple[str, ...] | None, tuple[str, ...] | None], Form] = {}
+        self._forms: dict[_Wish, Form] = {}
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of type {self.schema.type_id}>"
@@ -109,15 +111,15 @@ class Codec(ABC):
 
     @abstractmethod
     def _make_form(
-        self, values: Values, columns: Sequence[str] | None, key: Sequence[str] | None
+        self, values: Values, columns: Sequence[Member] | None, key: Sequence[Member] | None
     ) -> Form: ...
 
     def form(
         self,
         *,
         values: Values = "declared",
-        columns: Sequence[str] | None = None,
-        key: Sequence[str] | None = None,
+        columns: Sequence[Member] | None = None,
+        key: Sequence[Member] | None = None,
     ) -> Form:
         """Compile a way to write records as lines; the same arguments give the same form.
 
@@ -130,11 +132,7 @@ class Codec(ABC):
         Raises:
             ValueError: the schema has no such column, or `values` is neither of the two.
         """
-        wish = (
-            values,
-            None if columns is None else tuple(columns),
-            tuple(key) if key else None,
-        )
+        wish = (values, None if columns is None else tuple(columns), tuple(key) if key else None)
         form = self._forms.get(wish)
         if form is None:
             form = self._forms[wish] = self._make_form(*wish)

@@ -16,7 +16,7 @@ from bridge.codec.base import Codec, Joined
 from bridge.codec.digests import digests
 from bridge.codec.fallback_form import FallbackForm
 from bridge.codec.faults import Fault, decode_error
-from bridge.codec.form import Form, Values, unsigned
+from bridge.codec.form import Form, Member, Values, unsigned
 from bridge.codec.plan import Operation, operations
 from bridge.codec.ranking import highest, lowest
 from bridge.codec.walk import FaultFound, Walker
@@ -76,7 +76,7 @@ class FallbackCodec(Codec):
         return digests(self._columns(columns), self.decode(payload, count))
 
     def _make_form(
-        self, values: Values, columns: Sequence[str] | None, key: Sequence[str] | None
+        self, values: Values, columns: Sequence[Member] | None, key: Sequence[Member] | None
     ) -> Form:
         return FallbackForm(self.decode, self.schema, values, columns, key)
 

@@ -10,6 +10,7 @@ import orjson
 
 from bridge.codec.form import (
     Form,
+    Member,
     Slot,
     Template,
     Values,
@@ -36,8 +37,8 @@ class FallbackForm(Form):
         decode: Decode,
         schema: Schema,
         values: Values,
-        columns: Sequence[str] | None,
-        key: Sequence[str] | None,
+        columns: Sequence[Member] | None,
+        key: Sequence[Member] | None,
     ) -> None:
         super().__init__(schema, values, columns, key)
         self._decode = decode

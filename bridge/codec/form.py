@@ -45,6 +45,35 @@ LAST_US = 253_402_300_799_999_999
 _MOST_OFFSET = 2**63 - 1
 
 
+Mask = Literal["hash", "redact"]
+"""What stands in place of a value that must not be seen: an HMAC-SHA-256 of it, or stars."""
+
+
+class Member(NamedTuple):
+    """A column as it is to appear in an object.
+
+    Attributes:
+        column: its name in the table.
+        name: its name in the object.
+        mask: what stands in place of its values, None for the values themselves.
+        mask_key: of the hashes.
+    """
+
+    column: str
+    name: str
+    mask: Mask | None = None
+    mask_key: bytes = b""
+
+
+def members(names: Iterable[str]) -> tuple[Member, ...]:
+    """Return columns as members that are as the columns are.
+
+    >>> members(["id"])
+    (Member(column='id', name='id', mask=None, mask_key=b''),)
+    """
+    return tuple(Member(name, name) for name in names)
+
+
 class WrittenColumn(NamedTuple):
     """One member of a JSON object.
 
@@ -69,9 +98,9 @@ class Written(NamedTuple):
 
 
 def written_columns(
-    schema: Schema, values: Values, names: Sequence[str] | None
+    schema: Schema, values: Values, wanted: Sequence[Member] | None
 ) -> tuple[WrittenColumn, ...]:
-    """Compile an object's members; `names` picks and orders columns, None means all.
+    """Compile an object's members; None means all columns as they are.
 
     Raises:
         ValueError: no such column, or `values` is neither form.
@@ -79,14 +108,15 @@ def written_columns(
     if values not in get_args(Values):
         raise ValueError(f"values must be one of {get_args(Values)}, not {values!r}")
     places = {column.name: place for place, column in enumerate(schema.columns)}
-    if missing := [name for name in names or () if name not in places]:
+    if missing := [member.column for member in wanted or () if member.column not in places]:
         raise ValueError(f"no column {', '.join(missing)} among {', '.join(places)}")
-    members = []
-    for name in places if names is None else dict.fromkeys(names):
-        kind = type_of(schema.columns[places[name]])
+    written = []
+    for member in members(places) if wanted is None else wanted:
+        kind = type_of(schema.columns[places[member.column]])
         form = kind.declared if values == "declared" else kind.kinetica
-        members.append(WrittenColumn(places[name], form, orjson.dumps(name) + b":"))
-    return tuple(members)
+        name = orjson.dumps(member.name) + b":"
+        written.append(WrittenColumn(places[member.column], form, name))
+    return tuple(written)
 
 
 def check_frame(template: Template, count: int, first: int, times: Times, *, keyed: bool) -> None:
@@ -129,8 +159,8 @@ class Form(ABC):
         self,
         schema: Schema,
         values: Values,
-        columns: Sequence[str] | None,
-        key: Sequence[str] | None,
+        columns: Sequence[Member] | None,
+        key: Sequence[Member] | None,
     ) -> None:
         self.schema = schema
         self.record = written_columns(schema, values, columns)

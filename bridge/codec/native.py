@@ -10,7 +10,7 @@ from bridge.codec import _native
 from bridge.codec.base import Codec, Joined
 from bridge.codec.digests import digests, native_form
 from bridge.codec.faults import decode_error
-from bridge.codec.form import Form, Template, Values, Written, unsigned
+from bridge.codec.form import Form, Member, Template, Values, Written, unsigned
 from bridge.codec.plan import operations
 from bridge.codec.ranking import highest, lowest
 from bridge.events import Schema, Times
@@ -94,7 +94,7 @@ class NativeCodec(Codec):
         return tuple((place, native_form(column)) for place, column in places)
 
     def _make_form(
-        self, values: Values, columns: Sequence[str] | None, key: Sequence[str] | None
+        self, values: Values, columns: Sequence[Member] | None, key: Sequence[Member] | None
     ) -> Form:
         return NativeForm(self.plan, self.schema, values, columns, key)
 
@@ -111,8 +111,8 @@ class NativeForm(Form):
         plan: _native.Plan,
         schema: Schema,
         values: Values,
-        columns: Sequence[str] | None,
-        key: Sequence[str] | None,
+        columns: Sequence[Member] | None,
+        key: Sequence[Member] | None,
     ) -> None:
         super().__init__(schema, values, columns, key)
         self._form = _native.Form(plan, self.record, self.key)

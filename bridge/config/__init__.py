@@ -2,9 +2,9 @@
 
 Here live the settings (`models`), reading (`loading` and the passes it calls), the JSON Schema
 (`schema`) and a form fit for logs (`redaction`). What a setting does lives in the room that
-obeys it; the settings of a sink live with the sink. May import: errors, units, and of sinks
-the contract, the registry, and how a file sink's path is filled in. The only room that imports
-the YAML library.
+obeys it; the settings of a sink live with the sink. May import: errors, units, of formats how
+rows are shaped, and of sinks the contract, the registry, and how a file sink's path is filled in.
+The only room that imports the YAML library.
 """
 
 from bridge.config.loading import DEFAULT_FILE, VARIABLE, find_file, load, parse

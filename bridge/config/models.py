@@ -25,6 +25,7 @@ from pydantic import (
 
 from bridge.config.addresses import cluster_urls, listen_address
 from bridge.config.names import is_pattern, matches, qualified, table_name
+from bridge.formats.settings import Shaping
 from bridge.sinks.base import SinkSettings
 from bridge.units import Duration, Size
 
@@ -198,7 +199,7 @@ class UpdateRows(Section):
     column: Text = Field(description="A column that every update moves on, such as a time.")
 
 
-class Table(Section):
+class Table(Section, Shaping):
     """One table to watch."""
 
     name: Annotated[Text, AfterValidator(table_name)] = Field(

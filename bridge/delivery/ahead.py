@@ -12,6 +12,7 @@ from contextlib import suppress
 from queue import SimpleQueue
 
 from bridge.delivery.encoding import KEPT_OVERHEAD, Encoder, Piece
+from bridge.formats.base import Output
 from bridge.journal import Stored
 from bridge.loop import Loop
 
@@ -28,15 +29,15 @@ class Ahead:
     Args:
         name: the sink's id.
         encoder: keeps what is made.
-        keyed: whether the sink uses keys.
+        output: the form that the sink wants.
 
     Attributes:
         loop: its thread.
     """
 
-    def __init__(self, name: str, encoder: Encoder, *, keyed: bool) -> None:
+    def __init__(self, name: str, encoder: Encoder, output: Output) -> None:
         self._encoder = encoder
-        self._keyed = keyed
+        self._output = output
         self._wishes: SimpleQueue[Sequence[Coming] | None] = SimpleQueue()
         self.loop = Loop(f"sink-{name}-ahead", self._step)
 
@@ -64,5 +65,5 @@ class Ahead:
             for piece in pieces or self._encoder.pieces(stored):
                 if left <= 0 or not self._wishes.empty():
                     return
-                lines = self._encoder.lines(stored, piece, keyed=self._keyed)
+                lines = self._encoder.lines(stored, piece, self._output)
                 left -= lines.nbytes + KEPT_OVERHEAD

@@ -16,6 +16,7 @@ from bridge.delivery.encoding import Encoder
 from bridge.delivery.feed import EncodingFailed, Feed
 from bridge.delivery.lane import Lane, Load
 from bridge.delivery.policy import EVERYTHING
+from bridge.formats.base import Output
 from bridge.journal import JournalReader
 from bridge.sinks.base import Batching
 
@@ -34,7 +35,7 @@ class Batches:
         readers: of the journal: one for the feeds, one for lanes that are tried alone.
         encoder: shared with all.
         batching: how large a batch may be.
-        keyed: whether the sink uses keys.
+        output: the form that the sink wants.
         by_key: whether its order is per key.
         ahead: told of what comes next where a batch is full.
         clock: monotonic.
@@ -50,7 +51,7 @@ class Batches:
         encoder: Encoder,
         batching: Batching,
         *,
-        keyed: bool,
+        output: Output,
         by_key: bool,
         ahead: Callable[[Sequence[Coming]], None],
         clock: Callable[[], float],
@@ -59,7 +60,7 @@ class Batches:
         self._readers = readers
         self._encoder = encoder
         self._batching = batching
-        self._keyed = keyed
+        self._output = output
         self._by_key = by_key
         self._ahead = ahead
         self._clock = clock
@@ -172,7 +173,7 @@ class Batches:
             self._encoder,
             [lane],
             start,
-            keyed=self._keyed,
+            output=self._output,
             stop=stop,
             only=only,
             live=False,
@@ -191,7 +192,7 @@ class Batches:
             self._encoder,
             lanes,
             position,
-            keyed=self._keyed,
+            output=self._output,
             by_key=self._by_key,
         )
 

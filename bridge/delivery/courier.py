@@ -24,9 +24,10 @@ from bridge.delivery.feed import EncodingFailed
 from bridge.delivery.health import Journalist, text_of
 from bridge.delivery.lane import MOST_WAITING, Lane, Load, Part
 from bridge.delivery.ledger import Ledger
-from bridge.delivery.policy import Answer, Hold, Rules, Said, begin
+from bridge.delivery.policy import Answer, Hold, Rules, Said, answer_of, begin
 from bridge.delivery.troubled import TroubledLanes, remember_waiting
 from bridge.delivery.verdicts import Verdicts
+from bridge.formats.base import Output
 from bridge.journal import Journal, Move
 from bridge.sinks.base import Batching
 
@@ -53,7 +54,7 @@ class Courier:
         encoder: makes lines of entries.
         batching: how large a batch may be.
         rules: the numbers of the policy.
-        keyed: whether the sink uses keys.
+        output: the form that the sink wants.
         by_key: whether its order is per key.
         ahead: told of what comes next while a batch is on its way.
         wake: set by whoever wants something of it.
@@ -76,7 +77,7 @@ class Courier:
         *,
         batching: Batching,
         rules: Rules,
-        keyed: bool,
+        output: Output,
         by_key: bool,
         ahead: Callable[[Sequence[Coming]], None],
         wake: threading.Event,
@@ -88,7 +89,7 @@ class Courier:
         self._encoder = encoder
         self._batching = batching
         self._rules = rules
-        self._keyed = keyed
+        self._output = output
         self._by_key = by_key
         self._ahead = ahead
         self._wake = wake
@@ -191,7 +192,7 @@ class Courier:
             (self._journal.reader(), self._journal.reader()),
             self._encoder,
             self._batching,
-            keyed=self._keyed,
+            output=self._output,
             by_key=self._by_key,
             ahead=self._ahead,
             clock=self._clock,
@@ -311,13 +312,13 @@ class Courier:
     def _cannot_encode(self, batches: Batches, error: EncodingFailed) -> None:
         lane, stored = error.lane, error.stored
         cause, now = error.cause, self._clock()
-        table = lane.table
+        table, answer = lane.table, answer_of(cause)
+        trace = cause if answer.said is Said.FAULT else None
         self._journalist.warn(
-            "encoding_failed", table, table=table, cause=text_of(cause), exc_info=cause
+            "encoding_failed", table, table=table, cause=answer.error, exc_info=trace
         )
         failed = lane.trouble.failed if lane.trouble is not None else 0
         end = stored.offset + stored.count
-        answer = Answer(Said.FAULT, text_of(cause))
         lane.trouble = begin(end, answer, failed, now, self._rules, apart=False)
         lane.since = stored.entry.time
         self._place_lane(batches, lane)

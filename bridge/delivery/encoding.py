@@ -1,4 +1,4 @@
-"""From stored entries to lines, in bulk and once for all sinks that want the same.
+"""From stored entries to lines, in bulk and once for all sinks that want the same form.
 
 An entry is encoded in pieces, so that a megabyte of narrow rows never becomes a hundred of lines
 at once. Sinks that keep pace with each other ask for the same pieces at about the same time: the
@@ -10,19 +10,14 @@ from __future__ import annotations
 import threading
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
-import structlog
-
-from bridge.codec import Codec, Form, Values, compile_schema
+from bridge.codec import Codec, compile_schema
 from bridge.events import Block, Schema, Times, Undecodable
-from bridge.formats.json import key_columns, row_lines, single_lines
+from bridge.formats.base import Format, Output, Rows
+from bridge.formats.shape import PLAIN, Shape
 from bridge.journal import Stored
 from bridge.lines import Lines
-
-log = structlog.get_logger()
 
 _KEPT_BYTES = 16 * 2**20
 # What keeping a piece takes besides its lines: objects, and what allocators leave behind buffers
@@ -32,19 +27,6 @@ KEPT_OVERHEAD = 6 * 2**10
 # record, of which a byte becomes six at worst.
 _PIECE_RECORDS = 16_384
 _PIECE_BYTES = 2**19
-
-
-@dataclass(frozen=True, slots=True)
-class TableForm:
-    """How a table's rows are written.
-
-    Attributes:
-        key: columns of the message key, None for the primary key.
-        values: `declared` or `kinetica`.
-    """
-
-    key: tuple[str, ...] | None = None
-    values: Values = "declared"
 
 
 class Piece(NamedTuple):
@@ -76,38 +58,26 @@ class _Making:
             return self.lines
 
 
+# A piece in one form: its first offset and its end, who writes it how, and whether with keys.
+_Name = tuple[int, int, Format, Shape, bool]
+
+
 class Encoder:
     """Turn stored entries into lines. Any thread may call.
 
     Args:
         journal_id: 16 hexadecimal digits, the first part of every event's id.
-        forms: by table; a table that is not in it is written in the default form.
         keep_bytes: of lines kept for other sinks.
     """
 
-    def __init__(
-        self, journal_id: str, forms: Mapping[str, TableForm], *, keep_bytes: int = _KEPT_BYTES
-    ) -> None:
+    def __init__(self, journal_id: str, *, keep_bytes: int = _KEPT_BYTES) -> None:
         self.journal_id = journal_id
         self._keep_bytes = keep_bytes
         self._lock = threading.Lock()  # guards all below
-        self._forms = dict(forms)
-        self._keyed = False  # whether anybody has asked for keys; then all lines have them
+        self._keyed = False  # whether anybody has asked for keys; then plain lines have them
         self._codecs: dict[Schema, Codec] = {}
-        self._writers: dict[tuple[Schema, TableForm, bool], Form] = {}
-        self._kept: OrderedDict[tuple[int, int], _Making] = OrderedDict()
+        self._kept: OrderedDict[_Name, _Making] = OrderedDict()
         self._kept_bytes = 0
-
-    @property
-    def forms(self) -> Mapping[str, TableForm]:
-        """How the rows of each table are written; may be replaced at any time."""
-        return self._forms
-
-    @forms.setter
-    def forms(self, forms: Mapping[str, TableForm]) -> None:
-        with self._lock:
-            self._forms = dict(forms)
-            self._forget()
 
     def pieces(self, stored: Stored) -> list[Piece]:
         """Cut an entry into what is encoded at once, the same way each time.
@@ -131,31 +101,31 @@ class Encoder:
             begin, at = end, to
         return pieces
 
-    def lines(self, stored: Stored, piece: Piece, *, keyed: bool = False) -> Lines:
+    def lines(self, stored: Stored, piece: Piece, output: Output) -> Lines:
         """Return the events of a piece of an entry.
 
         Args:
             stored: the entry; not one that is undecodable.
             piece: one of `pieces`.
-            keyed: whether the keys of rows are wanted; where not, they may be missing.
+            output: the form that is wanted; there may be keys where it wants none.
 
         Raises:
             DecodeError: its bytes are no records of its layout.
+            Retry: it cannot be written now, or not in this shape; its table waits.
         """
-        name = (stored.offset + piece.begin, piece.end)
+        shape = output.shapes.get(stored.entry.table, PLAIN)
         with self._lock:
-            if keyed and not self._keyed:
-                self._keyed = True
-                self._forget()  # made without
-            keyed = self._keyed
-            form = self._forms.get(stored.entry.table, TableForm())
+            self._keyed |= output.keyed
+            # So that sinks with and without keys share them; shaping may leave out a key.
+            keyed = output.keyed or (self._keyed and not shape.stages)
+            name = (stored.offset + piece.begin, piece.end, output.format, shape, keyed)
             making = self._kept.get(name)
             if making is None:
                 mine = self._kept[name] = _Making()
         if making is not None:
             return making.result()
         try:
-            mine.lines = lines = self._encode(stored, piece, form, keyed=keyed)
+            mine.lines = lines = self._encode(stored, piece, output.format, shape, keyed=keyed)
         except BaseException as error:
             mine.error = error
             with self._lock:
@@ -167,7 +137,7 @@ class Encoder:
         self._keep(name, mine, lines.nbytes + KEPT_OVERHEAD)
         return lines
 
-    def _keep(self, name: tuple[int, int], made: _Making, size: int) -> None:
+    def _keep(self, name: _Name, made: _Making, size: int) -> None:
         with self._lock:
             if self._kept.get(name) is not made:
                 return
@@ -177,26 +147,27 @@ class Encoder:
                 _, oldest = self._kept.popitem(last=False)
                 self._kept_bytes -= oldest.size
 
-    def _forget(self) -> None:
-        self._kept.clear()
-        self._writers.clear()
-        self._kept_bytes = 0
-
-    def _encode(self, stored: Stored, piece: Piece, form: TableForm, *, keyed: bool) -> Lines:
+    def _encode(
+        self, stored: Stored, piece: Piece, form: Format, shape: Shape, *, keyed: bool
+    ) -> Lines:
         entry = stored.entry
         if isinstance(entry, Undecodable):
             raise TypeError("a frame that does not decode has no lines")
         if not isinstance(entry, Block):
-            return single_lines(self.journal_id, stored.offset, entry)
+            return form.single(self.journal_id, stored.offset, entry)
         whole = piece.end - piece.begin == stored.count
-        return row_lines(
-            self.journal_id,
-            stored.offset + piece.begin,
-            entry,
-            self._writer(entry.table, entry.schema, form, keyed=keyed),
-            payload=entry.payload if whole else entry.payload[piece.from_byte : piece.to_byte],
-            count=piece.end - piece.begin,
-            times=entry.times if whole else _cut(entry.times, piece.begin, piece.end),
+        return form.rows(
+            Rows(
+                self.journal_id,
+                stored.offset + piece.begin,
+                entry,
+                self._codec(entry.schema),
+                shape,
+                keyed,
+                entry.payload if whole else entry.payload[piece.from_byte : piece.to_byte],
+                piece.end - piece.begin,
+                entry.times if whole else _cut(entry.times, piece.begin, piece.end),
+            )
         )
 
     def _codec(self, schema: Schema) -> Codec:
@@ -204,17 +175,6 @@ class Encoder:
         if codec is None:
             codec = self._codecs[schema] = compile_schema(schema)
         return codec
-
-    def _writer(self, table: str, schema: Schema, form: TableForm, *, keyed: bool) -> Form:
-        name = (schema, form, keyed)
-        writer = self._writers.get(name)
-        if writer is None:
-            key = key_columns(schema, form.key) if keyed else ()
-            if keyed and (lost := set(form.key or ()).difference(key)):
-                log.warning("key_columns_missing", table=table, columns=sorted(lost), key=list(key))
-            writer = self._codec(schema).form(values=form.values, key=key or None)
-            self._writers[name] = writer
-        return writer
 
 
 def _cut(times: Times, begin: int, end: int) -> Times:

@@ -17,6 +17,7 @@ from bridge.delivery.lane import MOST_WAITING, Aside, Lane, Load, Part, Waits
 from bridge.delivery.policy import EVERYTHING
 from bridge.errors import DecodeError, JournalError
 from bridge.events import Block, Undecodable
+from bridge.formats.base import Output
 from bridge.journal import Damage, DeadLetter, JournalReader, Settled, Stored
 from bridge.lines import Slice
 
@@ -43,7 +44,7 @@ class Feed:
         encoder: shared with all.
         lanes: those in step; lanes may join with `add` and leave with `drop`.
         position: where to begin reading.
-        keyed: whether the sink uses keys.
+        output: the form that the sink wants.
         by_key: whether order is per key, so that a lane goes on beside what waits in it.
         stop: events from here on are left alone.
         only: if given, only these offsets (ascending), whatever the lane says of them.
@@ -59,7 +60,7 @@ class Feed:
         lanes: Sequence[Lane],
         position: int,
         *,
-        keyed: bool,
+        output: Output,
         by_key: bool = False,
         stop: int = EVERYTHING,
         only: Sequence[int] | None = None,
@@ -71,7 +72,7 @@ class Feed:
         self._encoder = encoder
         self.lanes = {lane.table: lane for lane in lanes}
         self.position = position  # all before it was read
-        self._keyed = keyed
+        self._output = output
         self._by_key = by_key
         self._stop = stop
         self._only = only
@@ -210,7 +211,7 @@ class Feed:
         if self._only is not None and not self._wanted(first, end):
             return
         try:
-            lines = self._encoder.lines(stored, piece, keyed=self._keyed)
+            lines = self._encoder.lines(stored, piece, self._output)
         except DecodeError as error:
             self._pieces.clear()
             self._refuse(load, lane, stored, error)

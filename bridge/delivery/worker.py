@@ -22,6 +22,7 @@ from bridge.delivery.courier import Courier
 from bridge.delivery.encoding import Encoder
 from bridge.delivery.health import SinkStats
 from bridge.delivery.policy import Rules, Said
+from bridge.formats.base import Output
 from bridge.journal import Journal
 from bridge.loop import Loop, backoff
 from bridge.sinks.base import Retrying, Sink, SinkSettings
@@ -41,6 +42,7 @@ class _Job:
     sink: Sink
     settings: SinkSettings
     tables: frozenset[str]
+    output: Output
 
 
 class _Crew:
@@ -49,7 +51,7 @@ class _Crew:
     def __init__(self, name: str, job: _Job, journal: Journal, encoder: Encoder) -> None:
         self.job = job
         self.connection = Connection(name, job.sink)
-        self.ahead = Ahead(name, encoder, keyed=job.sink.keyed)
+        self.ahead = Ahead(name, encoder, job.output)
         self.wakes: list[threading.Event] = []
         self.couriers: list[Courier] = []
         tables = sorted(job.tables)
@@ -66,7 +68,7 @@ class _Crew:
                     encoder,
                     batching=job.settings.batch,
                     rules=rules_of(job.settings.retry),
-                    keyed=job.sink.keyed,
+                    output=job.output,
                     by_key=job.sink.ordered_by_key,
                     ahead=self.ahead.ask,
                     wake=wake,
@@ -118,7 +120,9 @@ class Worker:
     def __repr__(self) -> str:
         return f"<Worker of {self.name}>"
 
-    def configure(self, sink: Sink, settings: SinkSettings, tables: Collection[str]) -> None:
+    def configure(
+        self, sink: Sink, settings: SinkSettings, tables: Collection[str], output: Output
+    ) -> None:
         """Take over a configuration: at the start, and at each reload.
 
         Returns at once. The old sink is closed and the new one opened when the `deliver` that
@@ -128,8 +132,9 @@ class Worker:
             sink: not open; the worker owns it from now on.
             settings: of the sink.
             tables: those routed to it; their lanes are registered in the journal.
+            output: the form that it wants.
         """
-        self._ask(_Job(sink, settings, frozenset(tables)))
+        self._ask(_Job(sink, settings, frozenset(tables), output))
 
     def retire(self) -> None:
         """Let the worker end once the `deliver` that runs has returned; `configure` revives it."""

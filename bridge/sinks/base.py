@@ -24,6 +24,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bridge.errors import Disabled, Reject, Retry, SinkError
 from bridge.events import Event
+from bridge.formats.base import Carries
+from bridge.formats.settings import FormatSettings, Shaping
 from bridge.lines import Lines, Slice
 from bridge.units import Duration, Size
 
@@ -62,15 +64,12 @@ class Retrying(BaseModel):
     )
 
 
-class SinkSettings(BaseModel):
+class SinkSettings(FormatSettings, Shaping):
     """What every sink can be told; a sink's own settings derive from it.
 
     A subclass narrows `type` to its own name, `type: Literal["name"]`, and may replace the
     defaults of `batch`.
     """
-
-    # An error that quoted its input would print the secrets in it.
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     type: str = Field(description="Which sink it is.")
     batch: Batching = Batching()
@@ -177,9 +176,11 @@ class Sink(ABC):
             table's other keys go on.
         max_in_flight: calls to `deliver` at once; a sink may set it in its constructor. Its
             tables are divided among as many lines.
+        carries: what it can carry besides JSON objects, which says the formats it takes.
     """
 
     Settings: ClassVar[type[SinkSettings]]
+    carries: ClassVar[frozenset[Carries]] = frozenset({Carries.TEXT})
     keyed: ClassVar[bool] = True
     ordered_by_key: ClassVar[bool] = False
     max_in_flight: int = 1
@@ -203,6 +204,14 @@ class Sink(ABC):
                 traceback, shown as `failed`, and tried again.
         """
 
+    def place_of(self, table: str) -> str:
+        """Return the name of where a table's rows go; a format may register schemas under it.
+
+        Raises:
+            Retry: there can be no such place.
+        """
+        return table
+
     def idle(self) -> None:  # noqa: B027 (optional)
         """Do what an open sink needs between batches, without blocking.
 
@@ -220,6 +229,7 @@ class Sink(ABC):
 __all__ = [
     "Batch",
     "Batching",
+    "Carries",
     "Disabled",
     "Lines",
     "NotConnected",

@@ -42,7 +42,6 @@ class FileSettings(SinkSettings):
         ),
         examples=["/var/lib/kinetica-bridge/out/{table}.jsonl"],
     )
-    format: Literal["json"] = Field(default="json", description="The form of a line.")
 
     @field_validator("path")
     @classmethod

@@ -124,7 +124,7 @@ class KafkaSink(Sink):
             producer.purge()
             producer.flush(1.0)
 
-    def topic_of(self, table: str) -> str:
+    def place_of(self, table: str) -> str:
         """Return the topic of a table's events.
 
         Raises:
@@ -180,7 +180,7 @@ class KafkaSink(Sink):
         found = []
         for each in batch.slices:
             try:
-                self.topic_of(each.table)
+                self.place_of(each.table)
             except Retry as error:
                 batch.fail(each.table, error)
             else:
@@ -227,7 +227,7 @@ class KafkaSink(Sink):
         elif len(refused) == 1:
             ((offset, error),) = refused.items()
             table = next(each.table for each in slices if each.offset <= offset < each.end)
-            found = translate(error, self.topic_of(table), clean=self._clean)
+            found = translate(error, self.place_of(table), clean=self._clean)
             if isinstance(found, Reject):
                 outcome.rejected[offset] = found
             else:
@@ -258,7 +258,7 @@ class KafkaSink(Sink):
             timestamps=settings.timestamp == "event",
         )
         for each in slices:
-            topic = self.topic_of(each.table)
+            topic = self.place_of(each.table)
             if topic in outcome.closed:
                 continue
             for offset, error in feeder.feed(topic, each, present):
@@ -272,7 +272,7 @@ class KafkaSink(Sink):
                     raise found
         self._wait(producer)
         failed = {}
-        for topic, offset, error in reports.found(slices, self.topic_of):
+        for topic, offset, error in reports.found(slices, self.place_of):
             if is_of_topic(error):
                 outcome.closed[topic] = as_retry(translate(error, topic, clean=self._clean))
             else:
@@ -295,7 +295,7 @@ class KafkaSink(Sink):
         if outcome.closed and not is_of_table(self._settings.topic):
             raise next(iter(outcome.closed.values()))
         for table in batch.tables - batch.failed_tables.keys():
-            error = outcome.closed.get(self.topic_of(table))
+            error = outcome.closed.get(self.place_of(table))
             if error is not None:
                 batch.fail(table, error)
         sent = _count(batch.slices)

@@ -98,7 +98,6 @@ class KafkaSettings(SinkSettings):
         ),
         examples=["kinetica.{table}"],
     )
-    format: Literal["json"] = Field(default="json", description="The form of a message's value.")
     headers: bool = Field(
         default=True, description="Whether a message has the headers id, type, table and offset."
     )

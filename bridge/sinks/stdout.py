@@ -21,7 +21,6 @@ class StdoutSettings(SinkSettings):
     """Settings of the sink `stdout`."""
 
     type: Literal["stdout"] = Field(description="Writes one event a line to standard output.")
-    format: Literal["json"] = Field(default="json", description="The form of a line.")
 
 
 class StdoutSink(Sink):

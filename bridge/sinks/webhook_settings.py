@@ -67,9 +67,6 @@ class WebhookSettings(SinkSettings):
         ),
         examples=["https://example.com/hooks/kinetica"],
     )
-    format: Literal["json"] = Field(
-        default="json", description="The form of an event in the array."
-    )
     secret: SecretStr | None = Field(
         default=None,
         description=(

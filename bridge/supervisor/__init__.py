@@ -8,7 +8,7 @@ show (`snapshot`). May import everything but the admin endpoint and the command 
 """
 
 from bridge.supervisor.control import Control
-from bridge.supervisor.plan import make_ring, table_forms
+from bridge.supervisor.plan import make_ring, table_shapes
 from bridge.supervisor.service import Supervisor
 from bridge.supervisor.snapshot import Reloads, Snapshot
 
@@ -18,5 +18,5 @@ __all__ = [
     "Snapshot",
     "Supervisor",
     "make_ring",
-    "table_forms",
+    "table_shapes",
 ]

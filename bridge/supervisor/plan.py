@@ -6,8 +6,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from bridge.config import Config, Table
-from bridge.delivery.encoding import TableForm
 from bridge.errors import BridgeError, excerpt
+from bridge.formats.base import Output
+from bridge.formats.making import make_format
+from bridge.formats.shape import Shape, Stage
 from bridge.monitor.table_options import (
     DEFAULT_WHOLE_ROWS,
     ByColumn,
@@ -26,10 +28,22 @@ from bridge.wire.ring import Ring
 
 @dataclass(frozen=True, slots=True)
 class SinkPlan:
-    """One sink: its settings, and the tables whose events it gets."""
+    """One sink: its settings, and the tables whose events it gets.
+
+    Attributes:
+        settings: of the sink.
+        shapes: how the rows of each of its tables look, by qualified name.
+        instance: the name of this bridge.
+    """
 
     settings: SinkSettings
-    tables: frozenset[str]
+    shapes: Mapping[str, Shape]
+    instance: str
+
+    @property
+    def tables(self) -> frozenset[str]:
+        """The tables whose events it gets."""
+        return frozenset(self.shapes)
 
     def build(self, name: str) -> Sink:
         """Make the sink.
@@ -47,6 +61,11 @@ class SinkPlan:
                 f"sink {name} ({self.settings.type}) cannot be made: {cause}"
             ) from error
 
+    def output(self, sink: Sink) -> Output:
+        """Return the form that the sink, made by `build`, wants."""
+        made = make_format(self.settings, self.instance, sink.place_of)
+        return Output(made, dict(self.shapes), sink.keyed)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -55,7 +74,6 @@ class Plan:
     config: Config
     sinks: Mapping[str, SinkPlan]
     tables: Mapping[str, TableOptions]
-    forms: Mapping[str, TableForm]
 
 
 def make_plan(config: Config, found: Collection[str] = ()) -> Plan:
@@ -66,18 +84,17 @@ def make_plan(config: Config, found: Collection[str] = ()) -> Plan:
         found: qualified names of tables that there are; those that a pattern means are watched.
     """
     entries = _entries(config, found)
-    routed: dict[str, set[str]] = {name: set() for name in config.sinks}
+    routed: dict[str, dict[str, Shape]] = {name: {} for name in config.sinks}
     for name, entry in entries.items():
         for sink in entry.sinks:
-            routed[sink].add(name)
+            routed[sink][name] = _shape(entry, config.sinks[sink].stage)
     return Plan(
         config,
         {
-            name: SinkPlan(settings, frozenset(routed[name]))
+            name: SinkPlan(settings, routed[name], config.instance)
             for name, settings in config.sinks.items()
         },
         {name: _table_options(name, entry) for name, entry in entries.items()},
-        table_forms(config, found),
     )
 
 
@@ -113,9 +130,13 @@ def watch_options(config: Config) -> WatchOptions:
     )
 
 
-def table_forms(config: Config, found: Collection[str] = ()) -> dict[str, TableForm]:
-    """Return how the rows of each table are written, by qualified name."""
-    return {n: TableForm(e.key, e.values) for n, e in _entries(config, found).items()}
+def table_shapes(config: Config, found: Collection[str] = ()) -> dict[str, Shape]:
+    """Return how the rows of each table look before any sink shapes them, by qualified name."""
+    return {name: _shape(entry) for name, entry in _entries(config, found).items()}
+
+
+def _shape(entry: Table, *more: Stage) -> Shape:
+    return Shape(entry.key, entry.values, tuple(stage for stage in (entry.stage, *more) if stage))
 
 
 def _table_options(name: str, table: Table) -> TableOptions:

@@ -14,7 +14,6 @@ from dataclasses import replace
 import structlog
 
 from bridge.config import Config
-from bridge.delivery.encoding import Encoder
 from bridge.journal import Journal
 from bridge.monitor.intake import Intake
 from bridge.monitor.mark import Mark
@@ -47,7 +46,6 @@ class Running:
         journal: open.
         intake: takes what the tables' monitors post.
         readers: forgets tables that are watched no longer.
-        encoder: writes rows by the plan's forms.
         workers: of the sinks, none yet.
 
     Attributes:
@@ -68,13 +66,11 @@ class Running:
         journal: Journal,
         intake: Intake,
         readers: Readers,
-        encoder: Encoder,
         workers: SinkWorkers,
     ) -> None:
         self._journal = journal
         self._intake = intake
         self._readers = readers
-        self._encoder = encoder
         self.workers = workers
         self.damage = JournalDamage(journal)
         self.plan = plan
@@ -210,7 +206,6 @@ class Running:
     ) -> None:
         old = self.plan
         self._start_workers(plan, {n: s for n, s in sinks.items() if n not in old.sinks})
-        self._encoder.forms = plan.forms
         for name in sinks.keys() & old.sinks.keys():
             self.workers.configure(name, sinks[name], plan.sinks[name])
         for name in old.sinks.keys() - plan.sinks.keys():

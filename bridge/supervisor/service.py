@@ -127,9 +127,9 @@ class Supervisor:
             path, receiver = str(plan.config.journal.path), f"pyzmq ({WHY_NOT_C})"
             log.info("starting", journal=path, codec=CODEC, receiver=receiver if WHY_NOT_C else "c")
             # The journal's id is in every event and in the name of every monitor of ours.
-            encoder = Encoder(journal.id, plan.forms)
+            encoder = Encoder(journal.id)
             workers = SinkWorkers(lambda name: Worker(name, journal, encoder))
-            running = Running(plan, found, journal, self._intake, self.readers, encoder, workers)
+            running = Running(plan, found, journal, self._intake, self.readers, workers)
             running.watch = Watch(
                 make_ring(plan.config),
                 list(running.tables.values()),

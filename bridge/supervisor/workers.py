@@ -37,7 +37,7 @@ class SinkWorkers:
         new = worker is None
         if worker is None:
             worker = self._make(name)
-        worker.configure(sink, plan.settings, plan.tables)
+        worker.configure(sink, plan.settings, plan.tables, plan.output(sink))
         if new:
             worker.start()
             # A copy, as other threads look at it meanwhile.

@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from bridge.codec import Slot
+from bridge.codec import Slot, members
 from bridge.codec.fallback import FallbackCodec
 from bridge.errors import DecodeError
 from bridge.events import Column, Schema
@@ -85,8 +85,8 @@ def outcomes(codec: Any, payload: bytes, count: int, options: int) -> list[Any]:
     names = [column.name for column in codec.schema.columns]
     form = codec.form(
         values="kinetica" if options & 1 else "declared",
-        columns=names[::-1] if options & 2 else None,
-        key=names[:2] if options & 4 else None,
+        columns=members(names[::-1]) if options & 2 else None,
+        key=members(names[:2]) if options & 4 else None,
     )
     times = ((min(count, 1), 0), (count - min(count, 1), 1_795_423_320_123_456))
     keyed = (*TEMPLATE, Slot.KEY, Slot.KEY_TEXT)

@@ -11,9 +11,12 @@ from typing import Any, ClassVar, Literal, Self
 
 from services.process import wait_until
 
-from bridge.delivery.encoding import Encoder, TableForm
+from bridge.delivery.encoding import Encoder
 from bridge.delivery.worker import Worker
 from bridge.events import Block, Column, Event, Schema
+from bridge.formats.base import Format, Output
+from bridge.formats.json import JsonFormat
+from bridge.formats.shape import Shape
 from bridge.journal import Account, DeadLetter, Journal, JournalReader
 from bridge.sinks import Batch, Batching, Retrying, Sink, SinkSettings
 
@@ -45,6 +48,16 @@ def block(numbers: Sequence[int], table: str = TABLE, keys: int = 3) -> Block:
 def number(event: Event) -> int:
     """Return the number of a row that `block` made."""
     return int(json.loads(event.value)["record"]["n"])
+
+
+def output(
+    shapes: Mapping[str, Shape] | None = None, *, keyed: bool = True, form: Format | None = None
+) -> Output:
+    """Return the form that a sink wants, JSON with keys if nothing is said."""
+    return Output(form or JsonFormat(), dict(shapes or {}), keyed)
+
+
+WANTED = output()
 
 
 class ScriptedSettings(SinkSettings):
@@ -111,7 +124,7 @@ class Engine:
         folder: of the journal.
         tables: routed to the sink.
         journal: seen by the worker in place of the real one, given that.
-        forms: how rows are written.
+        output: the form that the sink wants.
     """
 
     def __init__(
@@ -120,7 +133,7 @@ class Engine:
         tables: Sequence[str] = (TABLE,),
         *,
         journal: Callable[[Journal], Any] = lambda real: real,
-        forms: Mapping[str, TableForm] | None = None,
+        output: Output = WANTED,
     ) -> None:
         self.folder = folder
         self.tables = tables
@@ -128,7 +141,8 @@ class Engine:
         self.journal.open()
         self.journal.register("s", tables)
         self.sink = ScriptedSink()
-        self.encoder = Encoder(self.journal.id, forms or {})
+        self.output = output
+        self.encoder = Encoder(self.journal.id)
         self.worker = Worker("s", journal(self.journal), self.encoder)
 
     def __enter__(self) -> Self:
@@ -147,7 +161,7 @@ class Engine:
 
     def start(self, sink: Sink | None = None, **changes: Any) -> None:
         """Configure the worker with the sink and start it."""
-        self.worker.configure(sink or self.sink, settings(**changes), self.tables)
+        self.worker.configure(sink or self.sink, settings(**changes), self.tables, self.output)
         self.worker.start()
 
     def insert(self, *numbers: int, table: str = TABLE, keys: int = 3) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from services.delivery import TABLE, ScriptedSink, settings, zigzag
+from services.delivery import TABLE, ScriptedSink, output, settings, zigzag
 from services.process import wait_until
 
 from bridge.delivery.encoding import Encoder
@@ -40,7 +40,7 @@ def main(folder: str, size: int, lanes: int) -> None:
     count = max(1, (2**20 if lanes == 1 else 4096) // len(row))
     with Journal(Path(folder) / "j") as journal:
         journal.register("s", tables)
-        worker = Worker("s", journal, Encoder(journal.id, {}))
+        worker = Worker("s", journal, Encoder(journal.id))
         sink, away = ScriptedSink(), threading.Event()
 
         def deliver(batch: Batch) -> None:
@@ -60,7 +60,7 @@ def main(folder: str, size: int, lanes: int) -> None:
         append(TABLE)
         before = resident()
         changes = {"batch": Batching(), "retry": Retrying(max_backoff="50ms")}
-        worker.configure(sink, settings().model_copy(update=changes), tables)
+        worker.configure(sink, settings().model_copy(update=changes), tables, output())
         worker.start()
         for table in tables[1:] or [TABLE] * (_TOTAL // 2**20):
             append(table)

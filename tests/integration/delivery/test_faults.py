@@ -278,7 +278,7 @@ def test_a_reload_replaces_a_sink_that_fails(tmp_path: Path) -> None:
         rig.start()
         wait_until(lambda: rig.sink.calls, "a try")
         fresh = ScriptedSink()
-        rig.worker.configure(fresh, settings(), rig.tables)
+        rig.worker.configure(fresh, settings(), rig.tables, rig.output)
         rig.wait_settled()
 
         assert fresh.numbers() == [1, 2]

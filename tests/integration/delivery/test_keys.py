@@ -66,7 +66,7 @@ def test_what_waits_is_taken_up_again_by_the_next_worker(tmp_path: Path) -> None
         rig.insert(6, 7)
         fresh = ScriptedSink()
         fresh.ordered_by_key = True  # type: ignore[misc]
-        rig.worker.configure(fresh, settings(), rig.tables)
+        rig.worker.configure(fresh, settings(), rig.tables, rig.output)
         rig.wait_settled()
 
         assert rig.sink.numbers() + fresh.numbers() != sorted(range(8))
@@ -151,7 +151,7 @@ def test_a_suspect_of_a_sink_with_keys_is_proven_by_one_without(tmp_path: Path) 
         wait_until(lambda: rig.journal.lanes("s")[TABLE].waiting == (2,), "the suspect waits")
         without = ScriptedSink()
         without.judge = judge
-        rig.worker.configure(without, settings(), rig.tables)
+        rig.worker.configure(without, settings(), rig.tables, rig.output)
         rig.insert(3, 4, 5)
         rig.wait_settled()
 

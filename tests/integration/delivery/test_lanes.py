@@ -89,7 +89,7 @@ def test_a_sink_that_is_disabled_waits_until_a_reload(tmp_path: Path) -> None:
         assert rig.worker.stats().error == "HTTP 410: gone"
         assert len(rig.sink.calls) == calls
 
-        rig.worker.configure(fresh, settings(), rig.tables)
+        rig.worker.configure(fresh, settings(), rig.tables, rig.output)
         rig.wait_settled()
         assert fresh.numbers() == [1, 2, 3]
         assert (rig.sink.closed, rig.letters()) == (1, {})
@@ -127,8 +127,8 @@ def test_two_reloads_with_a_hung_sink_leave_one_worker_and_the_order(tmp_path: P
         rig.start()
         assert gate.reached.wait(10)
         rig.insert(*range(5, 10))
-        rig.worker.configure(second, settings(), rig.tables)
-        rig.worker.configure(third, settings(), rig.tables)
+        rig.worker.configure(second, settings(), rig.tables, rig.output)
+        rig.worker.configure(third, settings(), rig.tables, rig.output)
         rig.insert(10)
         assert (second.opened, third.opened) == (0, 0)
 
@@ -150,7 +150,7 @@ def test_a_table_registered_while_deliver_hangs_is_never_passed_by(tmp_path: Pat
         both = (TABLE, OTHER)
         rig.journal.register("s", both)
         rig.insert(7, table=OTHER)
-        rig.worker.configure(rig.sink, settings(), both)
+        rig.worker.configure(rig.sink, settings(), both, rig.output)
         gate.open()
         rig.tables = both
         rig.wait_settled()
@@ -169,7 +169,7 @@ def test_a_retired_worker_ends_and_is_revived_by_a_configuration(tmp_path: Path)
         rig.insert(2)
         assert (rig.sink.closed, rig.worker.loop.dead) == (1, False)
 
-        rig.worker.configure(rig.sink, settings(), rig.tables)
+        rig.worker.configure(rig.sink, settings(), rig.tables, rig.output)
         rig.wait_settled()
         assert rig.sink.numbers() == [1, 2]
 
@@ -291,7 +291,7 @@ def test_a_lane_far_behind_does_not_delay_the_others(tmp_path: Path) -> None:
 
         fresh.judge = slow
         rig.insert(1, table=OTHER)
-        rig.worker.configure(fresh, settings(), rig.tables)
+        rig.worker.configure(fresh, settings(), rig.tables, rig.output)
         rig.wait_settled()
         assert fresh.numbers() == list(range(10))
         assert fresh.numbers(OTHER) == [1]

@@ -21,7 +21,7 @@ def start(rig: Engine, receiver: WebhookReceiver) -> None:
     settings = WebhookSettings.model_validate(
         {"type": "webhook", "url": receiver.url, "retry": retry, "batch": batch}
     )
-    rig.worker.configure(WebhookSink(settings), settings, rig.tables)
+    rig.worker.configure(WebhookSink(settings), settings, rig.tables, rig.output)
     rig.worker.start()
 
 

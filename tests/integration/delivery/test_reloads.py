@@ -70,7 +70,7 @@ def test_retired_and_configured_over_and_over(tmp_path: Path, seed: int) -> None
                 if what == "retire":
                     rig.worker.retire()
                 else:
-                    rig.worker.configure(destination.sink(), settings(), rig.tables)
+                    rig.worker.configure(destination.sink(), settings(), rig.tables, rig.output)
                 threading.Event().wait(pause)
 
         threads = [threading.Thread(target=ask, args=(plan,)) for plan in plans]
@@ -81,7 +81,7 @@ def test_retired_and_configured_over_and_over(tmp_path: Path, seed: int) -> None
             threading.Event().wait(0.005)
         for thread in threads:
             thread.join()
-        rig.worker.configure(destination.sink(), settings(), rig.tables)
+        rig.worker.configure(destination.sink(), settings(), rig.tables, rig.output)
         rig.wait_settled()
 
         assert destination.overlaps == []
@@ -113,7 +113,7 @@ def test_a_name_that_is_unregistered_while_it_hangs_begins_anew(tmp_path: Path) 
         rig.journal.register("s", rig.tables)
         rig.insert(4)
         fresh = ScriptedSink()
-        rig.worker.configure(fresh, settings(), rig.tables)
+        rig.worker.configure(fresh, settings(), rig.tables, rig.output)
         hangs.set()
         rig.wait_settled()
 

@@ -99,7 +99,7 @@ def test_a_table_whose_address_hangs_does_not_hold_up_the_others(
 
         webhook_receiver.answer = answer
         rig.insert(*range(5))
-        rig.worker.configure(WebhookSink(settings), settings, rig.tables)
+        rig.worker.configure(WebhookSink(settings), settings, rig.tables, rig.output)
         rig.worker.start()
         wait_until(lambda: len(tries.seen) > 3, "several tries")
         tries.check()
@@ -148,7 +148,7 @@ def test_a_topic_that_is_missing_does_not_hold_up_the_others(tmp_path: Path) -> 
         )
         tries = Tries(lambda: steady.inserted, lambda: rig.account(OTHER).delivered)
         rig.insert(*range(5))
-        rig.worker.configure(_Watched(settings, tries), settings, rig.tables)
+        rig.worker.configure(_Watched(settings, tries), settings, rig.tables, rig.output)
         rig.worker.start()
         wait_until(lambda: len(tries.seen) > 3, "several tries", 60)
         tries.check()

@@ -8,13 +8,24 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from services.delivery import OTHER, TABLE, Engine, Gate, ScriptedSink, block, number, settings
+from services.delivery import (
+    OTHER,
+    TABLE,
+    Engine,
+    Gate,
+    ScriptedSink,
+    block,
+    number,
+    output,
+    settings,
+)
 from services.process import wait_until
 
 from bridge.delivery.encoding import Encoder, Piece
 from bridge.delivery.worker import Worker
 from bridge.errors import Reject, Retry
 from bridge.events import Undecodable
+from bridge.formats.base import Output
 from bridge.journal import Journal, Stored
 from bridge.lines import Lines
 from bridge.sinks import Batch, NotConnected
@@ -233,7 +244,7 @@ def test_stopping_after_a_reload_waits_for_every_call_and_delivers_the_rest(
         rig.start()
         gate.reached.wait(10)
         fresh = ScriptedSink()
-        rig.worker.configure(fresh, settings(), rig.tables)
+        rig.worker.configure(fresh, settings(), rig.tables, rig.output)
         rig.insert(2, table=OTHER)
         rig.worker.stop()
         assert not rig.worker.join(1)
@@ -248,14 +259,14 @@ class Dawdling(Encoder):
     """An encoder that keeps whoever encodes ahead waiting."""
 
     def __init__(self, journal_id: str) -> None:
-        super().__init__(journal_id, {})
+        super().__init__(journal_id)
         self.asked, self.go_on = threading.Event(), threading.Event()
 
-    def lines(self, stored: Stored, piece: Piece, *, keyed: bool = False) -> Lines:
+    def lines(self, stored: Stored, piece: Piece, output: Output) -> Lines:
         if threading.current_thread().name.endswith("-ahead"):
             self.asked.set()
             self.go_on.wait(30)
-        return super().lines(stored, piece, keyed=keyed)
+        return super().lines(stored, piece, output)
 
 
 def test_a_worker_ends_once_its_sink_is_closed_whatever_is_encoded_ahead(tmp_path: Path) -> None:
@@ -266,7 +277,7 @@ def test_a_worker_ends_once_its_sink_is_closed_whatever_is_encoded_ahead(tmp_pat
             journal.append([block(range(n * 10, n * 10 + 10))])
         encoder, sink = Dawdling(journal.id), ScriptedSink()
         worker = Worker("s", journal, encoder)
-        worker.configure(sink, settings(), [TABLE])
+        worker.configure(sink, settings(), [TABLE], output())
         worker.start()
         assert encoder.asked.wait(30)
         worker.stop()

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.codec import Joined, Slot, Written
+from bridge.codec import Joined, Slot, Written, members
 from bridge.codec.fallback import FallbackCodec
 from bridge.errors import DecodeError
 from bridge.events import Column, Schema
@@ -164,6 +164,7 @@ def assert_same_outcomes(
     for columns in (None, ways.get("columns"), ways.get("key")):
         arguments = ("digests", payload, count, columns)
         assert outcome(native, *arguments) == outcome(fallback, *arguments)
+    ways = {name: members(columns) for name, columns in ways.items()}
     for values in ("declared", "kinetica"):
         for template in TEMPLATES:
             if "key" not in ways and not {Slot.KEY, Slot.KEY_TEXT}.isdisjoint(template):

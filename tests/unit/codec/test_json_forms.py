@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from services.codec import objects
 
+from bridge.codec import members
 from bridge.events import Column, Schema
 
 
@@ -143,8 +144,8 @@ def test_columns_stand_in_wire_order_or_in_the_order_asked_for(make_codec: Any) 
     codec = make_codec(SCHEMA)
 
     [whole] = objects(codec, RECORD, 1, values="declared")
-    [key] = objects(codec, RECORD, 1, values="declared", columns=["at", "id"])
-    [other] = objects(codec, RECORD, 1, values="kinetica", columns=("at", "id"))
+    [key] = objects(codec, RECORD, 1, values="declared", columns=members(["at", "id"]))
+    [other] = objects(codec, RECORD, 1, values="kinetica", columns=members(("at", "id")))
 
     assert whole == b'{"id":5,"at":"1970-01-01T00:00:00.000Z","note":null}'
     assert key == b'{"at":"1970-01-01T00:00:00.000Z","id":5}'
@@ -156,7 +157,7 @@ def test_an_unknown_column_or_form_is_refused(make_codec: Any) -> None:
     codec = make_codec(SCHEMA)
 
     with pytest.raises(ValueError, match="no column nope among id, at, note"):
-        objects(codec, RECORD, 1, values="declared", columns=["id", "nope"])
+        objects(codec, RECORD, 1, values="declared", columns=members(["id", "nope"]))
     with pytest.raises(ValueError, match=r"declared.*kinetica.*'raw'"):
         objects(codec, RECORD, 1, values="raw")
 

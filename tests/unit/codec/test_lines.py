@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.codec import Slot, Written
+from bridge.codec import Slot, Written, members
 from bridge.codec.fallback import FallbackCodec
 from bridge.events import Column, Schema
 
@@ -77,7 +77,7 @@ def test_a_line_is_the_template_filled_for_its_record(make_codec: Any) -> None:
 )
 def test_each_slot_is_filled(make_codec: Any, slot: Slot, filled: list[bytes]) -> None:
     """Alone, twice, and before and after a record: a slot does not depend on its place."""
-    form = make_codec(SCHEMA).form(key=["note"])
+    form = make_codec(SCHEMA).form(key=members(["note"]))
     for template, wanted in (
         ((slot,), [b"%b\n" % text for text in filled]),
         ((slot, b" ", slot), [b"%b %b\n" % (text, text) for text in filled]),
@@ -94,7 +94,7 @@ def test_each_slot_is_filled(make_codec: Any, slot: Slot, filled: list[bytes]) -
 @pytest.mark.parametrize("template", [(Slot.RECORD,), (Slot.KEY,), (b"x",), ()])
 def test_keys_are_written_beside_the_lines(make_codec: Any, template: Any) -> None:
     """Whatever the template, with the columns in the key's order and an end for each."""
-    form = make_codec(SCHEMA).form(columns=["id"], key=["note", "id"])
+    form = make_codec(SCHEMA).form(columns=members(["id"]), key=members(["note", "id"]))
 
     written = form.lines(PAYLOAD, 3, template=template, first=0, times=TIMES)
 
@@ -130,7 +130,7 @@ def test_nothing_makes_nothing(make_codec: Any) -> None:
     """No records, no lines; no columns, an empty object."""
     codec = make_codec(SCHEMA)
 
-    empty = codec.form(key=["id"]).lines(b"", 0, template=EVENT, first=0, times=())
+    empty = codec.form(key=members(["id"])).lines(b"", 0, template=EVENT, first=0, times=())
     bare = codec.form(columns=[]).lines(
         b"\0\2", 1, template=(Slot.RECORD,), first=0, times=((1, 0),)
     )
@@ -177,7 +177,7 @@ def test_every_day_of_400_years_is_known(native_codec: Any) -> None:
 
 def test_threads_may_share_a_form(make_codec: Any) -> None:
     """Each gets its own lines while the others' are written."""
-    form = make_codec(SCHEMA).form(key=["id"])
+    form = make_codec(SCHEMA).form(key=members(["id"]))
 
     def lines(first: int) -> list[Written]:
         return [
@@ -223,7 +223,7 @@ def test_a_form_is_compiled_once(make_codec: Any) -> None:
     """Asked for again, it is the same."""
     codec = make_codec(SCHEMA)
 
-    assert codec.form(key=["id"]) is codec.form(key=("id",))
+    assert codec.form(key=members(["id"])) is codec.form(key=members(("id",)))
     assert codec.form(key=[]) is codec.form()
     assert codec.form(values="kinetica") is not codec.form()
 
@@ -236,7 +236,7 @@ def test_large_rows_and_many_of_them_fit(make_codec: Any) -> None:
 
     written = (
         make_codec(schema)
-        .form(key=["n" * 3000])
+        .form(key=members(["n" * 3000]))
         .lines(payload, 40, template=(b"frame " * 500, Slot.RECORD), first=0, times=((40, 0),))
     )
 

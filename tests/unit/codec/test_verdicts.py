@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from services.codec import objects
 
-from bridge.codec import Codec, Joined, Slot
+from bridge.codec import Codec, Joined, Slot, members
 from bridge.errors import DecodeError
 from bridge.events import Column, Schema
 
@@ -74,7 +74,7 @@ GOOD = [
 
 def takes(codec: Codec) -> list[Callable[[bytes, int], object]]:
     """All that reads a payload."""
-    form = codec.form(key=["x"])
+    form = codec.form(key=members(["x"]))
     return [
         codec.decode,
         codec.ends,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from services.delivery import block
+from services.delivery import block, output
 from services.process import wait_until
 
 from bridge.delivery.ahead import Ahead
 from bridge.delivery.encoding import Encoder, Piece
+from bridge.formats.base import Output
 from bridge.journal import Stored
 from bridge.lines import Lines
 
@@ -19,12 +20,12 @@ class Watched(Encoder):
     """An encoder that notes which offsets it was asked for, whatever came of it."""
 
     def __init__(self) -> None:
-        super().__init__(ID, {})
+        super().__init__(ID)
         self.asked: list[int] = []
 
-    def lines(self, stored: Stored, piece: Piece, *, keyed: bool = False) -> Lines:
+    def lines(self, stored: Stored, piece: Piece, output: Output) -> Lines:
         try:
-            return super().lines(stored, piece, keyed=keyed)
+            return super().lines(stored, piece, output)
         finally:
             self.asked.append(stored.offset + piece.begin)
 
@@ -34,16 +35,16 @@ def test_lines_are_there_before_they_are_asked_for() -> None:
     encoder = Watched()
     stored = Stored(0, 2, block([1, 2]))
     (piece,) = encoder.pieces(stored)
-    ahead = Ahead("audit", encoder, keyed=False)
+    ahead = Ahead("audit", encoder, output(keyed=False))
     ahead.loop.start()
 
     ahead.ask([(stored, ())])
     wait_until(lambda: encoder.asked, "an entry encoded")
-    lines = encoder.lines(stored, piece)
+    lines = encoder.lines(stored, piece, output(keyed=False))
     ahead.stop()
 
     assert len(lines) == 2
-    assert lines is encoder.lines(stored, piece)
+    assert lines is encoder.lines(stored, piece, output(keyed=False))
     assert ahead.loop.join(5)
 
 
@@ -52,7 +53,7 @@ def test_an_entry_that_does_not_decode_ends_nothing() -> None:
     encoder = Watched()
     good = block([1])
     bad = replace(good, payload=b"\xff")
-    ahead = Ahead("audit", encoder, keyed=False)
+    ahead = Ahead("audit", encoder, output(keyed=False))
     ahead.loop.start()
 
     ahead.ask([(Stored(0, 1, bad), ())])
@@ -72,7 +73,7 @@ def test_it_is_no_more_than_a_batch_ahead() -> None:
     row = block([1])
     many = replace(row, payload=row.payload * 12_000, count=12_000, times=((12_000, row.time),))
     entries = [Stored(12_000 * n, 12_000, many) for n in range(20)]
-    ahead = Ahead("audit", encoder, keyed=False)
+    ahead = Ahead("audit", encoder, output(keyed=False))
     ahead.loop.start()
 
     ahead.ask([(each, ()) for each in entries])

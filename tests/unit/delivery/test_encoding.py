@@ -7,12 +7,13 @@ import json
 import tracemalloc
 
 import pytest
-from services.delivery import CLUSTER, SCHEMA, TABLE, TIME, block
+from services.delivery import CLUSTER, SCHEMA, TABLE, TIME, block, output
 from structlog.testing import capture_logs
 
-from bridge.delivery.encoding import Encoder, TableForm
+from bridge.delivery.encoding import Encoder
 from bridge.errors import DecodeError
 from bridge.events import Block, Drop
+from bridge.formats.shape import Shape
 from bridge.journal import Stored
 
 ID = "9f86d081884c7d65"
@@ -24,13 +25,13 @@ def test_narrow_rows_are_encoded_in_pieces_that_make_up_the_whole() -> None:
     one = block([1]).payload
     times = ((60_000, TIME), (40_000, TIME + 1))
     stored = Stored(7, count, Block(TABLE, CLUSTER, "insert", SCHEMA, one * count, count, times))
-    encoder = Encoder(ID, {})
+    encoder = Encoder(ID)
 
     pieces = encoder.pieces(stored)
     assert [pieces[0].begin, pieces[-1].end] == [0, count]
     assert all(a.end == b.begin and a.to_byte == b.from_byte for a, b in itertools.pairwise(pieces))
     for piece in (pieces[0], pieces[-1]):
-        lines = encoder.lines(stored, piece)
+        lines = encoder.lines(stored, piece, output(keyed=False))
         assert lines.nbytes < 3 * 2**20
         assert (lines.first, len(lines)) == (7 + piece.begin, piece.end - piece.begin)
         last = lines.event(len(lines) - 1)
@@ -41,52 +42,56 @@ def test_narrow_rows_are_encoded_in_pieces_that_make_up_the_whole() -> None:
 def test_keys_are_there_for_who_wants_them_and_for_all_from_then_on() -> None:
     """Also where the same rows were encoded for another sink before, without."""
     stored = Stored(0, 2, block([1, 2]))
-    encoder = Encoder(ID, {})
+    encoder = Encoder(ID)
     (piece,) = encoder.pieces(stored)
 
-    keyless = encoder.lines(stored, piece)
-    keyed = encoder.lines(stored, piece, keyed=True)
+    keyless = encoder.lines(stored, piece, output(keyed=False))
+    keyed = encoder.lines(stored, piece, output())
 
     assert [keyless.event(i).key for i in range(2)] == [None, None]
     assert [keyed.event(i).key for i in range(2)] == [b'{"k":1}', b'{"k":2}']
     assert keyless.buffer == keyed.buffer
-    assert encoder.lines(stored, piece) is keyed
+    assert encoder.lines(stored, piece, output(keyed=False)) is keyed
 
 
 def test_a_key_column_that_the_table_lacks_is_said_once() -> None:
     """Its events go on, with a key of the columns that are left."""
-    encoder = Encoder(ID, {TABLE: TableForm(key=("nope", "k"))})
+    encoder = Encoder(ID)
+    wanted = output({TABLE: Shape(key=("nope", "k"))})
 
     with capture_logs() as logs:
         for offset in range(3):
             stored = Stored(offset, 1, block([offset]))
             (piece,) = encoder.pieces(stored)
-            assert encoder.lines(stored, piece, keyed=True).event(0).key is not None
+            assert encoder.lines(stored, piece, wanted).event(0).key is not None
 
     (line,) = logs
     assert line["event"] == "key_columns_missing"
     assert (line["table"], line["columns"], line["key"]) == (TABLE, ["nope"], ["k"])
 
 
-def test_another_form_of_a_table_holds_from_the_next_piece_on() -> None:
-    """What was kept in the old one is forgotten."""
+def test_two_sinks_may_want_a_table_in_two_shapes() -> None:
+    """What was kept in one is not given for the other."""
     stored = Stored(0, 1, block([1]))
-    encoder = Encoder(ID, {})
+    encoder = Encoder(ID)
     (piece,) = encoder.pieces(stored)
-    encoder.lines(stored, piece, keyed=True)
+    encoder.lines(stored, piece, output())
 
-    encoder.forms = {TABLE: TableForm(key=("n", "k"))}
+    other = output({TABLE: Shape(key=("n", "k"))})
 
-    assert encoder.lines(stored, piece, keyed=True).event(0).key == b'{"n":1,"k":1}'
+    assert encoder.lines(stored, piece, other).event(0).key == b'{"n":1,"k":1}'
 
 
 def test_what_is_kept_is_bounded_in_bytes_as_they_are() -> None:
     """Nothing at all, if that is asked."""
-    encoder = Encoder(ID, {}, keep_bytes=0)
+    encoder = Encoder(ID, keep_bytes=0)
     stored = Stored(0, 1, Drop(TABLE, CLUSTER, TIME))
     (piece,) = encoder.pieces(stored)
 
-    first, second = encoder.lines(stored, piece), encoder.lines(stored, piece)
+    first, second = (
+        encoder.lines(stored, piece, output(keyed=False)),
+        encoder.lines(stored, piece, output(keyed=False)),
+    )
 
     assert first == second
     assert first is not second
@@ -94,13 +99,13 @@ def test_what_is_kept_is_bounded_in_bytes_as_they_are() -> None:
 
 def test_single_events_are_kept_within_the_same_bound() -> None:
     """Most of what one takes is not its line: a trickle must not fill the memory."""
-    encoder = Encoder(ID, {}, keep_bytes=2**20)
+    encoder = Encoder(ID, keep_bytes=2**20)
     tracemalloc.start()
     try:
         for offset in range(5_000):
             stored = Stored(offset, 1, Drop(TABLE, CLUSTER, TIME))
             (piece,) = encoder.pieces(stored)
-            encoder.lines(stored, piece, keyed=True)
+            encoder.lines(stored, piece, output())
         held, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -110,8 +115,8 @@ def test_single_events_are_kept_within_the_same_bound() -> None:
 def test_bytes_that_are_no_records_say_so_each_time() -> None:
     """And nothing of them is kept."""
     stored = Stored(0, 1, Block(TABLE, CLUSTER, "insert", SCHEMA, b"\x80", 1, ((1, TIME),)))
-    encoder = Encoder(ID, {})
+    encoder = Encoder(ID)
     (piece,) = encoder.pieces(stored)
     for _ in range(2):
         with pytest.raises(DecodeError):
-            encoder.lines(stored, piece)
+            encoder.lines(stored, piece, output(keyed=False))

@@ -6,7 +6,9 @@ import json
 
 from bridge.codec import compile_schema
 from bridge.events import Alter, Block, Column, Count, Drop, Gap, ReadCause, Schema
-from bridge.formats.json import key_columns, row_lines, single_lines
+from bridge.formats.base import Rows
+from bridge.formats.json import JsonFormat
+from bridge.formats.shape import Shape
 from bridge.lines import Lines
 
 ID = "9f86d081884c7d65"
@@ -20,9 +22,9 @@ TABLE, CLUSTER = "ki_home.orders", "http://kinetica-a:9191"
 
 
 def write(block: Block, key: tuple[str, ...] | None = None, first: int = 1234) -> Lines:
-    form = compile_schema(block.schema).form(key=key_columns(block.schema, key) or None)
-    return row_lines(
-        ID, first, block, form, payload=block.payload, count=block.count, times=block.times
+    codec, shape = compile_schema(block.schema), Shape(key)
+    return JsonFormat().rows(
+        Rows(ID, first, block, codec, shape, True, block.payload, block.count, block.times)
     )
 
 
@@ -94,7 +96,7 @@ def test_the_other_events_have_their_members_after_offset() -> None:
         Gap(*shared, closed=False, by="accepted"): start + '"closed":false,"by":"accepted"}',
     }
     for entry, expected in tails.items():
-        event = single_lines(ID, 5, entry).event(0)
+        event = JsonFormat().single(ID, 5, entry).event(0)
         type_, tail = expected.split("|")
         assert event.value.decode().startswith(f'{{"id":"{ID}-5",{type_},"table":"{TABLE}",')
         assert event.value.decode().endswith(f'"offset":5{tail}')

@@ -130,14 +130,14 @@ def test_a_topic_that_kafka_does_not_allow_is_refused(topic: str) -> None:
 )
 def test_a_table_names_its_topic(template: str, table: str, topic: str) -> None:
     """What Kafka does not allow becomes an underscore."""
-    assert KafkaSink(settings(topic=template)).topic_of(table) == topic
+    assert KafkaSink(settings(topic=template)).place_of(table) == topic
 
 
 @pytest.mark.parametrize("table", ["x" * 300, "..", "."])
 def test_a_name_that_no_topic_can_have_waits(table: str) -> None:
     """It is never cut: two tables would share a topic."""
     with pytest.raises(Retry, match=r"Kafka (allows 249|has no topic named)"):
-        KafkaSink(settings(topic="{table}")).topic_of(table)
+        KafkaSink(settings(topic="{table}")).place_of(table)
 
 
 def test_no_secret_among_the_options_is_quoted() -> None:

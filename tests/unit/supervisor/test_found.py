@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bridge.config import Config, parse
 from bridge.supervisor.found import Found, schemas
-from bridge.supervisor.plan import make_plan
+from bridge.supervisor.plan import make_plan, table_shapes
 
 
 def config(*entries: str) -> Config:
@@ -21,9 +21,10 @@ def test_an_exact_name_wins_else_the_first_entry_that_matches() -> None:
         "{name: 's.t*', key: [a]}",
         "{name: s.orders, key: [b]}",
     )
-    plan = make_plan(made, {"s.orders", "s.tax", "s.tmp_1", "s.x", "r.x"})
+    found = {"s.orders", "s.tax", "s.tmp_1", "s.x", "r.x"}
+    plan, shapes = make_plan(made, found), table_shapes(made, found)
 
-    assert {name: (form.key, form.values) for name, form in plan.forms.items()} == {
+    assert {name: (form.key, form.values) for name, form in shapes.items()} == {
         "s.orders": (("b",), "declared"),
         "s.tax": (None, "kinetica"),
         "s.tmp_1": (("a",), "declared"),
@@ -31,7 +32,7 @@ def test_an_exact_name_wins_else_the_first_entry_that_matches() -> None:
     }
     assert plan.sinks["one"].tables == {"s.orders", "s.tax", "s.tmp_1", "s.x"}
     assert plan.sinks["two"].tables == {"s.orders", "s.tmp_1"}
-    assert set(plan.tables) == set(plan.forms)
+    assert set(plan.tables) == set(shapes)
 
 
 def test_what_a_pattern_finds_first_is_not_new_and_what_comes_later_is() -> None:

@@ -1,0 +1,71 @@
+"""What a sink can be told of the form of its events: format, shaping, which of them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from bridge.codec import Mask
+from bridge.formats.shape import Stage
+
+FormatName = Literal["json", "cloudevents", "cloudevents-binary", "debezium", "avro", "raw", "csv"]
+
+
+class Shaping(BaseModel):
+    """Which columns of a row go out, under which names, and which are not to be seen."""
+
+    # An error that quoted its input would print the secrets in it.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    columns: tuple[str, ...] | None = Field(
+        default=None, min_length=1, description="Only these columns, in this order."
+    )
+    exclude: tuple[str, ...] = Field(default=(), description="Columns to leave out.")
+    rename: dict[str, str] = Field(
+        default={}, description="New names of columns, by the old ones.", examples=[{"a": "b"}]
+    )
+    mask: dict[str, Mask] = Field(
+        default={},
+        description=(
+            "Columns whose values must not be seen: hash puts an HMAC-SHA-256 with mask_key in "
+            "their place, redact puts stars."
+        ),
+        examples=[{"email": "hash"}],
+    )
+    mask_key: SecretStr | None = Field(default=None, description="The key of the hashes.")
+
+    @property
+    def stage(self) -> Stage:
+        """What it asks for, as a step of shaping."""
+        key = b"" if self.mask_key is None else self.mask_key.get_secret_value().encode()
+        return Stage(
+            self.columns, self.exclude, tuple(self.rename.items()), tuple(self.mask.items()), key
+        )
+
+
+class SchemaRegistry(BaseModel):
+    """Where the schemas of Avro events are registered."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    url: str = Field(min_length=1, description="Its address.")
+    username: str | None = Field(default=None, description="User name.")
+    password: SecretStr | None = Field(default=None, description="The user's password.")
+    subjects: Literal["topic", "record", "topic-record"] = Field(
+        default="topic", description="What a subject is named after."
+    )
+
+
+class FormatSettings(BaseModel):
+    """Which form events take."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    format: FormatName = Field(default="json", description="The form of an event.")
+    schemas: bool = Field(
+        default=False, description="With debezium: whether each event carries its schema."
+    )
+    schema_registry: SchemaRegistry | None = Field(
+        default=None, description="With avro: where schemas are registered."
+    )
