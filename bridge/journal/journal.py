@@ -20,6 +20,7 @@ import structlog
 from bridge.errors import JournalFull, JournalUnavailable
 from bridge.events import Entry
 from bridge.journal.lock import JournalLock
+from bridge.journal.moments import offset_at, steps_of
 from bridge.journal.opening import Limits, OnFull, Opened, open_journal
 from bridge.journal.reader import JournalReader
 from bridge.journal.recent import KEPT_BYTES
@@ -369,6 +370,19 @@ class Journal:
             return None
         with JournalReader(self._path, extent=log.extent, troubles=self._troubles) as reader:
             return reader.time_of(offset)
+
+    def offset_at(self, time: int) -> int:
+        """Return an offset before which nothing was received at a time or later.
+
+        Args:
+            time: microseconds since the epoch.
+
+        Raises:
+            JournalDiskError: the disk failed, or the database stayed busy.
+        """
+        log = self._require_open().log
+        with JournalReader(self._path, extent=log.extent, troubles=self._troubles) as reader:
+            return offset_at(reader, time, steps_of(log.marks()))
 
     def damaged(self) -> list[Damage]:
         """Return the spans found damaged since the journal was opened, in order."""

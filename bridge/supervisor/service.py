@@ -95,7 +95,7 @@ class Supervisor:
         )
         self.readers = Readers(
             self._intake,
-            JournalHistory(journal.path),
+            JournalHistory(self._journal),
             journal.path / "reading",
             self._suspect,
             reading,
