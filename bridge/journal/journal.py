@@ -357,20 +357,6 @@ class Journal:
             damaged=len(self._damaged),
         )
 
-    def time_of(self, offset: int) -> int | None:
-        """Return when the event at or after an offset was received, in microseconds.
-
-        None where there is no such event yet.
-
-        Raises:
-            JournalDiskError: the disk failed, or the database stayed busy.
-        """
-        log = self._require_open().log
-        if offset >= log.head:
-            return None
-        with JournalReader(self._path, extent=log.extent, troubles=self._troubles) as reader:
-            return reader.time_of(offset)
-
     def offset_at(self, time: int) -> int:
         """Return an offset before which nothing was received at a time or later.
 
@@ -380,9 +366,8 @@ class Journal:
         Raises:
             JournalDiskError: the disk failed, or the database stayed busy.
         """
-        log = self._require_open().log
-        with JournalReader(self._path, extent=log.extent, troubles=self._troubles) as reader:
-            return offset_at(reader, time, steps_of(log.marks()))
+        with self.reader() as reader:
+            return offset_at(reader, time, steps_of(self.marks()))
 
     def damaged(self) -> list[Damage]:
         """Return the spans found damaged since the journal was opened, in order."""
