@@ -34,6 +34,7 @@ class Slot(IntEnum):
     RECORD = 6  # the record's columns as a JSON object
     KEY = 7  # the key's columns as a JSON object
     KEY_TEXT = 8  # that object as a JSON string, with its quotes
+    CSV = 9  # the record's columns as a line of CSV, RFC 4180, without its end
 
 
 Template = Sequence[bytes | Slot]
@@ -57,19 +58,21 @@ class Member(NamedTuple):
         name: its name in the object.
         mask: what stands in place of its values, None for the values themselves.
         mask_key: of the hashes.
+        form: how its values are written, None for what the form's `values` say.
     """
 
     column: str
     name: str
     mask: Mask | None = None
     mask_key: bytes = b""
+    form: JsonForm | None = None
 
 
 def members(names: Iterable[str]) -> tuple[Member, ...]:
     """Return columns as members that are as the columns are.
 
     >>> members(["id"])
-    (Member(column='id', name='id', mask=None, mask_key=b''),)
+    (Member(column='id', name='id', mask=None, mask_key=b'', form=None),)
     """
     return tuple(Member(name, name) for name in names)
 
@@ -113,7 +116,7 @@ def written_columns(
     written = []
     for member in members(places) if wanted is None else wanted:
         kind = type_of(schema.columns[places[member.column]])
-        form = kind.declared if values == "declared" else kind.kinetica
+        form = member.form or (kind.declared if values == "declared" else kind.kinetica)
         name = orjson.dumps(member.name) + b":"
         written.append(WrittenColumn(places[member.column], form, name))
     return tuple(written)
