@@ -113,8 +113,10 @@ def test_a_hash_is_over_the_text_of_the_value(
         ),
         (
             b"\xaa" * 131,
-            "This is a test using a larger than block-size key and a larger than block-size data. "
-            + "The key needs to be hashed before being used by the HMAC algorithm.",
+            (
+                "This is a test using a larger than block-size key and a larger than block-size "
+                "data. The key needs to be hashed before being used by the HMAC algorithm."
+            ),
             "9b09ffa71b942fcb27635fbcd5b0e944bfdc63644f0713938a7f51535c3a35e2",
         ),
     ],
@@ -245,7 +247,7 @@ def test_a_frame_for_keys_means_nothing_where_there_is_no_key(make_codec: Any) -
 )
 def test_a_frame_for_keys_has_one_key_and_no_other_slot(make_codec: Any, template: Any) -> None:
     """It is a caller's mistake."""
-    with pytest.raises(ValueError, match="bytes around one Slot[.]KEY"):
+    with pytest.raises(ValueError, match="bytes around one Slot"):
         written(
             make_codec(SCHEMA).form(key=members(["id"])), PAYLOAD, 3, b"", key_template=template
         )
