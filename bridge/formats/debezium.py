@@ -19,7 +19,7 @@ import bridge
 from bridge.codec import Slot
 from bridge.events import ReadCause
 from bridge.formats.base import Carries, Format, Rows, Single
-from bridge.formats.debezium_schema import CONNECTOR, described_form, envelope_schema
+from bridge.formats.debezium_schema import CONNECTOR, described_form, envelope_schema, key_schema
 from bridge.formats.singles import as_notification
 from bridge.formats.writing import write
 from bridge.lines import Lines
@@ -39,7 +39,8 @@ class DebeziumFormat(Format):
 
     Attributes:
         instance: the name of this bridge, which stands where connectors have `topic.prefix`.
-        schemas: whether each value carries its schema, as Connect's JsonConverter wants it.
+        schemas: whether each value and key carries its schema, as Connect's JsonConverter wants
+            it.
     """
 
     needs: ClassVar[frozenset[Carries]] = frozenset({Carries.TEXT, Carries.NOTIFICATIONS})
@@ -57,7 +58,11 @@ class DebeziumFormat(Format):
         schema = envelope_schema(self.instance, block.table, block.schema, rows.shape)
         template = (b'{"schema":%b,"payload":' % schema, *envelope, b"}")
         form = described_form(rows.codec, block.table, rows.shape, keyed=rows.keyed)
-        return write(rows, template, form=form)
+        key = None
+        if form.key is not None:
+            described = key_schema(self.instance, block.table, block.schema, rows.shape)
+            key = (b'{"schema":%b,"payload":' % described, Slot.KEY, b"}")
+        return write(rows, template, form=form, key_template=key)
 
     def single(self, journal_id: str, offset: int, entry: Single) -> Lines:
         """See `Format.single`."""

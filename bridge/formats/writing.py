@@ -13,6 +13,7 @@ def write(
     template: Template,
     *,
     form: Form | None = None,
+    key_template: Template | None = None,
     content_type: str = JSON,
     attributes: Attributes | None = None,
 ) -> Lines:
@@ -22,6 +23,7 @@ def write(
         rows: what is written.
         template: what a line is made of.
         form: how, where it is not as the table's shape has it.
+        key_template: what a key is made of, if it is more than its object.
         content_type: of each value.
         attributes: what goes beside them.
 
@@ -33,7 +35,12 @@ def write(
     if form is None:
         form = form_of(rows.codec, block.table, rows.shape, keyed=rows.keyed)
     buffer, ends, keys, key_ends = form.lines(
-        rows.payload, rows.count, template=template, first=rows.first, times=rows.times
+        rows.payload,
+        rows.count,
+        template=template,
+        first=rows.first,
+        times=rows.times,
+        key_template=key_template,
     )
     return Lines(
         rows.journal_id,

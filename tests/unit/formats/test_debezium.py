@@ -6,14 +6,14 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from services.formats import CLUSTER, ID, SINGLES, TABLE, TIME, block, write
+from services.formats import CLUSTER, ID, SCHEMA, SINGLES, TABLE, TIME, block, write
 
 import bridge
 from bridge.events import Column, ReadCause, Schema
 from bridge.formats.debezium import DebeziumFormat
 from bridge.formats.debezium_schema import envelope_schema
 from bridge.formats.json import JsonFormat
-from bridge.formats.shape import Shape
+from bridge.formats.shape import Shape, Stage
 
 PLAIN, WITH_SCHEMAS = DebeziumFormat("eu-1"), DebeziumFormat("eu-1", schemas=True)
 
@@ -123,6 +123,37 @@ def test_each_type_of_column_has_the_schema_of_how_it_is_written() -> None:
         described = json.loads(envelope_schema("d", TABLE, one, Shape()))
         (found,) = described["fields"][1]["fields"]
         assert (found["type"], found.get("name"), found["optional"]) == (*expected, column.nullable)
+
+
+def test_a_key_carries_its_schema_too() -> None:
+    """With schemas; it is the bare object without, and there is none where rows have none."""
+    key = json.loads(write(WITH_SCHEMAS, block()).event(1).key or b"")
+    field = {"type": "int64", "optional": False, "field": "order_id"}
+    assert key == {
+        "schema": {
+            "type": "struct",
+            "fields": [field],
+            "optional": False,
+            "name": "eu-1.ki_home.orders.Key",
+        },
+        "payload": {"order_id": 2},
+    }
+    assert write(PLAIN, block()).event(1).key == b'{"order_id":2}'
+    keyless = block(schema=Schema("8", SCHEMA.columns))
+    assert write(WITH_SCHEMAS, keyless).event(0).key is None
+    assert write(WITH_SCHEMAS, block(), keyed=False).event(0).key is None
+
+
+def test_a_masked_column_is_text_whatever_it_was() -> None:
+    """The schema says so, in the key too."""
+    shape = Shape(stages=(Stage(rename=(("order_id", "id"),), mask=(("order_id", "hash"),)),))
+    event = write(WITH_SCHEMAS, block(), shape).event(0)
+    for whole, path in ((event.value, 1), (event.key, None)):
+        read = json.loads(whole or b"")
+        described = read["schema"] if path is None else read["schema"]["fields"][path]
+        row = read["payload"] if path is None else read["payload"]["after"]
+        assert {"type": "string", "optional": False, "field": "id"} in described["fields"]
+        assert isinstance(row["id"], str)
 
 
 def test_without_json_in_connect_a_json_column_is_text_with_schemas() -> None:
