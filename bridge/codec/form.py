@@ -62,12 +62,14 @@ class Member(NamedTuple):
         name: its name in the object.
         mask: what stands in place of its values, None for the values themselves.
         mask_key: of the hashes.
+        form: how its values are written, None for what the form's `values` say.
     """
 
     column: str
     name: str
     mask: Mask | None = None
     mask_key: bytes = b""
+    form: JsonForm | None = None
 
     def __repr__(self) -> str:  # the key of hashes is a secret
         return f"Member({self.column!r}, {self.name!r}, {self.mask!r})"
@@ -131,7 +133,7 @@ def written_columns(
     written = []
     for member in members(places) if wanted is None else wanted:
         kind = type_of(schema.columns[places[member.column]])
-        form = kind.declared if values == "declared" else kind.kinetica
+        form = member.form or (kind.declared if values == "declared" else kind.kinetica)
         name = orjson.dumps(member.name) + b":"
         place = places[member.column]
         written.append(WrittenColumn(place, form, name, member.mask, member.mask_key))
