@@ -59,7 +59,7 @@ static void make_ready(struct state *state, const struct run *run) {
         }
         last->text.size += state->frame.size - before;
     }
-    const uint8_t *at = state->frame.data;
+    const uint8_t *at = state->frame.size ? state->frame.data : (const uint8_t *)"";
     for (size_t i = 0; i < state->ready_count; i++) {
         state->ready[i].text.data = at;
         at += state->ready[i].text.size;

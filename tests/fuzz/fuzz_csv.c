@@ -34,6 +34,7 @@ static bool read_field(const struct out *field, struct out *text) {
     size_t end = field->size;
 
     text->size = 0;
+    out_text(text, "", 0); /* so that it has a place, also when it is empty */
     if (end == 0 || field->data[0] != '"') {
         for (size_t i = 0; i < end; i++)
             require(memchr("\",\r\n", field->data[i], 4) == NULL, "what is special is quoted");
