@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import ClassVar, NamedTuple
 
 from bridge.codec import Codec
-from bridge.events import Alter, Block, Count, Drop, Gap, Times
+from bridge.events import Alter, Block, Count, Drop, Gap, Schema, Times
 from bridge.formats.shape import Shape
 from bridge.lines import Lines
 
@@ -71,6 +71,10 @@ class Format(ABC):
             DecodeError: the bytes are no records of the layout.
             Retry: they cannot be written now, or not in this shape; their table waits.
         """
+
+    def weight(self, table: str, schema: Schema, shape: Shape) -> int:  # noqa: ARG002
+        """Return about how many bytes each row of a table has besides its own and an envelope."""
+        return 0
 
     @abstractmethod
     def single(self, journal_id: str, offset: int, entry: Single) -> Lines:
