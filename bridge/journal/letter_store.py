@@ -38,7 +38,7 @@ class LetterStore:
 
     def pruned(self) -> Mapping[tuple[str, str], int]:
         """Return how many went for their size or age, by sink and reason, over all time."""
-        return {key: events for key, events in self._file.letters.pruned.items()}
+        return dict(self._file.letters.pruned.items())
 
     def drop(self, which: LetterFilter, limit: int | None = None) -> int:
         """Delete the letters that a filter lets through; return how many there were.
