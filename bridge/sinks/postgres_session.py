@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar, cast
 
 import orjson
 import psycopg
 import structlog
+from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.sql import SQL, Composed, Identifier
 
 from bridge.errors import Reject, Retry
 from bridge.foreign import Cleaner
 from bridge.lines import Slice
+from bridge.loop import Deadline
 from bridge.sinks import postgres_sql as sql
 from bridge.sinks.base import NotConnected
 from bridge.sinks.names import fill
@@ -25,7 +28,42 @@ LONGEST_NAME = 63  # bytes of an identifier; the server would cut a longer one
 _ROWS = {"insert", "read"}
 _LOST = (psycopg.OperationalError, psycopg.InterfaceError)
 
+_LOOK_SECONDS = 0.5
+_GRACE = 5.0  # seconds that a statement's own time-out has to arrive
+
+_T = TypeVar("_T")
+
 log = structlog.get_logger()
+
+
+class _Patient(psycopg.Connection[tuple[Any, ...]]):
+    """A connection that is given up where no answer comes, be the peer alive or not.
+
+    Attributes:
+        patience: seconds for one answer; longer than the server's own limit, which says more.
+    """
+
+    patience = math.inf
+
+    def wait(
+        self, gen: PQGen[_T], interval: float = _LOOK_SECONDS, timeout: float | None = None
+    ) -> _T:
+        """Run an exchange with the server to its end."""
+        most = self.patience if timeout is None else min(timeout, self.patience)
+        return super().wait(self._bounded(gen, most), interval)
+
+    def _bounded(self, gen: PQGen[_T], seconds: float) -> PQGen[_T]:
+        deadline = Deadline(seconds)
+        try:
+            wanted = next(gen)
+            while True:
+                ready = yield wanted
+                if not ready and deadline.passed:
+                    self.close()
+                    raise psycopg.OperationalError(f"no answer within {seconds:g} s")
+                wanted = gen.send(ready)
+        except StopIteration as end:
+            return cast("_T", end.value)
 
 
 class _Rows(NamedTuple):
@@ -69,7 +107,8 @@ class Session:
         given = conninfo_to_dict(dsn)
         self._clean = Cleaner([str(given.get(name) or "") for name in ("password", "sslpassword")])
         try:
-            self._connection = psycopg.connect(_with_defaults(dsn, timeout), autocommit=True)
+            self._connection = _Patient.connect(_with_defaults(dsn, timeout), autocommit=True)
+            self._connection.patience = timeout + _GRACE
             self._connection.execute(
                 SQL("SELECT set_config('statement_timeout', %s, false)"),
                 (str(round(timeout * 1000)),),

@@ -13,6 +13,8 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -111,15 +113,19 @@ class PostgresServer:
         """End it at once, as a crash would: nothing is flushed, connections break."""
         self._end(signal.SIGQUIT)
 
-    def pause(self) -> None:
-        """Make it take no new connections; those that there are go on."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Undo `pause`."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGCONT)
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Make the bridge's connections hang: they stay open and nothing is answered."""
+        found = self.execute(
+            "SELECT pid FROM pg_stat_activity WHERE application_name = 'kinetica-bridge'"
+        )
+        for (pid,) in found:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for (pid,) in found:
+                os.kill(pid, signal.SIGCONT)
 
     def execute(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Run a statement in a transaction of its own and return its rows."""

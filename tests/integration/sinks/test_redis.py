@@ -14,6 +14,7 @@ from services.batches import batch_of
 from services.redis import RedisServer
 
 from bridge.errors import Reject, Retry
+from bridge.events import Event
 from bridge.lines import Lines, Slice
 from bridge.sinks.base import Batch, NotConnected
 from bridge.sinks.redis import RedisSettings, RedisSink
@@ -142,7 +143,7 @@ def test_one_stream_that_cannot_be_written_holds_up_the_sink(
     client.set(f"{prefix}all", "taken")
     sink = sink_of(redis_server, stream=f"{prefix}all")
 
-    with pytest.raises(Retry, match="WRONGTYPE|wrong kind"):
+    with pytest.raises(Retry, match="wrong kind of value"):
         sink.deliver(batch_of([make_event(0)]))
     sink.close()
 
@@ -155,8 +156,7 @@ def test_a_full_server_takes_all_of_a_batch_or_nothing(own_server: RedisServer) 
         sink.deliver(batch_of(events[:100]))
         client.config_set("maxmemory", client.info("memory")["used_memory"] + 50_000)
         with pytest.raises(Retry, match="maxmemory") as raised:
-            sink.deliver(batch_of(events[100:]))
-            sink.deliver(batch_of(events[100:]))
+            deliver_twice(sink, events[100:])
         assert not isinstance(raised.value, NotConnected)
         before = client.xlen("ki_home.orders")
         client.config_set("maxmemory", 0)
@@ -166,6 +166,12 @@ def test_a_full_server_takes_all_of_a_batch_or_nothing(own_server: RedisServer) 
         found = [int(fields[b"offset"]) for _, fields in client.xrange("ki_home.orders")]
     assert before in {100, 500}
     assert found == list(range(500))
+
+
+def deliver_twice(sink: RedisSink, events: list[Event]) -> None:
+    """The first may still fit: what it frees of buffers is not counted."""
+    sink.deliver(batch_of(events))
+    sink.deliver(batch_of(events))
 
 
 def test_a_value_longer_than_the_server_takes_is_refused_alone(

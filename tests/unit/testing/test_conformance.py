@@ -254,7 +254,7 @@ def test_a_mark_that_is_no_sink_error_fails_its_test_at_once() -> None:
     """The engine takes it for a defect, and would try again for ever."""
     sink = MemorySink([])
     sink.open()
-    sink.deliver = lambda batch: batch.fail(batch[0], ValueError("odd"))  # type: ignore
+    sink.deliver = lambda batch: batch.fail(batch[0], ValueError("odd"))  # type: ignore[assignment,method-assign,arg-type]
 
     with pytest.raises(TypeError, match="marked with a SinkError, not ValueError"):
         drive(sink, [make_event(0)])
@@ -293,7 +293,7 @@ def test_defaults_are_what_settings_take() -> None:
         tries: int = Field(default=0, ge=1)
 
     check_defaults(Fine)
-    with pytest.raises(AssertionError, match="Low.tries: the default 0 is none of its values"):
+    with pytest.raises(AssertionError, match=r"Low\.tries: the default 0 is none of its values"):
         check_defaults(Low)
 
 
