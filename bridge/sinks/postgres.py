@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from bridge.formats.base import Carries
+from bridge.formats.settings import FormatName
 from bridge.sinks.base import Batch, NotConnected, Sink, SinkSettings
 from bridge.sinks.extras import require
 from bridge.sinks.names import require_known
@@ -52,7 +53,7 @@ class PostgresSettings(SinkSettings):
         examples=[{"id": "event_id", "offset": "event_offset"}],
     )
     notifications: str | None = Field(
-        default="kinetica_bridge_notifications",
+        default="bridge_notifications",
         description=(
             "The table for events that are no rows, created where it is missing; `off` leaves "
             "them out."
@@ -61,6 +62,13 @@ class PostgresSettings(SinkSettings):
     timeout: Duration = Field(
         default=30.0, gt=0, description="How long to wait for a connection, or for a statement."
     )
+
+    @field_validator("format")
+    @classmethod
+    def _has_records(cls, name: FormatName) -> FormatName:
+        if name != "json":
+            raise ValueError(f"a table has columns, so the records must come as json, not {name}")
+        return name
 
     @field_validator("table")
     @classmethod

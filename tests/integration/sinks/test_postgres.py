@@ -409,6 +409,7 @@ def test_a_password_is_in_no_error(place: Place) -> None:
         {"notifications": "{table}"},
         {"event_columns": {"id": "a", "offset": "a"}},
         {"event_columns": {"record": "a"}},
+        {"format": "cloudevents"},
     ],
 )
 def test_settings_that_cannot_be_meant_are_refused(settings: dict[str, Any]) -> None:
