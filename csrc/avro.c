@@ -1,0 +1,165 @@
+#include "avro.h"
+
+#include "column.h"
+#include "utf8.h"
+
+bool avro_open(struct avro_record *record, size_t count) {
+    *record = (struct avro_record){.count = count, .in_wire_order = true};
+    record->fields = calloc(count ? count : 1, sizeof *record->fields);
+    return record->fields != NULL;
+}
+
+bool avro_set(struct avro_record *record, const struct plan *plan, size_t index, size_t place,
+              const char *form, unsigned digits, unsigned scale) {
+    struct avro_field *field = &record->fields[index];
+
+    if (place >= plan->count ||
+        !avro_form_of(form, plan->operations[place].base, &field->form))
+        return false;
+    if (field->form == AVRO_DECIMAL && (digits > AVRO_DIGITS_MOST || scale > digits))
+        return false;
+    field->place = place;
+    field->digits = digits;
+    field->scale = scale;
+    if (index > 0 && place <= record->fields[index - 1].place)
+        record->in_wire_order = false;
+    return true;
+}
+
+void avro_close(struct avro_record *record) {
+    free(record->fields);
+    *record = (struct avro_record){0};
+}
+
+/* Write a converted value; false where it has none. The reader keeps a fault. */
+static bool write_converted(struct out *out, struct reader *reader,
+                            const struct operation *operation, const struct avro_field *field) {
+    if (field->form == AVRO_BOOLEAN) {
+        out_byte(out, column_number(reader, operation) != 0);
+        return true;
+    }
+    struct span span = column_span(reader, operation);
+    if (reader->fault != FAULT_NONE)
+        return true;
+    if (field->form == AVRO_VECTOR)
+        return avro_vector(out, span);
+    if (avro_text(out, field->form, span, field->digits, field->scale))
+        return true;
+    const uint8_t *bad = utf8_first_bad(span.data, span.size); /* all that has a form is ASCII */
+    if (bad != NULL)
+        reader_fail(reader, FAULT_NOT_UTF8, bad);
+    return false;
+}
+
+/* Write a column's value, or null, from the cursor; false where it has no form. */
+static bool write_field(struct out *out, struct reader *reader, const struct operation *operation,
+                        const struct avro_field *field) {
+    if (operation->nullable) {
+        if (!column_present(reader, operation)) {
+            out_byte(out, 0);
+            return true;
+        }
+        out_byte(out, 2); /* the second of the union, as a zigzag number */
+    }
+    if (field->form != AVRO_COPY)
+        return write_converted(out, reader, operation, field);
+    const uint8_t *start = reader->cursor;
+    struct operation value = *operation;
+    value.nullable = false;
+    walk_column(reader, &value);
+    out_text(out, start, (size_t)(reader->cursor - start));
+    return true;
+}
+
+struct state {
+    const struct avro_work *work;
+    const uint8_t **starts; /* of the record at hand, where each column begins; or NULL */
+    size_t refused;         /* the first field without a form, as many as there are if none */
+};
+
+static void note(struct state *state, size_t field) {
+    if (field < state->refused)
+        state->refused = field;
+}
+
+/* Walk a record, writing its fields on the way where they are in wire order. */
+static void pass_record(struct state *state, struct reader *reader, size_t *column) {
+    const struct plan *plan = state->work->plan;
+    const struct avro_record *record = state->work->record;
+    size_t next = 0;
+
+    for (size_t i = 0; i < plan->count; i++) {
+        const struct operation *operation = &plan->operations[i];
+        *column = i;
+        if (state->starts != NULL)
+            state->starts[i] = reader->cursor;
+        if (state->starts == NULL && next < record->count && record->fields[next].place == i) {
+            if (!write_field(state->work->values, reader, operation, &record->fields[next]))
+                note(state, next);
+            next++;
+        } else
+            walk_column(reader, operation);
+        if (reader->fault != FAULT_NONE)
+            return;
+    }
+}
+
+/* Write the fields of a record that was walked and ends at `end`. */
+static void write_walked(struct state *state, const uint8_t *end) {
+    const struct avro_record *record = state->work->record;
+
+    for (size_t i = 0; i < record->count; i++) {
+        const struct avro_field *field = &record->fields[i];
+        const uint8_t *start = state->starts[field->place];
+        struct reader reader = reader_over(start, (size_t)(end - start));
+        const struct operation *operation = &state->work->plan->operations[field->place];
+        if (!write_field(state->work->values, &reader, operation, field))
+            note(state, i);
+    }
+}
+
+static void write_record(struct state *state, struct reader *reader, size_t index,
+                         size_t *column) {
+    const struct avro_work *work = state->work;
+    size_t before = work->values->size;
+
+    state->refused = work->record->count;
+    out_text(work->values, work->header.data, work->header.size);
+    pass_record(state, reader, column);
+    if (reader->fault != FAULT_NONE)
+        return;
+    if (state->starts != NULL)
+        write_walked(state, reader->cursor);
+    if (state->refused < work->record->count && !work->values->failed) {
+        struct avro_refusal refusal = {index, state->refused};
+        work->values->size = before;
+        out_text(work->refusals, &refusal, sizeof refusal);
+    }
+    work->ends[index] = work->values->size;
+}
+
+struct avro_done avro_write(const struct avro_work *work, struct reader *reader) {
+    struct avro_done done = {.last = reader->cursor, .verdict = {.fault = FAULT_NONE}};
+    struct state state = {.work = work};
+
+    if (!work->record->in_wire_order) {
+        state.starts = calloc(work->plan->count, sizeof *state.starts);
+        done.memory_short = state.starts == NULL;
+    }
+    for (size_t i = 0; i < work->count && !done.memory_short; i++) {
+        size_t column = 0;
+        done.last = reader->cursor;
+        write_record(&state, reader, i, &column);
+        done.memory_short = work->values->failed || work->refusals->failed;
+        if (done.memory_short)
+            break;
+        if (reader->fault != FAULT_NONE) {
+            done.verdict =
+                (struct verdict){reader->fault, (size_t)(reader->fault_at - done.last), column};
+            break;
+        }
+        done.records = i + 1;
+    }
+    free(state.starts);
+    return done;
+}
