@@ -19,6 +19,7 @@ import structlog
 
 from bridge.errors import JournalFull, JournalUnavailable
 from bridge.events import Entry
+from bridge.journal.letter_store import LetterStore
 from bridge.journal.lock import JournalLock
 from bridge.journal.opening import Limits, OnFull, Opened, open_journal
 from bridge.journal.reader import JournalReader
@@ -290,6 +291,11 @@ class Journal:
         """
         if moves:
             self._require_open().lanes.settle(sink, moves)
+
+    @property
+    def letters(self) -> LetterStore:
+        """What was set aside, to be dropped or settled; `reader` reads it."""
+        return self._require_open().state.letters
 
     def wait(self, offset: int, timeout: float) -> bool:
         """Wait until there is an event at `offset`, for at most `timeout` seconds.
