@@ -6,29 +6,47 @@
 bool avro_open(struct avro_record *record, size_t count) {
     *record = (struct avro_record){.count = count, .in_wire_order = true};
     record->fields = calloc(count ? count : 1, sizeof *record->fields);
-    return record->fields != NULL;
+    return record->fields != NULL && object_open(&record->hashes, count);
 }
 
-bool avro_set(struct avro_record *record, const struct plan *plan, size_t index, size_t place,
-              const char *form, unsigned digits, unsigned scale) {
+bool avro_set(struct avro_record *record, const struct plan *plan, size_t index,
+              const struct avro_wish *wish) {
     struct avro_field *field = &record->fields[index];
 
-    if (place >= plan->count ||
-        !avro_form_of(form, plan->operations[place].base, &field->form))
+    if (wish->place >= plan->count ||
+        !avro_form_of(wish->form, plan->operations[wish->place].base, &field->form))
         return false;
-    if (field->form == AVRO_DECIMAL && (digits > AVRO_DIGITS_MOST || scale > digits))
+    if (field->form == AVRO_DECIMAL &&
+        (wish->digits > AVRO_DIGITS_MOST || wish->scale > wish->digits))
         return false;
-    field->place = place;
-    field->digits = digits;
-    field->scale = scale;
-    if (index > 0 && place <= record->fields[index - 1].place)
+    *field = (struct avro_field){wish->place, field->form, wish->digits, wish->scale};
+    if (index > 0 && wish->place <= record->fields[index - 1].place)
         record->in_wire_order = false;
-    return true;
+    if (field->form != AVRO_HASH)
+        return true;
+    const struct wish hash = {wish->place, wish->json ? wish->json : "", "", 0, "hash",
+                              wish->mask_key, wish->mask_key_size};
+    return object_set(&record->hashes, plan, index, &hash) == OBJECT_GOOD;
 }
 
 void avro_close(struct avro_record *record) {
     free(record->fields);
+    object_close(&record->hashes);
     *record = (struct avro_record){0};
+}
+
+/* A hash is 64 digits. As a member of an object it has a brace or comma, and quotes: the place of
+ * the first two is that of its length. */
+static void write_hash(struct out *out, struct reader *reader, const struct operation *operation,
+                       const struct member *member) {
+    size_t before = out->size;
+
+    member_write(out, reader, operation, member);
+    if (out->failed || reader->fault != FAULT_NONE)
+        return;
+    out->data[before] = 0x80;
+    out->data[before + 1] = 0x01;
+    out->size--;
 }
 
 /* Write a converted value; false where it has none. The reader keeps a fault. */
@@ -53,21 +71,31 @@ static bool write_converted(struct out *out, struct reader *reader,
 
 /* Write a column's value, or null, from the cursor; false where it has no form. */
 static bool write_field(struct out *out, struct reader *reader, const struct operation *operation,
-                        const struct avro_field *field) {
+                        const struct avro_record *record, size_t index) {
+    const struct avro_field *field = &record->fields[index];
+    struct operation value = *operation;
+
+    if (field->form == AVRO_REDACT) {
+        walk_column(reader, operation);
+        out_text(out, "\6***", 4);
+        return true;
+    }
     if (operation->nullable) {
         if (!column_present(reader, operation)) {
             out_byte(out, 0);
             return true;
         }
         out_byte(out, 2); /* the second of the union, as a zigzag number */
+        value.nullable = false;
     }
-    if (field->form != AVRO_COPY)
+    if (field->form == AVRO_HASH)
+        write_hash(out, reader, &value, &record->hashes.members[index]);
+    else if (field->form == AVRO_COPY) {
+        const uint8_t *start = reader->cursor;
+        walk_column(reader, &value);
+        out_text(out, start, (size_t)(reader->cursor - start));
+    } else
         return write_converted(out, reader, operation, field);
-    const uint8_t *start = reader->cursor;
-    struct operation value = *operation;
-    value.nullable = false;
-    walk_column(reader, &value);
-    out_text(out, start, (size_t)(reader->cursor - start));
     return true;
 }
 
@@ -94,7 +122,7 @@ static void pass_record(struct state *state, struct reader *reader, size_t *colu
         if (state->starts != NULL)
             state->starts[i] = reader->cursor;
         if (state->starts == NULL && next < record->count && record->fields[next].place == i) {
-            if (!write_field(state->work->values, reader, operation, &record->fields[next]))
+            if (!write_field(state->work->values, reader, operation, record, next))
                 note(state, next);
             next++;
         } else
@@ -109,11 +137,11 @@ static void write_walked(struct state *state, const uint8_t *end) {
     const struct avro_record *record = state->work->record;
 
     for (size_t i = 0; i < record->count; i++) {
-        const struct avro_field *field = &record->fields[i];
-        const uint8_t *start = state->starts[field->place];
+        size_t place = record->fields[i].place;
+        const uint8_t *start = state->starts[place];
         struct reader reader = reader_over(start, (size_t)(end - start));
-        const struct operation *operation = &state->work->plan->operations[field->place];
-        if (!write_field(state->work->values, &reader, operation, field))
+        const struct operation *operation = &state->work->plan->operations[place];
+        if (!write_field(state->work->values, &reader, operation, record, i))
             note(state, i);
     }
 }

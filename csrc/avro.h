@@ -7,6 +7,7 @@
 #define KINETICA_BRIDGE_AVRO_H
 
 #include "avro_value.h"
+#include "form.h"
 #include "out.h"
 #include "walk.h"
 
@@ -19,15 +20,26 @@ struct avro_field {
 struct avro_record {
     size_t count;
     struct avro_field *fields;
+    struct object hashes; /* for each field of AVRO_HASH, what writes its hash */
     bool in_wire_order; /* each field's place is beyond the one before */
 };
 
 bool avro_open(struct avro_record *record, size_t count);
 
+/* A field as it is asked for; none of it is kept. */
+struct avro_wish {
+    size_t place;
+    const char *form;
+    unsigned digits, scale;
+    const char *json; /* the JSON form of what is hashed, or NULL */
+    const void *mask_key;
+    size_t mask_key_size;
+};
+
 /* Set field `index`, in ascending order and each one once; false where there is no such column,
- * no such form, or none for such a column. */
-bool avro_set(struct avro_record *record, const struct plan *plan, size_t index, size_t place,
-              const char *form, unsigned digits, unsigned scale);
+ * no such form, or none for such a column, or memory is short. */
+bool avro_set(struct avro_record *record, const struct plan *plan, size_t index,
+              const struct avro_wish *wish);
 
 /* Let go of the memory; as `plan_close`. */
 void avro_close(struct avro_record *record);

@@ -10,7 +10,7 @@ typedef struct {
     struct avro_record record;
 } AvroObject;
 
-/* AvroForm(plan, fields): fields are (place, form, digits, scale). */
+/* AvroForm(plan, fields): fields are (place, form, digits, scale, json, mask key). */
 
 static int record_fill(struct avro_record *record, const struct plan *plan, PyObject *fields) {
     Py_ssize_t count = PyTuple_GET_SIZE(fields);
@@ -21,18 +21,20 @@ static int record_fill(struct avro_record *record, const struct plan *plan, PyOb
     }
     for (Py_ssize_t i = 0; i < count; i++) {
         PyObject *field = PyTuple_GET_ITEM(fields, i);
-        Py_ssize_t place;
-        const char *form;
-        unsigned digits, scale;
+        Py_ssize_t place, key_size;
+        struct avro_wish wish;
 
         if (!PyTuple_Check(field)) {
             PyErr_SetString(PyExc_TypeError, "a field is a tuple");
             return -1;
         }
-        if (!PyArg_ParseTuple(field, "nsII", &place, &form, &digits, &scale))
+        if (!PyArg_ParseTuple(field, "nsIIzy#", &place, &wish.form, &wish.digits, &wish.scale,
+                              &wish.json, &wish.mask_key, &key_size))
             return -1;
-        if (!avro_set(record, plan, (size_t)i, (size_t)place, form, digits, scale)) {
-            PyErr_Format(PyExc_ValueError, "column %zd: no form %s for it", place, form);
+        wish.place = (size_t)place;
+        wish.mask_key_size = (size_t)key_size;
+        if (!avro_set(record, plan, (size_t)i, &wish)) {
+            PyErr_Format(PyExc_ValueError, "column %zd: no form %s for it", place, wish.form);
             return -1;
         }
     }

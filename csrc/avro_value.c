@@ -19,6 +19,8 @@ static const struct {
     [AVRO_ULONG] = {"ulong", ON(BASE_STRING)},
     [AVRO_UUID] = {"uuid", ON(BASE_STRING)},
     [AVRO_VECTOR] = {"vector", ON(BASE_BYTES)},
+    [AVRO_HASH] = {"hash", ~0u},
+    [AVRO_REDACT] = {"redact", ~0u},
 };
 
 bool avro_form_of(const char *name, enum base base, enum avro_form *form) {

@@ -17,6 +17,8 @@ enum avro_form {
     AVRO_ULONG,
     AVRO_UUID,
     AVRO_VECTOR,
+    AVRO_HASH,   /* text in place of what nobody is to see: as `form.h` has it */
+    AVRO_REDACT, /* stars, also for null */
     AVRO_FORMS,
 };
 

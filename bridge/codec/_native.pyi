@@ -80,8 +80,11 @@ class Form:
 @final
 class AvroForm:
     # Fields: the column's place, a value of `bridge.codec.avro.AvroForm`, digits and scale of a
-    # decimal. ValueError: no such column, or none with that form.
-    def __new__(cls, plan: Plan, fields: tuple[tuple[int, str, int, int], ...]) -> AvroForm: ...
+    # decimal, the JSON form of what is hashed, the key of the hash. ValueError: no such column, or
+    # none with that form.
+    def __new__(
+        cls, plan: Plan, fields: tuple[tuple[int, str, int, int, str | None, bytes], ...]
+    ) -> AvroForm: ...
 
     # Values, each behind the header; their ends, 64 bits each; and (record, field) of values
     # that have no such form, where nothing is written. Raises as `Plan.decode`.

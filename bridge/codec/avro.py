@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from bridge.errors import Unwritable
 from bridge.events import Schema
+from bridge.types import JsonForm
 
 MOST_DIGITS = 38
 """Of a decimal: what 127 bits hold."""
@@ -30,6 +31,8 @@ class AvroForm(StrEnum):
     ULONG = "ulong"  # as a decimal without fraction
     UUID = "uuid"  # text of 36 characters
     VECTOR = "vector"  # an array of float
+    HASH = "hash"  # text in place of what nobody is to see: see `bridge.codec.form.Mask`
+    REDACT = "redact"
 
 
 class AvroColumn(NamedTuple):
@@ -40,12 +43,19 @@ class AvroColumn(NamedTuple):
         form: how its values are written.
         digits: of a decimal, at most `MOST_DIGITS`.
         scale: how many of them stand behind the point.
+        json: the JSON form of what is hashed.
+        mask_key: of the hash.
     """
 
     place: int
     form: AvroForm
     digits: int = 0
     scale: int = 0
+    json: JsonForm | None = None
+    mask_key: bytes = b""
+
+    def __repr__(self) -> str:  # the key of hashes is a secret
+        return f"AvroColumn({self.place}, {self.form!r}, {self.digits}, {self.scale})"
 
 
 class AvroWritten(NamedTuple):

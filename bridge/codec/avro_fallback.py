@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hmac
 import re
 from collections.abc import Callable, Sequence
 from datetime import date
 from itertools import accumulate
+from struct import unpack
+from typing import Any
 
 from bridge.codec.avro import AvroColumn, AvroForm, AvroWriter, AvroWritten
 from bridge.codec.form import unsigned
+from bridge.codec.json_values import bare
 from bridge.codec.walk import Walker, read_long
 from bridge.events import Schema
 from bridge.types import ulong
@@ -61,13 +65,35 @@ class FallbackAvroWriter(AvroWriter):
         """Write one value; None where it has no form."""
         begin, end = bounds[column.place], bounds[column.place + 1]
         kind, before = self.schema.columns[column.place], b""
+        if column.form is AvroForm.REDACT:
+            return b"\6***"
         if kind.nullable:
             index, begin = read_long(data, begin)
             if index == 1:
                 return b"\0"
             before = b"\2"
-        value = _value(column, data[begin:end])
+        raw = data[begin:end]
+        if column.form is AvroForm.HASH:
+            value: bytes | None = _hash(column, _read(kind.base, raw))
+        else:
+            value = _value(column, raw)
         return None if value is None else before + value
+
+
+def _read(base: str, raw: bytes) -> Any:
+    """Read a value that stands on the wire."""
+    if base in {"float", "double"}:
+        return unpack("<f" if base == "float" else "<d", raw)[0]
+    number, at = read_long(raw, 0)
+    if base in {"int", "long"}:
+        return number
+    return raw[at:].decode() if base == "string" else raw[at:]
+
+
+def _hash(column: AvroColumn, value: Any) -> bytes:
+    text = b"" if column.json is None else bare(column.json, value)
+    digits = hmac.digest(column.mask_key, text, "sha256").hex().encode()
+    return zigzag(len(digits)) + digits
 
 
 def _value(column: AvroColumn, raw: bytes) -> bytes | None:

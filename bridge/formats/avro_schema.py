@@ -75,23 +75,37 @@ def avro_schema(table: str, schema: Schema, shape: Shape) -> AvroSchema:
     for member in members:
         place = places[member.column]
         column = schema.columns[place]
-        kind = _declared(column) if shape.values == "declared" else _BASE[column.base]
+        kind = _kind(column, member, shape)
         field: dict[str, Any] = {"name": legal(member.name)}
         if field["name"] != member.name:
             field["doc"] = member.name
-        if column.nullable:
+        if column.nullable and member.mask != "redact":  # stars stand in place of null too
             field |= {"type": ["null", kind.type], "default": None}
         elif member.column in schema.primary_key:
             field |= {"type": kind.type}
         else:
             field |= {"type": kind.type, "default": kind.default}
         fields.append(field)
-        columns.append(AvroColumn(place, kind.form, kind.digits, kind.scale))
+        columns.append(_written(place, column, kind, member, shape))
     space, dot, name = table.partition(".")
     named = {"name": legal(name), "namespace": legal(space)} if dot else {"name": legal(table)}
     full = ".".join(reversed(named.values()))
     record = {"type": "record", **named, "doc": table, "fields": fields}
     return AvroSchema(full, json.dumps(record, separators=(",", ":")), tuple(columns))
+
+
+def _kind(column: Column, member: Member, shape: Shape) -> _Kind:
+    if member.mask is not None:
+        return _BASE["string"]._replace(form=AvroForm(member.mask))
+    return _declared(column) if shape.values == "declared" else _BASE[column.base]
+
+
+def _written(place: int, column: Column, kind: _Kind, member: Member, shape: Shape) -> AvroColumn:
+    if member.mask != "hash":
+        return AvroColumn(place, kind.form, kind.digits, kind.scale)
+    meant = type_of(column)  # equal values have equal hashes, whatever the format
+    json_form = meant.declared if shape.values == "declared" else meant.kinetica
+    return AvroColumn(place, kind.form, json=json_form, mask_key=member.mask_key)
 
 
 def _refuse_twins(members: Sequence[Member]) -> None:
@@ -115,26 +129,9 @@ _BASE = {
 
 def _declared(column: Column) -> _Kind:
     kind = type_of(column)
-    match column.base, kind.family:
-        case "int", "boolean":
-            return _Kind("boolean", False, AvroForm.BOOLEAN)
-        case "long", "timestamp":
-            return _Kind(_logical("long", "timestamp-millis"), 0)
-        case "string", "date":
-            return _Kind(_logical("int", "date"), 0, AvroForm.DATE)
-        case "string", "time":
-            return _Kind(_logical("int", "time-millis"), 0, AvroForm.TIME)
-        case "string", "datetime":
-            return _Kind(_logical("long", "local-timestamp-millis"), 0, AvroForm.DATETIME)
-        case "string", "decimal":
-            return _decimal(kind.parameters)
-        case "string", "ulong":
-            return _number(AvroForm.ULONG, _ULONG_DIGITS, 0)
-        case "string", "uuid":
-            return _Kind(_logical("string", "uuid"), _NIL, AvroForm.UUID)
-        case "bytes", "vector":
-            return _Kind({"type": "array", "items": "float"}, [], AvroForm.VECTOR)
-    return _BASE[column.base]
+    if column.base == "string" and kind.family == "decimal":
+        return _decimal(kind.parameters)
+    return _DECLARED.get((column.base, kind.family), _BASE[column.base])
 
 
 def _logical(base: str, logical: str, **attributes: int) -> dict[str, Any]:
@@ -156,3 +153,15 @@ def _decimal(parameters: Sequence[str]) -> _Kind:
 def _number(form: AvroForm, digits: int, scale: int) -> _Kind:
     kind = _logical("bytes", "decimal", precision=digits, scale=scale)
     return _Kind(kind, "\0", form, digits, scale)
+
+
+_DECLARED = {
+    ("int", "boolean"): _Kind("boolean", False, AvroForm.BOOLEAN),
+    ("long", "timestamp"): _Kind(_logical("long", "timestamp-millis"), 0),
+    ("string", "date"): _Kind(_logical("int", "date"), 0, AvroForm.DATE),
+    ("string", "time"): _Kind(_logical("int", "time-millis"), 0, AvroForm.TIME),
+    ("string", "datetime"): _Kind(_logical("long", "local-timestamp-millis"), 0, AvroForm.DATETIME),
+    ("string", "ulong"): _number(AvroForm.ULONG, _ULONG_DIGITS, 0),
+    ("string", "uuid"): _Kind(_logical("string", "uuid"), _NIL, AvroForm.UUID),
+    ("bytes", "vector"): _Kind({"type": "array", "items": "float"}, [], AvroForm.VECTOR),
+}

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import hmac
 import math
+import struct
 import uuid
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -18,15 +21,18 @@ from bridge.codec.fallback import FallbackCodec
 from bridge.errors import DecodeError, Unwritable
 from bridge.events import Column, Schema
 from bridge.formats.avro_schema import avro_schema
-from bridge.formats.shape import Shape
+from bridge.formats.shape import Shape, Stage
+from bridge.types import JsonForm, type_of
 
+moment = dt.datetime.fromisoformat
 HEADER = b"\0\0\0\x01\x02"
+SOME_UUID = uuid.UUID("123e4567-e89b-12d3-a456-426614174000")
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 INT = st.integers(-(2**31), 2**31 - 1)
 LONG = st.integers(-(2**63), 2**63 - 1)
 DECIMALS = st.integers(-(10**10) + 1, 10**10 - 1).map(lambda n: Decimal(n).scaleb(-2))
-MOMENTS = st.datetimes(dt.datetime(1000, 1, 1), dt.datetime(2900, 1, 1)).map(
-    lambda moment: moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+MOMENTS = st.datetimes(moment("1000-01-01"), moment("2900-01-01")).map(
+    lambda m: m.replace(microsecond=m.microsecond // 1000 * 1000)
 )
 
 # (base, declared type): pairs of what is on the wire and what a reader is to get
@@ -37,7 +43,7 @@ PAIRS: dict[tuple[str, str], st.SearchStrategy[tuple[Any, Any]]] = {
     ("long", "long"): LONG.map(lambda n: (n, n)),
     ("long", "timestamp"): MOMENTS.map(
         lambda m: (
-            (m - dt.datetime(1970, 1, 1)) // dt.timedelta(milliseconds=1),
+            (m - moment("1970-01-01")) // dt.timedelta(milliseconds=1),
             m.replace(tzinfo=dt.UTC),
         )
     ),
@@ -68,8 +74,6 @@ PAIRS: dict[tuple[str, str], st.SearchStrategy[tuple[Any, Any]]] = {
 
 
 def _floats(floats: list[float]) -> bytes:
-    import struct
-
     return struct.pack(f"<{len(floats)}f", *floats)
 
 
@@ -108,7 +112,7 @@ def written(codec: Codec, columns: tuple[AvroColumn, ...], payload: bytes, count
 
 def split(values: bytes, ends: list[int]) -> list[bytes]:
     bounds = [0, *ends]
-    return [values[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+    return [values[a:b] for a, b in pairwise(bounds)]
 
 
 def same(one: Any, other: Any) -> bool:
@@ -149,16 +153,17 @@ def damaged(draw: st.DrawFn) -> tuple[Schema, bytes, int]:
     return schema, bytes(payload), draw(st.sampled_from([len(sent), 3]))
 
 
+ANY = (AvroForm.COPY, AvroForm.HASH, AvroForm.REDACT)
 FORMS = {
     "string": (
         AvroForm.DATE, AvroForm.TIME, AvroForm.DATETIME, AvroForm.DECIMAL, AvroForm.ULONG,
-        AvroForm.UUID, AvroForm.COPY,
+        AvroForm.UUID, *ANY,
     ),
-    "int": (AvroForm.BOOLEAN, AvroForm.COPY),
-    "long": (AvroForm.BOOLEAN, AvroForm.COPY),
-    "bytes": (AvroForm.VECTOR, AvroForm.COPY),
-    "float": (AvroForm.COPY,),
-    "double": (AvroForm.COPY,),
+    "int": (AvroForm.BOOLEAN, *ANY),
+    "long": (AvroForm.BOOLEAN, *ANY),
+    "bytes": (AvroForm.VECTOR, *ANY),
+    "float": ANY,
+    "double": ANY,
 }  # fmt: skip
 
 
@@ -172,8 +177,9 @@ def test_any_bytes_are_written_equal_by_both(
     if data.draw(st.booleans()):
         places = data.draw(st.lists(st.sampled_from(range(len(schema.columns)))))
         columns = [
-            AvroColumn(n, data.draw(st.sampled_from(FORMS[schema.columns[n].base])), 9, 3)
+            AvroColumn(n, form, 9, 3, type_of(schema.columns[n]).declared, b"key")
             for n in places
+            for form in [data.draw(st.sampled_from(FORMS[schema.columns[n].base]))]
         ]
 
     one = written(native_codec(schema), tuple(columns), payload, count)
@@ -186,9 +192,9 @@ EDGES = [
     "2026-02-29", "2024-02-29", "1900-02-29", "2000-02-29", "0000-01-01", "0001-01-01",
     "9999-12-31", "2026-13-01", "2026-00-01", "2026-01-00", "2026-1-1", "2026-11-23 ",
     "24:00:00", "23:59:59.999999999", "23:59:60", "08:42", "08:42:00.", "08:42:00.1234567890",
-    "2026-11-23 08:42:00", "2026-11-23T08:42:00.5", "2026-11-23", "2026-11-23 ", "0001-01-01 00:00:00",
-    "", "-", ".", "5.", ".5", "-0", "+1.230", "1.2345", "999999.999", "1000000", "-128", "127", "128",
-    "-129", "1e3", "00000000001.1", "18446744073709551615", "18446744073709551616",
+    "2026-11-23 08:42:00", "2026-11-23T08:42:00.5", "2026-11-23", "2026-11-23 ",
+    "0001-01-01 00:00:00", "", "-", ".", "5.", ".5", "-0", "+1.230", "1.2345", "999999.999",
+    "1000000", "-128", "127", "128", "-129", "1e3", "00000000001.1", "18446744073709551615", "18446744073709551616",
     "00000000-0000-0000-0000-00000000000", "123e4567-e89b-12d3-a456-426614174000",
     "123E4567E89B12D3A456426614174000", "123e4567-e89b12d3-a456-426614174000-", "ﬀ" * 16,
 ]  # fmt: skip
@@ -201,7 +207,7 @@ def test_text_is_of_a_form_for_both_or_for_none(
     """At the edges of each form."""
     schema = Schema("7", (Column("c", "string", "string", nullable=True),))
     (frame,) = frames(schema, [{"c": text}])
-    columns = (AvroColumn(0, form, 9, 3),)
+    columns = (AvroColumn(0, form, 9, 3, JsonForm.TEXT),)
 
     one = written(native_codec(schema), columns, frame, 1)
 
@@ -213,14 +219,14 @@ def test_text_is_of_a_form_for_both_or_for_none(
     [
         ("date", "2024-02-29", dt.date(2024, 2, 29)),
         ("time", "08:42:00.123456", dt.time(8, 42, 0, 123000)),
-        ("datetime", "2026-11-23", dt.datetime(2026, 11, 23)),
-        ("datetime", "1066-10-14T09:00:00.5", dt.datetime(1066, 10, 14, 9, 0, 0, 500000)),
+        ("datetime", "2026-11-23", moment("2026-11-23")),
+        ("datetime", "1066-10-14T09:00:00.5", moment("1066-10-14T09:00:00.500")),
         ("decimal(9,3)", "-0.128", Decimal("-0.128")),
         ("decimal(9,3)", "+000000123456.5000", Decimal("123456.500")),
         ("decimal", "1.5", Decimal("1.5000")),
         ("decimal(5)", "12345", Decimal(12345)),
         ("decimal(99,3)", "1.5", "1.5"),
-        ("uuid", "123E4567E89B12D3A456426614174000", uuid.UUID(int=0x123E4567E89B12D3A456426614174000)),
+        ("uuid", SOME_UUID.hex.upper(), SOME_UUID),
     ],
 )  # fmt: skip
 def test_text_becomes_what_it_means(make_codec: Any, declared: str, text: str, value: Any) -> None:
@@ -250,6 +256,25 @@ def test_values_without_a_form_are_named_and_the_others_are_not(make_codec: Any)
         (1, "column day: no date of the form 2026-11-23"),
         (2, "column price: no number that decimal(4,2) holds"),
     ]
+
+
+def test_masked_columns_are_text(make_codec: Any) -> None:
+    """A hash is that of the JSON forms, null stays null; stars stand for null too."""
+    columns = [Column(name, "string", "decimal(4,2)", nullable=True) for name in "abc"]
+    schema = Schema("7", tuple(columns))
+    rows = [{"a": "1.50", "b": "x", "c": None}, {"a": None, "b": None, "c": "2"}]
+    mask = Stage(mask=(("a", "hash"), ("b", "redact")), mask_key=b"key")
+    avro = avro_schema("t", schema, Shape(stages=(mask,)))
+    codec = make_codec(schema)
+
+    values, ends = codec.avro(avro.columns).write(b"".join(frames(schema, rows)), 2, b"")
+
+    hashed = hmac.digest(b"key", b"1.50", "sha256").hex()
+    assert read_back(avro.text, split(values, list(ends))) == [
+        {"a": hashed, "b": "***", "c": None},
+        {"a": None, "b": "***", "c": Decimal("2.00")},
+    ]
+    assert "key" not in repr(avro)
 
 
 def test_much_is_written_as_little_is(native_codec: Any) -> None:
