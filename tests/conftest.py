@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # so that tests can import servi
 
 from services.alive import Alive
 from services.kafka import KafkaBroker, KafkaMissing, jars
+from services.registry import RegistryMissing, SchemaRegistryServer, distribution
 from services.webhook import WebhookReceiver
 
 # A busy machine is no failure.
@@ -61,6 +62,32 @@ def own_kafka_broker(kafka_jars: Path) -> Iterator[KafkaBroker]:
     """A broker of this test alone, to be stopped, killed, paused and restarted."""
     with KafkaBroker() as broker:
         yield broker
+
+
+@pytest.fixture(scope="session")
+def registry_files() -> Path:
+    """What a schema registry is run from; skips or fails as `kafka_jars`."""
+    try:
+        return distribution()
+    except RegistryMissing as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def schema_registry(registry_files: Path) -> Iterator[SchemaRegistryServer]:
+    """One registry for all tests, which use subjects of their own and leave it running."""
+    with SchemaRegistryServer() as registry:
+        yield registry
+
+
+@pytest.fixture
+def own_schema_registry(registry_files: Path) -> Iterator[SchemaRegistryServer]:
+    """A registry of this test alone, not started yet."""
+    registry = SchemaRegistryServer()
+    yield registry
+    registry.stop()
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ _HINTS = {401: "see username and password", 404: "is its url right?"}
 
 
 class Client:
-    """Asks a registry. One call at a time.
+    """Asks a registry.
 
     Args:
         settings: where it is, and who we are there.
@@ -37,7 +37,6 @@ class Client:
         password = settings.password.get_secret_value() if settings.password else None
         self._login = None if password is None else f"{settings.username}:{password}"
         self._clean = Cleaner([password, self._login])
-        self._client: SchemaRegistryClient | None = None
 
     def id_of(self, subject: str, text: str) -> int:
         """Return the number of a schema, which is registered if the settings say so.
@@ -47,8 +46,7 @@ class Client:
             Retry: it refuses the schema.
         """
         schema, normalize = Schema(text, "AVRO"), self._settings.normalize
-        with self._errors(subject):
-            client = self._connected()
+        with self._errors(subject), self._client() as client:
             if self._settings.auto_register:
                 number: Any = client.register_schema(subject, schema, normalize_schemas=normalize)
             else:
@@ -60,8 +58,7 @@ class Client:
     def check(self, subject: str, text: str) -> str:
         """Say what would become of a schema, and register nothing; raises as `id_of`."""
         schema, normalize = Schema(text, "AVRO"), self._settings.normalize
-        with self._errors(subject):
-            client = self._connected()
+        with self._errors(subject), self._client() as client:
             try:
                 number = client.lookup_schema(subject, schema, normalize).schema_id
             except SchemaRegistryError as error:
@@ -86,21 +83,19 @@ class Client:
     def _where(self) -> str:
         return self._settings.name
 
-    def _connected(self) -> SchemaRegistryClient:
-        if self._client is None:
-            tls = self._settings.tls
-            wanted = {
-                "url": self._settings.url,
-                "basic.auth.user.info": self._login,
-                "ssl.ca.location": tls.ca_file and str(tls.ca_file),
-                "ssl.certificate.location": tls.cert_file and str(tls.cert_file),
-                "ssl.key.location": tls.key_file and str(tls.key_file),
-                "timeout": self._settings.timeout,
-                "max.retries": 0,  # whoever waits tries again
-            }
-            given = {name: value for name, value in wanted.items() if value is not None}
-            self._client = SchemaRegistryClient(given)
-        return self._client
+    def _client(self) -> SchemaRegistryClient:
+        # One for each call: they are few, and nobody has to close a connection later on.
+        tls = self._settings.tls
+        wanted = {
+            "url": self._settings.url,
+            "basic.auth.user.info": self._login,
+            "ssl.ca.location": tls.ca_file and str(tls.ca_file),
+            "ssl.certificate.location": tls.cert_file and str(tls.cert_file),
+            "ssl.key.location": tls.key_file and str(tls.key_file),
+            "timeout": self._settings.timeout,
+            "max.retries": 0,  # whoever waits tries again
+        }
+        return SchemaRegistryClient({k: value for k, value in wanted.items() if value is not None})
 
     @contextmanager
     def _errors(self, subject: str) -> Iterator[None]:
