@@ -146,7 +146,7 @@ def _value(column: Column, shape: Shape) -> _Described:
 
 def _source() -> _Described:
     text = {"type": "string", "optional": False}
-    return _struct(
+    described = _struct(
         f"io.debezium.connector.{CONNECTOR}.Source",
         [
             *(_field(name, text) for name in ("version", "connector", "name")),
@@ -159,6 +159,7 @@ def _source() -> _Described:
             _field("event_id", text),
         ],
     )
+    return {**described, "version": 1}
 
 
 def _transaction() -> _Described:

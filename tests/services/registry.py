@@ -1,8 +1,8 @@
 """A real schema registry on loopback: Apicurio, which speaks Confluent's protocol.
 
-Its distribution comes from Maven Central by `mvn` once and is kept in `tests/services/.cache`; a JDK
-runs it, with everything in memory. (Karapace is on no index of packages, and Confluent's own registry
-on none but Confluent's.) `python tests/services/registry.py` runs one until Ctrl-C.
+Its distribution comes from Maven Central by `mvn` once and is kept in `tests/services/.cache`; a
+JDK runs it, with everything in memory. (Neither Karapace nor Confluent's own registry is on the
+public indices of packages.) `python tests/services/registry.py` runs one until Ctrl-C.
 """
 
 from __future__ import annotations
