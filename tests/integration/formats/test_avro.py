@@ -248,7 +248,7 @@ def test_a_registry_that_was_away_is_used_as_soon_as_it_is_back(
     schema = Schema("1", (Column("id", "long", "long"),))
     form = avro(own_schema_registry)
 
-    with pytest.raises(Retry, match="no answer from schema registry http://127.*refused"):
+    with pytest.raises(Retry, match=r"no answer from schema registry http://127.*refused"):
         write(form, schema, [{"id": 1}], "t", Shape())
     own_schema_registry.start()
     while True:
