@@ -151,11 +151,7 @@ def test_columns_that_come_and_go_leave_the_schemas_compatible(
     client = SchemaRegistryClient({"url": schema_registry.url})
     newest = AvroDeserializer(client, client.get_latest_version("evolving-value").schema)
     context = SerializationContext("evolving", MessageField.VALUE)
-    assert newest(lines[0].event(0).value, context) == {
-        "id": 1,
-        "price": Decimal("0.00"),
-        "on": None,
-    }
+    assert newest(lines[0].event(0).value, context) == {"id": 1, "n": 0, "on": None}
     client.close()
 
 
