@@ -15,6 +15,7 @@ from prometheus_client.exposition import choose_encoder
 
 from bridge.admin.gaps import GapPages
 from bridge.admin.health import readiness
+from bridge.admin.letters import LetterPages
 from bridge.admin.recent import Recent
 from bridge.admin.requests import Answer, Refused, Request, json_answer, require_token
 from bridge.admin.routes import Route, answer
@@ -62,6 +63,7 @@ class Pages:
             Route("POST", "/api/reload", self._ask_reload),
             *StatusPages(supervisor, recent).routes,
             *GapPages(supervisor).routes,
+            *LetterPages(supervisor).routes,
         ]
 
     def answer(self, request: Request) -> Answer:

@@ -32,7 +32,7 @@ def answer(routes: Iterable[Route], request: Request) -> Answer:
     routes, parts = list(routes), request.path.strip("/").split("/")
     found = [(route, fill) for route in routes if (fill := _fill(route, parts)) is not None]
     if not found:
-        pages = sorted({route.path for route in routes if "*" not in route.path})
+        pages = sorted({r.path for r in routes if r.method == "GET" and "*" not in r.path})
         raise Refused(HTTPStatus.NOT_FOUND, f"there is no page {request.path}", pages=pages)
     for route, fill in found:
         if route.method == request.method:

@@ -50,7 +50,7 @@ def _lines(
     if isinstance(stored.entry, Undecodable):
         return
     try:
-        for piece in encoder.pieces(stored):
+        for piece in encoder.pieces(stored, output):
             yield encoder.lines(stored, piece, output)
     except DecodeError as error:
         last = stored.offset + stored.count - 1

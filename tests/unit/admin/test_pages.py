@@ -123,9 +123,9 @@ def test_a_page_that_is_none_is_said_in_json(admin: AdminServer) -> None:
         "error": "there is no page /api/nope",
         "pages": [
             "/",
+            "/api/deadletters",
             "/api/gaps",
             "/api/rates",
-            "/api/reload",
             "/api/status",
             "/api/tail",
             "/healthz",
