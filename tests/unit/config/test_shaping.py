@@ -63,8 +63,8 @@ WRONG: dict[str, tuple[str, str, list[str]]] = {
         "",
         [
             (
-                "5: tables[0].rename.a: there is a column b already; rename that one as well, or leave "
-                "it out"
+                "5: tables[0].rename.a: there is a column b already; rename that one as well, or "
+                "leave it out"
             )
         ],
     ),
