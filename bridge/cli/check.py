@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
-from typing import NamedTuple
 
 from bridge.cli import logs
+from bridge.cli.check_shaping import shaping_findings
+from bridge.cli.finding import Finding
 from bridge.cli.listing import counted
 from bridge.cli.main import ENVIRONMENT, OK
 from bridge.config import Config, Table, find_file, load
@@ -25,14 +26,6 @@ from bridge.monitor.subscriber import Subscriber
 from bridge.sinks.registry import find
 from bridge.supervisor import make_ring
 from bridge.wire.calls import DEFAULT_MONITOR_PORT, Cluster, TableInfo, qualified
-
-
-class Finding(NamedTuple):
-    """What one try came to; `problem` is None where all is well."""
-
-    what: str
-    found: str
-    problem: str | None = None
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -65,9 +58,15 @@ def _findings(config: Config) -> Iterator[Finding]:
         if finding.problem is None:
             tables_of = tables_of or cluster
             yield _monitor_port(cluster, config)
+    schemas: dict[str, Schema] = {}
     for table in config.tables:
-        yield _pattern(table, config, tables_of) if table.is_pattern else _table(table, tables_of)
+        finding, infos = (
+            _pattern(table, config, tables_of) if table.is_pattern else _table(table, tables_of)
+        )
+        yield finding
+        schemas |= {info.name: info.schema for info in infos if info.schema is not None}
     ring.close()
+    yield from shaping_findings(config, schemas)
     for name, settings in config.sinks.items():
         sink = find(settings.type)(settings)
         what = f"sink {name} ({settings.type})"
@@ -121,17 +120,18 @@ def _monitor_port(cluster: Cluster, config: Config) -> Finding:
     return Finding(f"monitor port {endpoint}", "answers")
 
 
-def _table(table: Table, cluster: Cluster | None) -> Finding:
+def _table(table: Table, cluster: Cluster | None) -> tuple[Finding, Sequence[TableInfo]]:
     name = qualified(table.name)
+    what = f"table {name}"
     if cluster is None:
-        return Finding(f"table {name}", "", "no cluster to ask")
+        return Finding(what, "", "no cluster to ask"), ()
     try:
         info = cluster.table(name)
     except BridgeError as error:
-        return Finding(f"table {name}", "", str(error))
+        return Finding(what, "", str(error)), ()
     if info is None:
-        return Finding(f"table {name}", "", f"does not exist on {cluster.url}")
-    return Finding(f"table {name}", _described(info.schema), _problem(table, info))
+        return Finding(what, "", f"does not exist on {cluster.url}"), ()
+    return Finding(what, _described(info.schema), _problem(table, info)), (info,)
 
 
 def _problem(entry: Table, info: TableInfo) -> str | None:
@@ -141,20 +141,22 @@ def _problem(entry: Table, info: TableInfo) -> str | None:
     return f"has no column {', '.join(missing)}" if missing else None
 
 
-def _pattern(entry: Table, config: Config, cluster: Cluster | None) -> Finding:
+def _pattern(
+    entry: Table, config: Config, cluster: Cluster | None
+) -> tuple[Finding, Sequence[TableInfo]]:
     what = f"pattern {entry.name}"
     if cluster is None:
-        return Finding(what, "", "no cluster to ask")
+        return Finding(what, "", "no cluster to ask"), ()
     try:
         listed = cluster.tables(entry.name.rpartition(".")[0], config.kinetica.timeout)
     except BridgeError as error:
-        return Finding(what, "", str(error))
+        return Finding(what, "", str(error)), ()
     meant = [info for name, info in listed.items() if config.entry(name) is entry]
     problems = {info.name: _problem(entry, info) for info in meant}
     found = [f"{name} {problem}" for name, problem in problems.items() if problem is not None]
     if found:
-        return Finding(what, "", "; ".join(found))
-    return Finding(what, f"means {counted(len(meant), 'table')} at present")
+        return Finding(what, "", "; ".join(found)), meant
+    return Finding(what, f"means {counted(len(meant), 'table')} at present"), meant
 
 
 def _described(schema: Schema | None) -> str:

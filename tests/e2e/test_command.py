@@ -126,6 +126,43 @@ def test_check_tells_what_the_environment_lacks(
     assert "FAILED  pattern ki_home.*: ki_home.prices has no column nope" in found
 
 
+def test_check_shows_what_shaping_leaves_of_each_table(
+    db: gpudb.GPUdb, kinetica: EmulatorProcess, tmp_path: Path
+) -> None:
+    """Names and masks for each sink; and what no table has, and a key that is left out."""
+    columns = [["id", "long", "primary_key"], ["email", "string"], ["note", "string"]]
+    gpudb.GPUdbTable(columns, name="ki_home.people", db=db)
+    config = {**GOOD, "kinetica": {"urls": [kinetica.url]}}
+    config["journal"] = {"path": str(tmp_path / "journal")}
+    config["tables"] = [{"name": "people", "rename": {"id": "number"}, "exclude": ["note"]}]
+    config["sinks"] = {"out": {"type": "stdout", "mask": {"email": "redact"}}}
+    well = run_command("check", "-c", str(write(tmp_path, config)))
+    assert "ok      rows of ki_home.people for out: number, email (redact)\n" in well.stdout
+    assert well.returncode == 0, well.stdout
+
+    config["tables"] = [{"name": "people", "mask": {"emial": "redact"}, "sinks": ["out"]}]
+    config["tables"] += [{"name": "ki_home.p*", "exclude": ["ssn"], "sinks": ["events"]}]
+    config["sinks"] = {
+        "out": {"type": "stdout", "exclude": ["sn"]},
+        "events": {"type": "stdout", "format": "cloudevents", "exclude": ["id"]},
+    }
+    gpudb.GPUdbTable(columns, name="ki_home.pupils", db=db)
+    ill = run_command("check", "-c", str(write(tmp_path, config)))
+    assert ill.returncode == 3
+    assert [line for line in ill.stdout.splitlines() if line.startswith("FAILED")] == [
+        "FAILED  shaping of table ki_home.people: the table has no column emial, which mask has",
+        (
+            "FAILED  shaping of pattern ki_home.p*: no table that it means has a column ssn, which "
+            "exclude has"
+        ),
+        "FAILED  shaping of sink out: none of its tables leaves a column sn, which exclude has",
+        (
+            "FAILED  rows of ki_home.pupils for events: the key has id, which shaping leaves out; "
+            "keep what it has, or give the table a key of other columns"
+        ),
+    ]
+
+
 def test_a_second_service_on_one_journal_is_refused(
     kinetica: EmulatorProcess, tmp_path: Path
 ) -> None:

@@ -35,8 +35,8 @@ WRONG: dict[str, tuple[str, str, list[str]]] = {
         "",
         [
             (
-                "5: tables[0].exclude: columns is given too, which leaves out all others; keep one of "
-                "them"
+                "5: tables[0].exclude: columns is given too, which leaves out all others; keep "
+                "one of them"
             )
         ],
     ),
