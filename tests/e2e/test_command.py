@@ -126,18 +126,17 @@ def test_check_tells_what_the_environment_lacks(
     assert "FAILED  pattern ki_home.*: ki_home.prices has no column nope" in found
 
 
-def test_check_shows_what_shaping_leaves_of_each_table(
+def test_check_tells_of_columns_that_no_table_has_and_keys_that_are_left_out(
     db: gpudb.GPUdb, kinetica: EmulatorProcess, tmp_path: Path
 ) -> None:
-    """Names and masks for each sink; and what no table has, and a key that is left out."""
+    """A mask of a misspelt column masks nothing; a key that is gone lets the table wait."""
     columns = [["id", "long", "primary_key"], ["email", "string"], ["note", "string"]]
     gpudb.GPUdbTable(columns, name="ki_home.people", db=db)
-    config = {**GOOD, "kinetica": {"urls": [kinetica.url]}}
+    config: dict[str, Any] = {**GOOD, "kinetica": {"urls": [kinetica.url]}}
     config["journal"] = {"path": str(tmp_path / "journal")}
     config["tables"] = [{"name": "people", "rename": {"id": "number"}, "exclude": ["note"]}]
-    config["sinks"] = {"out": {"type": "stdout", "mask": {"email": "redact"}}}
+    config["sinks"] = {"out": {"type": "stdout", "mask": {"email": "redact", "note": "redact"}}}
     well = run_command("check", "-c", str(write(tmp_path, config)))
-    assert "ok      rows of ki_home.people for out: number, email (redact)\n" in well.stdout
     assert well.returncode == 0, well.stdout
 
     config["tables"] = [{"name": "people", "mask": {"emial": "redact"}, "sinks": ["out"]}]
@@ -149,18 +148,65 @@ def test_check_shows_what_shaping_leaves_of_each_table(
     gpudb.GPUdbTable(columns, name="ki_home.pupils", db=db)
     ill = run_command("check", "-c", str(write(tmp_path, config)))
     assert ill.returncode == 3
-    assert [line for line in ill.stdout.splitlines() if line.startswith("FAILED")] == [
-        "FAILED  shaping of table ki_home.people: the table has no column emial, which mask has",
+    failed = [line for line in ill.stdout.splitlines() if line.startswith("FAILED")]
+    assert [line.removeprefix("FAILED  ") for line in failed] == [
+        "shaping of table ki_home.people: the table has no column emial, which mask has",
+        "shaping of pattern ki_home.p*: no table that it means has a column ssn, which exclude has",
+        "shaping of sink out: none of its tables leaves a column sn, which exclude has",
         (
-            "FAILED  shaping of pattern ki_home.p*: no table that it means has a column ssn, which "
-            "exclude has"
-        ),
-        "FAILED  shaping of sink out: none of its tables leaves a column sn, which exclude has",
-        (
-            "FAILED  rows of ki_home.pupils for events: the key has id, which shaping leaves out; "
-            "keep what it has, or give the table a key of other columns"
+            "sink events, table ki_home.pupils: the key has id, which shaping leaves out; keep "
+            "what it has, or give the table a key of other columns"
         ),
     ]
+
+
+def test_check_shows_an_event_of_each_table_as_its_sinks_will_get_it(
+    db: gpudb.GPUdb, kinetica: EmulatorProcess, tmp_path: Path
+) -> None:
+    """Format and shape applied, nothing written anywhere; a shape that cannot be is a 3."""
+    columns = [["id", "long", "primary_key"], ["email", "string", "char16"], ["x", "double"]]
+    gpudb.GPUdbTable(columns, name="ki_home.orders", db=db)
+    make_table(db, "ki_home.others")
+    make_table(db, "ki_home.others2")
+    out = tmp_path / "out"
+    config: dict[str, Any] = {
+        **GOOD,
+        "kinetica": {"urls": [kinetica.url]},
+        "journal": {"path": str(tmp_path / "journal")},
+        "tables": [
+            {"name": "ki_home.orders", "mask": {"email": "redact"}},
+            {"name": "ki_home.other*"},
+        ],
+        "sinks": {
+            "events": {"type": "file", "path": f"{out}/a/{{table}}", "format": "cloudevents"},
+            "rows": {
+                "type": "file",
+                "path": f"{out}/b/{{table}}",
+                "format": "csv",
+                "columns": ["email", "id"],
+                "rename": {"id": "number"},
+            },
+        },
+    }
+
+    shown = run_command("check", "--sample", "-c", str(write(tmp_path, config)))
+
+    assert shown.returncode == 0, shown.stdout
+    events, _, rows, others = shown.stdout.split("\n\n")[1:]
+    assert events.startswith("events (file, cloudevents): ki_home.orders\n")
+    event = json.loads(events.splitlines()[1])
+    assert event["source"] == "/kinetica/default/ki_home.orders"
+    assert event["data"] == {"id": 1234, "email": "***", "x": 1.5}
+    assert rows == "rows (file, csv): ki_home.orders\nemail,number\n***,1234"
+    assert others.startswith("rows (file, csv): ki_home.others\n")
+    assert not out.exists()
+
+    config["sinks"]["rows"]["rename"] = {"id": "email"}
+    del config["sinks"]["rows"]["columns"]  # with it, it would be seen without the table
+    ill = run_command("check", "-c", str(write(tmp_path, config)))
+    assert ill.returncode == 3
+    assert "FAILED  sink rows, table ki_home.orders: two columns would be named email" in ill.stdout
+    assert run_command("check", "--offline", "--sample").returncode == 2
 
 
 def test_a_second_service_on_one_journal_is_refused(
