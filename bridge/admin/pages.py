@@ -19,6 +19,7 @@ from bridge.admin.letters import LetterPages
 from bridge.admin.recent import Recent
 from bridge.admin.requests import Answer, Refused, Request, json_answer, require_token
 from bridge.admin.routes import Route, answer
+from bridge.admin.sinks import SinkPages
 from bridge.admin.status import StatusPages
 from bridge.loop import Loop
 from bridge.supervisor import Supervisor
@@ -64,6 +65,7 @@ class Pages:
             *StatusPages(supervisor, recent).routes,
             *GapPages(supervisor).routes,
             *LetterPages(supervisor).routes,
+            *SinkPages(supervisor).routes,
         ]
 
     def answer(self, request: Request) -> Answer:

@@ -35,6 +35,7 @@ from bridge.supervisor.gaps import GapDesk
 from bridge.supervisor.onlooker import Onlooker
 from bridge.supervisor.plan import Plan, make_plan, make_ring, watch_options
 from bridge.supervisor.running import Running, recall_found
+from bridge.supervisor.sinks import SinkDesk
 from bridge.supervisor.snapshot import Reloads, Snapshot, lags
 from bridge.supervisor.token import leave_token
 from bridge.supervisor.workers import SinkWorkers
@@ -70,6 +71,7 @@ class Supervisor:
         trouble: why a start does not come to its end, None where all is well.
         gaps: the open gaps, and requests to close them.
         onlooker: what went through lately, and events as they come.
+        sinks: how each stands, and requests to pause, resume or skip.
         journal: open while it runs.
     """
 
@@ -102,6 +104,7 @@ class Supervisor:
         self._upkeep = Loop("upkeep", self._keep_up)
         self._discovery = Discovery(self._take_found)
         self.gaps = GapDesk(self._tables, self._cluster, lambda: self._intake.refused, self.readers)
+        self.sinks = SinkDesk(self._journal, self.snapshot, self._worker)
         self._changing = threading.Lock()  # held by whoever starts, reloads or stops
         self._stopping = threading.Event()
         self._running: Running | None = None
@@ -332,6 +335,12 @@ class Supervisor:
     def _tables(self) -> Mapping[str, TableMonitor]:
         running = self._running
         return {} if running is None else running.tables
+
+    def _worker(self, sink: str) -> Worker:
+        running = self._running
+        if running is None:
+            raise KeyError(sink)
+        return running.workers.of(sink)
 
     def _cluster(self) -> str:
         running = self._running
