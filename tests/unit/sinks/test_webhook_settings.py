@@ -64,7 +64,7 @@ def test_unusable_settings_are_refused(values: dict[str, Any], reason: str) -> N
 
 def test_an_address_is_named_without_its_query() -> None:
     """Tokens stand in queries, and errors are logged."""
-    assert settings(url=f"{URL}?token=hunter2#x").public_url() == URL
+    assert settings().shown(f"{URL}?token=hunter2#x") == URL
 
 
 def test_a_line_end_behind_a_secret_is_no_part_of_it() -> None:
