@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import json
 import ssl
@@ -26,9 +27,16 @@ class Request:
     time: float
 
     @property
+    def content(self) -> bytes:
+        """The body as it was before it was compressed."""
+        compressed = self.headers.get("Content-Encoding") == "gzip"
+        return gzip.decompress(self.body) if compressed else self.body
+
+    @property
     def events(self) -> list[dict[str, Any]]:
-        """The body as what it should be: an array of events."""
-        return list(json.loads(self.body))
+        """The body as what it should be: an array of events, or one."""
+        found = json.loads(self.content)
+        return found if isinstance(found, list) else [found]
 
 
 @dataclass(frozen=True, slots=True)
