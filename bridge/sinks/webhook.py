@@ -49,6 +49,7 @@ class WebhookSink(Sink):
     Settings: ClassVar[type[SinkSettings]] = WebhookSettings
     carries: ClassVar[frozenset[Carries]] = frozenset({Carries.TEXT, Carries.ATTRIBUTES})
     keyed: ClassVar[bool] = False
+    carries: ClassVar[frozenset[Carries]] = frozenset({Carries.ATTRIBUTES})
 
     def __init__(self, settings: WebhookSettings, clock: Callable[[], float] = time.time) -> None:
         self._settings = settings
