@@ -47,7 +47,7 @@ class WebhookSink(Sink):
     """
 
     Settings: ClassVar[type[SinkSettings]] = WebhookSettings
-    carries: ClassVar[frozenset[Carries]] = frozenset({Carries.TEXT, Carries.ATTRIBUTES})
+    carries: ClassVar[frozenset[Carries]] = frozenset({Carries.ATTRIBUTES})
     keyed: ClassVar[bool] = False
     carries: ClassVar[frozenset[Carries]] = frozenset({Carries.ATTRIBUTES})
 

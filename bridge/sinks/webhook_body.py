@@ -54,7 +54,8 @@ def message_of(
         joined = b"".join([each.data for each in slices])
         body = b"[%b]" % joined[:-1].replace(b"\n", b",")
     else:
-        headers.append(("Content-Type", lines.content_type))
+        if lines.attributes is None or first.nbytes > lines.line_feed:
+            headers.append(("Content-Type", lines.content_type))  # of nothing there is none
         if lines.attributes is not None:
             (attributes,) = lines.attributes.of(lines, first.start, first.stop)
             headers += [(f"ce-{name}", quote(value, safe=_PLAIN)) for name, value in attributes]
