@@ -26,7 +26,7 @@ from bridge.sinks.base import Batch, Carries, Reject, Retry, Sink, SinkSettings
 from bridge.sinks.names import is_of_table
 from bridge.sinks.signing import sign
 from bridge.sinks.webhook_answers import judge
-from bridge.sinks.webhook_body import message_of
+from bridge.sinks.webhook_body import Message, message_of
 from bridge.sinks.webhook_connection import Answer
 from bridge.sinks.webhook_http import HttpClient, Proxy
 from bridge.sinks.webhook_settings import WebhookSettings
@@ -47,7 +47,6 @@ class WebhookSink(Sink):
     """
 
     Settings: ClassVar[type[SinkSettings]] = WebhookSettings
-    carries: ClassVar[frozenset[Carries]] = frozenset({Carries.ATTRIBUTES})
     keyed: ClassVar[bool] = False
     carries: ClassVar[frozenset[Carries]] = frozenset({Carries.ATTRIBUTES})
 
@@ -120,7 +119,7 @@ class WebhookSink(Sink):
         url = settings.url_of(slices[0].table)
         compressed = settings.compress is not None
         message = message_of(slices, settings.format, alone=settings.alone, compressed=compressed)
-        signature = self._signature(message.id, message.body) if self._keys else []
+        signature = self._signature(message) if self._keys else []
         answer = self._request(self._client, "POST", url, message.body, message.headers + signature)
         said = answer.body.decode("utf-8", "replace")
         if not answer.whole:
@@ -158,12 +157,15 @@ class WebhookSink(Sink):
         except ValueError as error:
             raise Retry(f"tls: {error}") from None
 
-    def _signature(self, message_id: str, body: bytes) -> list[tuple[str, str]]:
+    def _signature(self, message: Message) -> list[tuple[str, str]]:
         timestamp = int(self._clock())
+        # Frameworks unpack a body before anybody can verify it, and libraries want text.
+        signed = dict.fromkeys([message.body, message.plain])
+        signatures = [sign(self._keys, message.id, timestamp, body) for body in signed]
         return [
-            ("webhook-id", message_id),
+            ("webhook-id", message.id),
             ("webhook-timestamp", str(timestamp)),
-            ("webhook-signature", sign(self._keys, message_id, timestamp, body)),
+            ("webhook-signature", " ".join(signatures)),
         ]
 
     def _request(

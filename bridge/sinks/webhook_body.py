@@ -27,11 +27,13 @@ class Message:
         id: names these events: that of the first, a dash, how many they are.
         headers: what it says of the body, the type of its content first.
         body: the exact bytes.
+        plain: what a receiver has once it has unpacked them.
     """
 
     id: str
     headers: list[tuple[str, str]]
     body: bytes
+    plain: bytes
 
 
 def message_of(
@@ -52,16 +54,16 @@ def message_of(
         headers.append(("Content-Type", JSON if form == "json" else CLOUDEVENTS_BATCH))
         # No line feed stands within a line: in JSON text it is escaped.
         joined = b"".join([each.data for each in slices])
-        body = b"[%b]" % joined[:-1].replace(b"\n", b",")
+        plain = b"[%b]" % joined[:-1].replace(b"\n", b",")
     else:
-        if lines.attributes is None or first.nbytes > lines.line_feed:
-            headers.append(("Content-Type", lines.content_type))  # of nothing there is none
+        headers.append(("Content-Type", lines.content_type))
         if lines.attributes is not None:
             (attributes,) = lines.attributes.of(lines, first.start, first.stop)
             headers += [(f"ce-{name}", quote(value, safe=_PLAIN)) for name, value in attributes]
-        body = first.event(0).value
+        plain = first.event(0).value
+    body = plain
     if compressed:
         headers.append(("Content-Encoding", "gzip"))
-        body = gzip.compress(body, 6, mtime=0)
+        body = gzip.compress(plain, 6, mtime=0)
     identity = f"{lines.id(first.start)}-{sum(map(len, slices))}"
-    return Message(identity, headers, body)
+    return Message(identity, headers, body, plain)

@@ -55,7 +55,8 @@ class WebhookReceiver:
 
     Attributes:
         answer: called with each request, returns what to answer; 204 unless replaced.
-        accepted: the events of the requests that were answered with 2xx.
+        accepted: the events of the requests that were answered with 2xx; where their attributes are
+            in headers, what is in the body.
     """
 
     def __init__(self, tls: ssl.SSLContext | None = None, port: int = 0) -> None:
@@ -115,7 +116,7 @@ class WebhookReceiver:
         with self._changed:
             self.requests.append(request)
             answered = not (answer.hang or answer.cut)
-            if answered and 200 <= answer.status < 300 and request.method == "POST":
+            if answered and 200 <= answer.status < 300 and request.content:
                 self.accepted += request.events
             self._changed.notify_all()
         if answer.hang:
