@@ -120,7 +120,11 @@ class WebhookSettings(SinkSettings):
     @field_validator("url_file")
     @classmethod
     def _usable_secret_url(cls, url: SecretStr | None) -> SecretStr | None:
-        return url and SecretStr(str(cls._usable_url(url.get_secret_value())))
+        if url is None:
+            return None
+        if placeholders(url.get_secret_value()) - set(OF_TABLE):  # not quoted, as elsewhere
+            raise ValueError(f"unknown placeholder: there are {', '.join(OF_TABLE)}")
+        return SecretStr(str(cls._usable_url(url.get_secret_value())))
 
     @field_validator("url")
     @classmethod
