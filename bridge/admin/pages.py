@@ -17,13 +17,14 @@ from bridge.admin.gaps import GapPages
 from bridge.admin.health import readiness
 from bridge.admin.letters import LetterPages
 from bridge.admin.requests import TEXT, Answer, Page, Refused, Request, Route, json_answer
+from bridge.admin.sinks import SinkPages
 from bridge.loop import Loop
 from bridge.supervisor import Supervisor
 
 # Pages that read the journal wait while a disk hangs; more of them than this are turned away.
 _MOST_WAITING = 8
 _PATIENCE_SECONDS = 0.5
-_PAGES = ("/livez", "/readyz", "/metrics", "/api/deadletters", "/api/gaps")
+_PAGES = ("/livez", "/readyz", "/metrics", "/api/deadletters", "/api/gaps", "/api/sinks")
 
 
 class Pages:
@@ -51,6 +52,7 @@ class Pages:
         self._routes: dict[str, Callable[[Sequence[str]], Route | None]] = {
             "deadletters": LetterPages(supervisor).route,
             "gaps": GapPages(supervisor).route,
+            "sinks": SinkPages(supervisor).route,
         }
 
     def answer(self, request: Request) -> Answer:

@@ -34,6 +34,7 @@ from bridge.supervisor.found import Found, schemas
 from bridge.supervisor.gaps import GapDesk
 from bridge.supervisor.plan import Plan, make_plan, make_ring, watch_options
 from bridge.supervisor.running import Running, recall_found
+from bridge.supervisor.sinks import SinkDesk
 from bridge.supervisor.snapshot import Reloads, Snapshot, lags
 from bridge.supervisor.token import leave_token
 from bridge.supervisor.workers import SinkWorkers
@@ -68,6 +69,7 @@ class Supervisor:
         readers: read tables; to be asked for a read that closes a gap.
         trouble: why a start does not come to its end, None where all is well.
         gaps: the open gaps, and requests to close them.
+        sinks: how each stands, and requests to pause, resume or skip.
         journal: open while it runs.
     """
 
@@ -100,6 +102,7 @@ class Supervisor:
         self._upkeep = Loop("upkeep", self._keep_up)
         self._discovery = Discovery(self._take_found)
         self.gaps = GapDesk(self._tables, self._cluster, lambda: self._intake.refused, self.readers)
+        self.sinks = SinkDesk(self._journal, self.snapshot, self._worker)
         self._changing = threading.Lock()  # held by whoever starts, reloads or stops
         self._stopping = threading.Event()
         self._running: Running | None = None
@@ -320,6 +323,12 @@ class Supervisor:
     def _tables(self) -> Mapping[str, TableMonitor]:
         running = self._running
         return {} if running is None else running.tables
+
+    def _worker(self, sink: str) -> Worker:
+        running = self._running
+        if running is None:
+            raise KeyError(sink)
+        return running.workers.of(sink)
 
     def _cluster(self) -> str:
         running = self._running
