@@ -71,7 +71,7 @@ class Places:
             asked = self._asked
             if asked is None:
                 asked = self._asked = Future()
-                Loop(f"look-up-{self._host}", self._answer).start()
+                Loop("webhook-look-up", self._answer).start()
         try:
             return asked.result(left(deadline))
         except FutureTimeout:
