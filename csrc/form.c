@@ -8,74 +8,6 @@
 #include "shortest.h"
 #include "utf8.h"
 
-/* Each form, and the base types that it can be of. */
-#define ON(base) (1u << (base))
-static const struct {
-    const char *name;
-    unsigned bases;
-} forms[] = {
-    [FORM_NUMBER] = {"number", ON(BASE_INT) | ON(BASE_LONG)},
-    [FORM_BOOLEAN] = {"boolean", ON(BASE_INT) | ON(BASE_LONG)},
-    [FORM_TIMESTAMP] = {"timestamp", ON(BASE_INT) | ON(BASE_LONG)},
-    [FORM_FLOAT] = {"float", ON(BASE_FLOAT)},
-    [FORM_DOUBLE] = {"double", ON(BASE_DOUBLE)},
-    [FORM_TEXT] = {"text", ON(BASE_STRING)},
-    [FORM_DATETIME] = {"datetime", ON(BASE_STRING)},
-    [FORM_ULONG] = {"ulong", ON(BASE_STRING)},
-    [FORM_JSON] = {"json", ON(BASE_STRING)},
-    [FORM_VECTOR] = {"vector", ON(BASE_BYTES)},
-    [FORM_BASE64] = {"base64", ON(BASE_BYTES)},
-};
-
-/* The object */
-
-bool object_open(struct object *object, size_t count) {
-    *object = (struct object){.count = count, .in_wire_order = true};
-    object->members = calloc(count ? count : 1, sizeof *object->members);
-    return object->members != NULL;
-}
-
-enum object_error object_set(struct object *object, const struct plan *plan, size_t index,
-                             size_t place, const char *form, const void *name, size_t name_size) {
-    struct member *member = &object->members[index];
-    size_t found = 0;
-
-    if (place >= plan->count)
-        return OBJECT_NO_COLUMN;
-    while (found < sizeof forms / sizeof *forms && strcmp(form, forms[found].name) != 0)
-        found++;
-    if (found == sizeof forms / sizeof *forms ||
-        (forms[found].bases & ON(plan->operations[place].base)) == 0)
-        return OBJECT_NO_FORM;
-    member->place = place;
-    member->form = (enum form)found;
-    member->head_size = name_size + 1;
-    member->head = malloc(member->head_size);
-    if (member->head == NULL)
-        return OBJECT_NO_MEMORY;
-    member->head[0] = index ? ',' : '{';
-    memcpy(member->head + 1, name, name_size);
-    if (index > 0 && place <= object->members[index - 1].place)
-        object->in_wire_order = false;
-    return OBJECT_GOOD;
-}
-
-void object_close(struct object *object) {
-    for (size_t i = 0; object->members != NULL && i < object->count; i++)
-        free(object->members[i].head);
-    free(object->members);
-    *object = (struct object){0};
-}
-
-void object_end(struct out *out, const struct object *object) {
-    if (object->count == 0)
-        out_text(out, "{}", 2);
-    else
-        out_byte(out, '}');
-}
-
-/* Values */
-
 static void write_number(struct out *out, int64_t value) {
     uint8_t *at = out_room(out, DIGITS_MOST + 1);
 
@@ -216,8 +148,10 @@ static void write_vector(struct out *out, struct span bytes) {
     out_byte(out, ']');
 }
 
-static void write_value(struct out *out, struct reader *reader, const struct operation *operation,
-                        enum form form) {
+/* In line, as nothing is called more often. */
+static inline __attribute__((always_inline)) void
+write_value(struct out *out, struct reader *reader, const struct operation *operation,
+            enum form form) {
     switch (form) {
     case FORM_NUMBER:
         write_number(out, column_number(reader, operation));
@@ -258,10 +192,17 @@ static void write_value(struct out *out, struct reader *reader, const struct ope
     }
 }
 
+void value_write(struct out *out, struct reader *reader, const struct operation *operation,
+                 enum form form) {
+    write_value(out, reader, operation, form);
+}
+
 void member_write(struct out *out, struct reader *reader, const struct operation *operation,
                   const struct member *member) {
     out_text(out, member->head, member->head_size);
-    if (column_present(reader, operation))
+    if (member->mask != MASK_NONE)
+        member_write_masked(out, reader, operation, member);
+    else if (column_present(reader, operation))
         write_value(out, reader, operation, member->form);
     else
         out_text(out, "null", 4);

@@ -7,8 +7,11 @@ unknown here. May import: errors, events, loop, codec. The only room, with the e
 imports `sqlite3`.
 """
 
+from bridge.journal.blocks import one_event, record_ends
 from bridge.journal.filesystem import filesystem_problem
 from bridge.journal.journal import Journal
+from bridge.journal.letter_store import LetterStore
+from bridge.journal.letters import Retried
 from bridge.journal.opening import MIN_SIZE, OnFull
 from bridge.journal.overview import overview
 from bridge.journal.reader import JournalReader
@@ -19,6 +22,8 @@ from bridge.journal.records import (
     DeadLetter,
     JournalStats,
     Lane,
+    LetterFilter,
+    LetterSum,
     Move,
     Overview,
     Page,
@@ -41,10 +46,14 @@ __all__ = [
     "JournalReader",
     "JournalStats",
     "Lane",
+    "LetterFilter",
+    "LetterStore",
+    "LetterSum",
     "Move",
     "OnFull",
     "Overview",
     "Page",
+    "Retried",
     "SegmentSummary",
     "Settled",
     "SinkSummary",
@@ -52,7 +61,9 @@ __all__ = [
     "StoredEntry",
     "Verdict",
     "filesystem_problem",
+    "one_event",
     "overview",
+    "record_ends",
     "stored_gaps",
     "stored_marks",
 ]

@@ -18,6 +18,7 @@ from pathlib import Path
 from bridge.errors import JournalError
 from bridge.journal.lane import Boundary, LaneState
 from bridge.journal.layout import Spans
+from bridge.journal.letter_store import LetterStore
 from bridge.journal.records import Account, DeadLetter, Move
 from bridge.journal.state_file import Key, StateFile
 from bridge.journal.state_reader import spans_of
@@ -35,6 +36,7 @@ class State:
         journal_id: 16 hex digits.
         format: version of the layout on disk, before it was upgraded.
         version: grows with every change of a lane.
+        letters: what was set aside.
     """
 
     def __init__(self, journal: Path) -> None:
@@ -52,6 +54,7 @@ class State:
         self._changed = threading.Condition()
         self._file = StateFile(journal)
         self.format = self._file.format
+        self.letters = LetterStore(self._file, self._writing)
         self._registered, self._lanes = dict(self._file.sinks), dict(self._file.lanes)
         meta = self._file.meta
         self.journal_id = meta["journal_id"]

@@ -1,0 +1,82 @@
+"""Where in the journal a moment lies, also where the clock was set back meanwhile.
+
+Between two steps of the clock times only grow, so a moment is found by bisection. Where a step
+was is a mark, stored with the entries that came after it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Protocol
+
+MARK = "clock_steps"
+
+# Blocks may be stored in another order than they were received, by less than this.
+_SLACK_US = 1_000_000
+# A clock that is set back again and again costs no more room; far fewer are ever needed.
+_MOST = 1000
+
+
+class Timed(Protocol):
+    """What entries can be looked up in."""
+
+    def bounds(self) -> tuple[int, int]:
+        """Return the first offset still stored and the offset that the next event gets."""
+
+    def time_of(self, offset: int) -> int | None:
+        """Return when the event at or after an offset was received, None at the head."""
+
+
+def is_step(before: int | None, after: int) -> bool:
+    """Whether the clock was set back between two entries that follow each other.
+
+    Args:
+        before: when the first was received, microseconds; None where there is none.
+        after: when the second was.
+    """
+    return before is not None and after < before - _SLACK_US
+
+
+def with_step(marks: Mapping[str, str], offset: int, oldest: int) -> str:
+    """Return the mark with one step more, before an offset, without those of what was pruned."""
+    kept = [step for step in steps_of(marks) if step > oldest]
+    return json.dumps([*kept, offset][-_MOST:])
+
+
+def steps_of(marks: Mapping[str, str]) -> tuple[int, ...]:
+    """Return the offsets before which the clock was set back, ascending."""
+    return tuple(json.loads(marks.get(MARK, "[]")))
+
+
+def offset_at(reader: Timed, since: int, steps: Sequence[int]) -> int:
+    """Return an offset before which nothing was received at a moment or later.
+
+    Args:
+        reader: of the journal.
+        since: microseconds since the epoch.
+        steps: as `steps_of` gives them.
+
+    Raises:
+        JournalError: it cannot be read.
+    """
+    first, head = reader.bounds()
+    edges = sorted({first, head, *(step for step in steps if first < step < head)})
+    for low, high in pairwise(edges):
+        found = _within(reader, since, low, high)
+        if found < high:
+            return found
+    return head
+
+
+def _within(reader: Timed, since: int, low: int, high: int) -> int:
+    """Return the first offset of a stretch at which something was received at `since` or later."""
+    while low < high:
+        middle = (low + high) // 2
+        time = reader.time_of(middle)
+        if time is None or time >= since:
+            high = middle
+        else:
+            low = middle + 1
+    return low
