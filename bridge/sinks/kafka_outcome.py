@@ -23,6 +23,7 @@ class Outcome:
         lost: the error after which the producer is unfit.
         times_refused: whether the broker refused the time of an event.
         held: events by offset that were left out of a transaction, and why.
+        undone: times that a transaction was undone for no fault of its events.
         behind: tables and keys of which the later events wait: behind which offset, and why.
     """
 
@@ -31,6 +32,7 @@ class Outcome:
     retried: list[tuple[Slice, Retry]] = field(default_factory=list)
     lost: Retry | None = None
     times_refused: bool = False
+    undone: int = 0
     held: dict[int, Retry] = field(default_factory=dict)
     behind: dict[tuple[str, bytes], tuple[int, Retry]] = field(default_factory=dict)
 

@@ -277,8 +277,8 @@ def _require_a_token(configuration: dict[str, str]) -> None:
     by_itself = given.get("enable.sasl.oauthbearer.unsecure.jwt", "") in {"true", "t", "1"}
     if given.get("sasl.oauthbearer.method") != "oidc" and not (builtin or by_itself):
         raise ValueError(
-            "OAUTHBEARER: no token can come: set sasl.oauthbearer.method: oidc, with "
-            "sasl.oauthbearer.token.endpoint.url, .client.id and .client.secret"
+            "sasl.mechanism: no token can come from anywhere: set sasl.oauthbearer.method: oidc, "
+            "with sasl.oauthbearer.token.endpoint.url, .client.id and .client.secret"
         )
 
 
@@ -291,7 +291,7 @@ def _configuration(options: dict[str, SecretStr]) -> dict[str, str]:
 def _secrets(options: dict[str, SecretStr]) -> list[str]:
     found = []
     for name, value in options.items():
-        if _SECRET.search(name):
+        if _SECRET.search(name) and name != "sasl.oauthbearer.method":
             text = value.get_secret_value()
             # `sasl.oauthbearer.config` has several, as `name=value`.
             found += [text, *(part.partition("=")[2] for part in text.split())]

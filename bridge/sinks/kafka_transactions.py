@@ -16,7 +16,7 @@ from bridge.lines import Slice
 from bridge.sinks.base import Batch, NotConnected, Reject, Retry
 from bridge.sinks.kafka_cursor_topic import CursorTopic
 from bridge.sinks.kafka_cursors import TOPIC, runs_of
-from bridge.sinks.kafka_errors import Fenced, as_retry, broken, is_refusal, translate
+from bridge.sinks.kafka_errors import FENCED, Fenced, as_retry, broken, is_refusal, translate
 from bridge.sinks.kafka_log import Trouble
 from bridge.sinks.kafka_outcome import Outcome, halves
 from bridge.sinks.kafka_sending import Once, Sending
@@ -25,6 +25,10 @@ from bridge.sinks.kafka_settings import KafkaSettings
 INIT_TIMEOUT = 20.0  # seconds for a coordinator to be found, and to end what was begun
 ABORT_TIMEOUT = 10.0  # seconds
 COMMIT_TIMEOUT = 30.0  # seconds
+MOST_UNDONE = 8  # times that a batch is sent again because something else of it was undone
+
+# What librdkafka says of messages that are given up together with others.
+_UNDONE = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
 
 
 class Transactions(Sending):
@@ -89,18 +93,23 @@ class Transactions(Sending):
         closed = len(outcome.closed)
         self._begin()
         failed = self.send(slices, outcome, present)
-        if outcome.lost is not None:
-            self._close_lost(outcome.lost, slices, failed, outcome)
-        elif not failed and len(outcome.closed) == closed:
+        outcome.lost = None
+        if not failed and len(outcome.closed) == closed:
             taken = outcome.left_of(slices, self._topic_of)
             self._commit(self._records(taken) if taken else [])
             return
-        self._abort()
         refused = {o: error for o, error in failed.items() if is_refusal(error)}
-        if not refused or len(outcome.closed) > closed:
+        lost = {o: error for o, error in failed.items() if not is_refusal(error)}
+        undone = {o for o, error in lost.items() if error.code() in _UNDONE}
+        if len(lost) > len(undone):
+            self._close_lost(slices, {o: lost[o] for o in lost.keys() - undone}, outcome)
+        self._abort()
+        if len(outcome.closed) > closed:
             self.deliver(slices, outcome, present)
-        else:
+        elif refused:
             self._again(slices, refused, outcome, present)
+        else:
+            self._once_more(slices, lost, outcome, present)
 
     def abandon(self) -> None:
         """Give up what is under way, if that can be done at once."""
@@ -134,22 +143,44 @@ class Transactions(Sending):
             for half in halves(slices):
                 self.deliver(half, outcome, present)
 
+    def _once_more(
+        self,
+        slices: Sequence[Slice],
+        lost: dict[int, KafkaError],
+        outcome: Outcome,
+        present: frozenset[int],
+    ) -> None:
+        """Send again what was undone with something else.
+
+        What follows a refused request has sequence numbers that the broker does not expect, and
+        librdkafka mends that in undoing the transaction.
+        """
+        outcome.undone += 1
+        if outcome.undone > MOST_UNDONE:
+            raise NotConnected(self._said(slices, lost))
+        self.deliver(slices, outcome, present)
+
     def _close_lost(
-        self, lost: Retry, slices: Sequence[Slice], failed: dict[int, KafkaError], outcome: Outcome
+        self, slices: Sequence[Slice], lost: dict[int, KafkaError], outcome: Outcome
     ) -> None:
         """Let topics that do not answer wait where the cluster does.
 
         Raises:
             NotConnected: it does not.
         """
-        if isinstance(lost, NotConnected) and (isinstance(lost, Fenced) or not self._answers()):
-            raise lost
-        outcome.lost = None
-        again = Retry(str(lost), answered=lost.answered, answer=lost.answer)
+        said = self._said(slices, lost)
+        if any(error.code() in FENCED for error in lost.values()):
+            raise Fenced(said)
+        if not self._answers():
+            raise NotConnected(said)
         for each in slices:
-            among = range(each.offset, each.end)
-            if any(o in failed and not is_refusal(failed[o]) for o in among):
-                outcome.closed[self._topic_of(each)] = again
+            if any(offset in lost for offset in range(each.offset, each.end)):
+                outcome.closed[self._topic_of(each)] = Retry(said)
+
+    def _said(self, slices: Sequence[Slice], lost: dict[int, KafkaError]) -> str:
+        first = min(lost)
+        topic = next(self._topic_of(s) for s in slices if s.offset <= first < s.end)
+        return str(translate(lost[first], topic, self._trouble.cause, self._clean))
 
     def _records(self, taken: Sequence[Slice]) -> list[tuple[bytes, bytes]]:
         """Return the records that say what was delivered once these are."""
