@@ -31,7 +31,7 @@ $(READY): pyproject.toml $(NATIVE)
 		{ echo "creating $(VENV)"; $(PYTHON) -m venv --clear $(VENV); }
 	@echo "installing kinetica-bridge and its tools into $(VENV) (a minute the first time)"
 	@$(BIN)/python -m pip install --quiet --upgrade pip
-	@$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --editable '.[dev,postgres,redis,zstd]'
 	@touch $@
 
 demo: $(READY)

@@ -35,7 +35,7 @@ def _sinks(text: str) -> str:
     return BOTH + "sinks:\n" + "".join(f"  {line}\n" for line in text.splitlines())
 
 
-_VALID_TOP = "instance, kinetica, journal, tables, sinks, admin, log, shutdown"
+_VALID_TOP = "instance, kinetica, journal, tables, sinks, dead_letters, admin, log, shutdown"
 _DURATION = "write a duration like 500ms, 30s, 20m, 2h or 7d, for example"
 
 WRONG: dict[str, tuple[str, list[str]]] = {
@@ -330,17 +330,22 @@ WRONG: dict[str, tuple[str, list[str]]] = {
         [
             (
                 "4: sinks.out.type: no sink type 'stdot': did you mean 'stdout'? known are file, "
-                "kafka, stdout, webhook"
+                "kafka, postgres, redis, stdout, webhook"
             )
         ],
     ),
     "a sink without a type": (
         _sinks("out: {path: x}"),
-        ["4: sinks.out.type: required; known are file, kafka, stdout, webhook"],
+        ["4: sinks.out.type: required; known are file, kafka, postgres, redis, stdout, webhook"],
     ),
     "a number for a type": (
         _sinks("out: {type: 7}"),
-        ["4: sinks.out.type: wanted a name; known are file, kafka, stdout, webhook"],
+        [
+            (
+                "4: sinks.out.type: wanted a name; known are file, kafka, postgres, redis, stdout, "
+                "webhook"
+            )
+        ],
     ),
     "a path of nothing": (
         BOTH + "journal: {path: ''}\n",
