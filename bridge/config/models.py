@@ -19,26 +19,20 @@ from pydantic import (
     Field,
     SecretStr,
     SerializeAsAny,
-    StringConstraints,
     model_validator,
 )
 
 from bridge.config.addresses import cluster_urls, listen_address
 from bridge.config.names import is_pattern, matches, qualified, table_name
-from bridge.formats.settings import Shaping
+from bridge.config.section import PositiveDuration, PositiveSize, Section
+from bridge.config.whole import DeadLetters, Log, Shutdown
+from bridge.formats.settings import Names, Shaping, Text, unique
 from bridge.sinks.base import SinkSettings
-from bridge.units import Duration, Size
+from bridge.units import Duration
 
 SINK_ID = re.compile(r"[a-z0-9-]+")
 
 Operation = Literal["insert", "update", "delete"]
-
-
-def _unique(values: tuple[str, ...]) -> tuple[str, ...]:
-    for index, value in enumerate(values):
-        if value in values[:index]:
-            raise ValueError(f'"{value}" is given twice')
-    return values
 
 
 def _unset_when_empty(value: Any) -> Any:
@@ -63,11 +57,7 @@ def _catch_up(value: Any) -> Any:
     raise ValueError("wanted {column: C}, {whole_table: ROWS} or off")
 
 
-Text = Annotated[str, StringConstraints(min_length=1, pattern=r"\S")]
 SomePath = Annotated[Path, BeforeValidator(_not_empty)]  # "" would be the folder we run in
-PositiveDuration = Annotated[Duration, Field(gt=0)]
-PositiveSize = Annotated[Size, Field(gt=0)]
-Names = Annotated[tuple[Text, ...], AfterValidator(_unique)]
 ClusterUrls = Annotated[
     tuple[str, ...],
     BeforeValidator(cluster_urls, json_schema_input_type=str | list[str]),
@@ -76,12 +66,6 @@ ListenAddress = Annotated[
     str,
     BeforeValidator(listen_address, json_schema_input_type=str),
 ]
-
-
-class Section(BaseModel):
-    """A part of the configuration: unknown keys are refused, values never change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Tls(Section):
@@ -214,7 +198,7 @@ class Table(Section, Shaping):
         alias="except",
         description="Tables that the pattern does not mean: names, or patterns, ki_home.tmp_*.",
     )
-    events: Annotated[tuple[Operation, ...], AfterValidator(_unique)] = Field(
+    events: Annotated[tuple[Operation, ...], AfterValidator(unique)] = Field(
         default=("insert", "update", "delete"),
         min_length=1,
         description="Which operations to watch; alter and drop always are.",
@@ -318,25 +302,6 @@ class Admin(Section):
         return int(self.listen.rpartition(":")[2])
 
 
-class Log(Section):
-    """What is logged, and how."""
-
-    level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="The least severe messages that are logged."
-    )
-    format: Literal["json", "console"] | None = Field(
-        default=None, description="Form of a line; default: console on a terminal, else json."
-    )
-
-
-class Shutdown(Section):
-    """How the bridge ends."""
-
-    grace: Duration = Field(
-        default=8.0, description="How long it may go on delivering after SIGTERM."
-    )
-
-
 class Config(Section):
     """The whole configuration, valid; `tables[i].sinks` always names its sinks.
 
@@ -355,6 +320,9 @@ class Config(Section):
     tables: tuple[Table, ...] = Field(min_length=1, description="The tables to watch.")
     sinks: Mapping[str, SerializeAsAny[SinkSettings]] = Field(
         default={}, description="Where events go: id to settings; ids are [a-z0-9-]+."
+    )
+    dead_letters: DeadLetters = Field(
+        default=DeadLetters(), description="How long events are kept that no destination took."
     )
     admin: Admin = Field(default=Admin(), description="Health and metrics.")
     log: Log = Field(default=Log(), description="What is logged, and how.")

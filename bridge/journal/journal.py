@@ -23,9 +23,10 @@ from bridge.journal.letter_store import LetterStore
 from bridge.journal.lock import JournalLock
 from bridge.journal.moments import offset_at, steps_of
 from bridge.journal.opening import Limits, OnFull, Opened, open_journal
+from bridge.journal.pauses import Pauses
 from bridge.journal.reader import JournalReader
 from bridge.journal.recent import KEPT_BYTES
-from bridge.journal.records import Account, Damage, JournalStats, Lane, Move
+from bridge.journal.records import Account, Damage, JournalStats, Lane, LetterLimits, Move
 from bridge.journal.rows import drafts_of
 from bridge.journal.troubles import Troubles
 from bridge.loop import Loop
@@ -46,6 +47,7 @@ class Journal:
             or the largest append, whichever is more.
         max_age: seconds after which acknowledged entries go.
         on_full: refuse new entries, or drop the oldest even if not acknowledged.
+        letters: what all dead letters may take, and how old they get.
         segment_size: bytes after which a new segment begins; by default an eighth of
             `max_size`, or of the disk where that is less, at most 64 MiB.
         memory: bytes of the newest entries that are kept for readers, beside the files.
@@ -63,6 +65,7 @@ class Journal:
         max_size: int = 10 * 2**30,
         max_age: float = 7 * 86400,
         on_full: OnFull = "stop_capture",
+        letters: LetterLimits = LetterLimits(),  # noqa: B008 (a value)
         segment_size: int | None = None,
         memory: int = KEPT_BYTES,
         clock: Callable[[], float] = time.time,
@@ -70,6 +73,7 @@ class Journal:
     ) -> None:
         self._path = path
         self._limits = Limits(max_size, max_age, on_full, segment_size, memory)
+        self.letter_limits = letters
         self._clock = clock
         self._file_lock = JournalLock(path)
         self._troubles = Troubles(monotonic)
@@ -298,6 +302,11 @@ class Journal:
         """What was set aside, to be dropped or settled; `reader` reads it."""
         return self._require_open().state.letters
 
+    @property
+    def pauses(self) -> Pauses:
+        """What rests because somebody said so."""
+        return self._require_open().state.pauses
+
     def wait(self, offset: int, timeout: float) -> bool:
         """Wait until there is an event at `offset`, for at most `timeout` seconds.
 
@@ -320,7 +329,8 @@ class Journal:
     def upkeep(self) -> float:
         """Do one piece of what keeps the journal within its size and age.
 
-        Deletes what nobody wants, thins a segment of which little is wanted, writes cursors.
+        Deletes what nobody wants, thins a segment of which little is wanted, writes cursors,
+        lets dead letters go that are too old or too many.
 
         Returns:
             Seconds until it wants to be called again.
@@ -338,7 +348,8 @@ class Journal:
                 log.roll_if_old()
             finally:
                 log.append_lock.release()
-        return 0.0 if opened.upkeep.step() else _UPKEEP_SECONDS
+        more = opened.state.letters.prune(self.letter_limits, self._now())
+        return 0.0 if opened.upkeep.step() or more else _UPKEEP_SECONDS
 
     def accounts(self) -> list[Account]:
         """Return the counts of every registered sink and its tables, of one moment."""

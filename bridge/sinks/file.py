@@ -22,7 +22,7 @@ from bridge.sinks.base import Batch, Retry, Sink, SinkSettings
 from bridge.sinks.file_compress import Compressor
 from bridge.sinks.file_live import Closing, LiveFile, leftover, open_live
 from bridge.sinks.file_note import Kind, read_note
-from bridge.sinks.file_paths import DATE, NOTIFICATIONS, ending_of, expand, expand_day, notes_of
+from bridge.sinks.file_paths import DATE, NOTIFICATIONS, ending_of, expand_day, notes_of
 from bridge.sinks.file_runs import Part, Run, runs_of
 from bridge.sinks.file_settings import FileSettings
 from bridge.sinks.names import is_of_table
@@ -280,4 +280,4 @@ def _days(events: Slice) -> Iterator[tuple[int, Slice]]:
         yield day, Slice(lines, begin, events.stop)
 
 
-__all__ = ["FileSettings", "FileSink", "expand"]
+__all__ = ["FileSettings", "FileSink"]

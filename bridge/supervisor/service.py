@@ -20,7 +20,7 @@ from bridge.delivery.encoding import Encoder
 from bridge.delivery.worker import Worker
 from bridge.errors import BridgeError, JournalError, JournalUnavailable
 from bridge.history import JournalHistory
-from bridge.journal import Journal
+from bridge.journal import Journal, LetterLimits
 from bridge.loop import Deadline, Loop, backoff
 from bridge.monitor.intake import MAX_QUEUED_BYTES, Intake
 from bridge.monitor.receiver import WHY_NOT_C
@@ -32,8 +32,10 @@ from bridge.reading import Readers, ReadingOptions
 from bridge.supervisor.discovery import Discovery, Listed
 from bridge.supervisor.found import Found, schemas
 from bridge.supervisor.gaps import GapDesk
+from bridge.supervisor.onlooker import Onlooker
 from bridge.supervisor.plan import Plan, make_plan, make_ring, watch_options
 from bridge.supervisor.running import Running, recall_found
+from bridge.supervisor.sinks import SinkDesk
 from bridge.supervisor.snapshot import Reloads, Snapshot, lags
 from bridge.supervisor.token import leave_token
 from bridge.supervisor.workers import SinkWorkers
@@ -68,6 +70,9 @@ class Supervisor:
         readers: read tables; to be asked for a read that closes a gap.
         trouble: why a start does not come to its end, None where all is well.
         gaps: the open gaps, and requests to close them.
+        onlooker: what went through lately, and events as they come.
+        sinks: how each stands, and requests to pause, resume or skip.
+        journal: open while it runs.
     """
 
     def __init__(
@@ -82,12 +87,7 @@ class Supervisor:
         self._config = config
         self._sinks = {name: sink.build(name) for name, sink in make_plan(config).sinks.items()}
         journal = config.journal
-        self._journal = Journal(
-            journal.path,
-            max_size=journal.max_size,
-            max_age=journal.max_age,
-            on_full=journal.on_full,
-        )
+        self.journal = self._journal = make_journal(config)
         self._intake = Intake(
             self._journal.append, self._suspect, linger=journal.linger, max_bytes=queue_bytes
         )
@@ -104,12 +104,14 @@ class Supervisor:
         self._upkeep = Loop("upkeep", self._keep_up)
         self._discovery = Discovery(self._take_found)
         self.gaps = GapDesk(self._tables, self._cluster, lambda: self._intake.refused, self.readers)
+        self.sinks = SinkDesk(self._journal, self.snapshot, self._worker)
         self._changing = threading.Lock()  # held by whoever starts, reloads or stops
         self._stopping = threading.Event()
         self._running: Running | None = None
         self._token: str | None = None
         self.trouble: str | None = None
         self.reloads = Reloads()
+        self.onlooker = Onlooker(lambda: self._running, self._journal)
 
     def start(self) -> None:
         """Start everything; what cannot be reached is waited for, visibly.
@@ -145,6 +147,7 @@ class Supervisor:
                 workers.configure(name, self._sinks[name], sink)
             self._running = running
             self._upkeep.start()
+            self.onlooker.loop.start()
             self._discovery.loop.start()
             self._intake.start()
             self._subscriber.start()
@@ -198,6 +201,7 @@ class Supervisor:
             old = running.plan.config
             running.reload(config)
             self._config = config
+            self._journal.letter_limits = _letter_limits(config)
         self._discovery.again()  # another pattern may mean other tables of what was seen
         for part in _FIXED:
             if getattr(old, part) != getattr(config, part):
@@ -240,6 +244,7 @@ class Supervisor:
 
     def _drain(self, running: Running, deadline: Deadline, grace: float) -> bool:
         self._upkeep.stop()
+        self.onlooker.loop.stop()
         self._discovery.stop()
         running.watch.stop(min(grace * _CLEARING_SHARE, _CLEARING_SECONDS))
         self._subscriber.stop()
@@ -250,6 +255,7 @@ class Supervisor:
         self.readers.stop(0.0)
         drained &= running.workers.stop(deadline, lambda: bool(self._pending()))
         self._upkeep.join(deadline.left)
+        self.onlooker.loop.join(deadline.left)
         pending = self._pending()
         closed = self._journal.close(deadline.left)
         log.info("stopped", drained=drained, pending=pending)
@@ -276,6 +282,8 @@ class Supervisor:
             lags=lags(self._journal, sinks, accounts, time.time()),
             accounts=accounts,
             journal=self._journal.stats(),
+            letters=self._journal.letters.sums(),
+            letters_pruned=self._journal.letters.pruned(),
             failovers=dict(watch.failovers),
             ring=watch.clusters,
             cluster=watch.cluster,
@@ -293,6 +301,7 @@ class Supervisor:
         return [
             *([journal] if journal is not None else []),
             self._upkeep,
+            self.onlooker.loop,
             self._discovery.loop,
             *self._intake.loops,
             *self._subscriber.loops,
@@ -300,6 +309,11 @@ class Supervisor:
             *running.watch.loops,
             *running.workers.loops(),
         ]
+
+    @property
+    def instance(self) -> str:
+        """The name of this bridge, one of several."""
+        return self._config.instance
 
     @property
     def tokens(self) -> Collection[str]:
@@ -321,6 +335,12 @@ class Supervisor:
     def _tables(self) -> Mapping[str, TableMonitor]:
         running = self._running
         return {} if running is None else running.tables
+
+    def _worker(self, sink: str) -> Worker:
+        running = self._running
+        if running is None:
+            raise KeyError(sink)
+        return running.workers.of(sink)
 
     def _cluster(self) -> str:
         running = self._running
@@ -353,3 +373,19 @@ class Supervisor:
             running.narrow()
         finally:
             self._changing.release()
+
+
+def make_journal(config: Config) -> Journal:
+    """Return the journal of a configuration, not open."""
+    journal = config.journal
+    return Journal(
+        journal.path,
+        max_size=journal.max_size,
+        max_age=journal.max_age,
+        on_full=journal.on_full,
+        letters=_letter_limits(config),
+    )
+
+
+def _letter_limits(config: Config) -> LetterLimits:
+    return LetterLimits(config.dead_letters.max_size, config.dead_letters.max_age)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from bridge.delivery.health import SinkStats
-from bridge.journal import Account, Journal, JournalStats, Lane
+from bridge.journal import Account, Journal, JournalStats, Lane, LetterSum
 from bridge.monitor.gaps import OpenGap
 from bridge.monitor.table import TableMonitor
 
@@ -29,6 +29,8 @@ class Snapshot:
         ready: whether every table was tried once.
         patterns: how many tables each pattern means, None where it was not looked at yet.
         lags: seconds by sink and table, the age of the oldest event not yet acknowledged.
+        letters: what there is of dead letters, by sink and table.
+        letters_pruned: how many went for their size or age, by sink and reason.
     """
 
     ready: bool
@@ -39,6 +41,8 @@ class Snapshot:
     lags: Mapping[tuple[str, str], float]
     accounts: list[Account]
     journal: JournalStats
+    letters: Mapping[tuple[str, str], LetterSum]
+    letters_pruned: Mapping[tuple[str, str], int]
     failovers: Mapping[tuple[str, str], int]
     ring: list[str]
     cluster: str

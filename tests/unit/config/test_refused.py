@@ -35,7 +35,7 @@ def _sinks(text: str) -> str:
     return BOTH + "sinks:\n" + "".join(f"  {line}\n" for line in text.splitlines())
 
 
-_VALID_TOP = "instance, kinetica, journal, tables, sinks, admin, log, shutdown"
+_VALID_TOP = "instance, kinetica, journal, tables, sinks, dead_letters, admin, log, shutdown"
 _DURATION = "write a duration like 500ms, 30s, 20m, 2h or 7d, for example"
 
 WRONG: dict[str, tuple[str, list[str]]] = {
@@ -378,6 +378,20 @@ WRONG: dict[str, tuple[str, list[str]]] = {
     "a sink that writes the file another has for one table": (
         _sinks('a: {type: file, path: "/out/{table}"}\nb: {type: file, path: /out/s.t}'),
         ["5: sinks.b.path: the sink a writes /out/s.t too; each needs its own"],
+    ),
+    "a file that another sink closes": (
+        _sinks(
+            "a: {type: file, path: '/out/{name}.txt', rotate: {max_size: 1MiB}}\n"
+            "b: {type: file, path: /out/x.12.txt}"
+        ),
+        ["5: sinks.b.path: the sink a writes /out/x.12.txt too; each needs its own"],
+    ),
+    "a file for what is no row": (
+        _sinks(
+            "a: {type: file, path: /out/x, format: csv}\n"
+            "b: {type: file, path: /out/x.notifications.jsonl}"
+        ),
+        ["5: sinks.b.path: the sink a writes /out/x.notifications.jsonl too; each needs its own"],
     ),
     # Formats
     "a format that a webhook cannot carry": (
