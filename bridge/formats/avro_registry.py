@@ -18,7 +18,7 @@ _T = TypeVar("_T")
 
 # After a call that came to nothing so many times its length passes without another.
 _REST = 9
-_LEAST_REST, _MOST_REST = 1.0, 30.0
+_LEAST_REST, _MOST_REST = 1.0, 45.0
 
 
 class Away(Retry):
