@@ -73,6 +73,10 @@ class Format(ABC):
             Retry: they cannot be written now, or not in this shape; their table waits.
         """
 
+    def weight(self, table: str, schema: Schema, shape: Shape) -> int:  # noqa: ARG002
+        """Return about how many bytes each row of a table has besides its own and an envelope."""
+        return 0
+
     @abstractmethod
     def single(self, journal_id: str, offset: int, entry: Single) -> Lines:
         """Write an entry that is exactly one event."""
