@@ -54,10 +54,17 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{mark:<7} {finding.what}: {finding.problem or finding.found}", flush=True)
     shown: set[tuple[str, str]] = set()
     for sample in samples(config, layouts):
+        what = f"sink {sample.sink}, table {sample.table}"
         if sample.problem is not None:
             failed += 1
-            print(f"FAILED  sink {sample.sink}, table {sample.table}: {sample.problem}", flush=True)
-        elif arguments.sample and (of := _entry_of(config, sample)) not in shown:
+            print(f"FAILED  {what}: {sample.problem}", flush=True)
+        elif sample.found is not None:
+            print(f"ok      {what}: {sample.found}", flush=True)
+        if (
+            sample.problem is None
+            and arguments.sample
+            and (of := _entry_of(config, sample)) not in shown
+        ):
             shown.add(of)
             print(f"\n{sample.text}", flush=True)
     if failed:

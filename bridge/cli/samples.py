@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from bridge.cli.sample_rows import sample_row
@@ -31,12 +32,14 @@ class Sample(NamedTuple):
         table: the qualified name.
         text: what it looks like.
         problem: None where all is well.
+        found: what its format found elsewhere; None where it needs nothing there.
     """
 
     sink: str
     table: str
     text: str
     problem: str | None = None
+    found: str | None = None
 
 
 def samples(config: Config, layouts: Mapping[str, Schema]) -> Iterator[Sample]:
@@ -49,25 +52,25 @@ def samples(config: Config, layouts: Mapping[str, Schema]) -> Iterator[Sample]:
     for name, plan in make_plan(config, layouts).sinks.items():
         for table in sorted(plan.tables & layouts.keys()):
             try:
-                text = _sample(config, name, plan, table, layouts[table])
+                yield _sample(config, name, plan, table, layouts[table])
             except BridgeError as error:
                 yield Sample(name, table, "", str(error))
-            else:
-                yield Sample(name, table, text)
 
 
-def _sample(config: Config, name: str, plan: SinkPlan, table: str, schema: Schema) -> str:
+def _sample(config: Config, name: str, plan: SinkPlan, table: str, schema: Schema) -> Sample:
     sink = plan.build(name)  # no I/O, as it is not opened
     output = plan.output(sink)
-    lines = _written(output, table, config.kinetica.urls[0], schema)
+    found = output.format.check(table, schema, output.shapes.get(table, PLAIN))
+    lines = _written(replace(output, format=output.format.trial()), table, config, schema)
     place = sink.place_of(table)
     where = f"{name} ({plan.settings.type}, {plan.settings.format}): {table}"
-    return "\n".join([where if place == table else f"{where} to {place}", *_shown(lines, sink)])
+    shown = [where if place == table else f"{where} to {place}", *_shown(lines, sink)]
+    return Sample(name, table, "\n".join(shown), found=found)
 
 
-def _written(output: Output, table: str, cluster: str, schema: Schema) -> Lines:
+def _written(output: Output, table: str, config: Config, schema: Schema) -> Lines:
     payload, times = sample_row(schema), ((1, time.time_ns() // 1000),)
-    block = Block(table, cluster, "insert", schema, payload, 1, times)
+    block = Block(table, config.kinetica.urls[0], "insert", schema, payload, 1, times)
     codec, shape = compile_schema(schema), output.shapes.get(table, PLAIN)
     return output.format.rows(
         Rows(_JOURNAL_ID, _OFFSET, block, codec, shape, output.wants_keys, payload, 1, times)
