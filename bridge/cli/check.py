@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bridge.cli import logs
+from bridge.cli.check_shaping import misnamed
 from bridge.cli.listing import counted
 from bridge.cli.main import ENVIRONMENT, OK
 from bridge.cli.samples import Sample, samples
@@ -96,6 +97,8 @@ def _findings(config: Config, layouts: dict[str, Schema]) -> Iterator[Finding]:
         else:
             yield _table(table, tables_of, layouts)
     ring.close()
+    for what, problem in misnamed(config, layouts):
+        yield Finding(what, "", problem)
     for name, settings in config.sinks.items():
         sink = find(settings.type)(settings)
         what = f"sink {name} ({settings.type})"
