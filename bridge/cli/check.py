@@ -25,8 +25,9 @@ from bridge.events import Schema
 from bridge.journal import filesystem_problem
 from bridge.monitor.route import Route
 from bridge.monitor.subscriber import Subscriber
+from bridge.sinks.base import Assignment
 from bridge.sinks.registry import find
-from bridge.supervisor import make_ring
+from bridge.supervisor import make_plan, make_ring
 from bridge.wire.calls import DEFAULT_MONITOR_PORT, Cluster, TableInfo, qualified
 
 
@@ -53,21 +54,17 @@ def run(arguments: argparse.Namespace) -> int:
         failed += finding.problem is not None
         mark = "FAILED" if finding.problem else "ok"
         print(f"{mark:<7} {finding.what}: {finding.problem or finding.found}", flush=True)
-    shown: set[tuple[str, str]] = set()
+    texts: dict[tuple[str, str], str] = {}  # of a pattern one table
     for sample in samples(config, layouts):
-        what = f"sink {sample.sink}, table {sample.table}"
         if sample.problem is not None:
             failed += 1
-            print(f"FAILED  {what}: {sample.problem}", flush=True)
-        elif sample.found is not None:
-            print(f"ok      {what}: {sample.found}", flush=True)
-        if (
-            sample.problem is None
-            and arguments.sample
-            and (of := _entry_of(config, sample)) not in shown
-        ):
-            shown.add(of)
-            print(f"\n{sample.text}", flush=True)
+            print(f"FAILED  sink {sample.sink}, table {sample.table}: {sample.problem}", flush=True)
+            continue
+        if sample.found is not None:
+            print(f"ok      sink {sample.sink}, table {sample.table}: {sample.found}", flush=True)
+        texts.setdefault(_entry_of(config, sample), sample.text)
+    if arguments.sample:
+        print("".join(f"\n{text}\n" for text in texts.values()), end="", flush=True)
     if failed:
         print(f"\n{failed} of the things above need a hand")
         return ENVIRONMENT
@@ -99,15 +96,16 @@ def _findings(config: Config, layouts: dict[str, Schema]) -> Iterator[Finding]:
     ring.close()
     for what, problem in misnamed(config, layouts):
         yield Finding(what, "", problem)
-    for name, settings in config.sinks.items():
-        sink = find(settings.type)(settings)
-        what = f"sink {name} ({settings.type})"
+    for name, plan in make_plan(config, layouts).sinks.items():
+        sink = find(plan.settings.type)(plan.settings)
+        sink.assignment = Assignment(name, tables=plan.tables)
+        what = f"sink {name} ({plan.settings.type})"
         try:
-            sink.check()
+            noted = sink.check()
         except Exception as error:  # noqa: BLE001 (whatever a plug-in raises is the finding)
             yield Finding(what, "", str(error) or type(error).__name__)
         else:
-            yield Finding(what, "can be reached")
+            yield Finding(what, noted or "can be reached")
         finally:
             sink.close()
 

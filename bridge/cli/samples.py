@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import NamedTuple
 
 from bridge.cli.sample_rows import sample_row
@@ -31,15 +30,15 @@ class Sample(NamedTuple):
         sink: the sink's id.
         table: the qualified name.
         text: what it looks like.
+        found: what the format found elsewhere, None where it needs nothing.
         problem: None where all is well.
-        found: what its format found elsewhere; None where it needs nothing there.
     """
 
     sink: str
     table: str
-    text: str
-    problem: str | None = None
+    text: str = ""
     found: str | None = None
+    problem: str | None = None
 
 
 def samples(config: Config, layouts: Mapping[str, Schema]) -> Iterator[Sample]:
@@ -54,25 +53,25 @@ def samples(config: Config, layouts: Mapping[str, Schema]) -> Iterator[Sample]:
             try:
                 yield _sample(config, name, plan, table, layouts[table])
             except BridgeError as error:
-                yield Sample(name, table, "", str(error))
+                yield Sample(name, table, problem=str(error))
 
 
 def _sample(config: Config, name: str, plan: SinkPlan, table: str, schema: Schema) -> Sample:
     sink = plan.build(name)  # no I/O, as it is not opened
     output = plan.output(sink)
     found = output.format.check(table, schema, output.shapes.get(table, PLAIN))
-    lines = _written(replace(output, format=output.format.trial()), table, config, schema)
+    lines = _written(output, table, config.kinetica.urls[0], schema)
     place = sink.place_of(table)
     where = f"{name} ({plan.settings.type}, {plan.settings.format}): {table}"
     shown = [where if place == table else f"{where} to {place}", *_shown(lines, sink)]
-    return Sample(name, table, "\n".join(shown), found=found)
+    return Sample(name, table, "\n".join(shown), found)
 
 
-def _written(output: Output, table: str, config: Config, schema: Schema) -> Lines:
+def _written(output: Output, table: str, cluster: str, schema: Schema) -> Lines:
     payload, times = sample_row(schema), ((1, time.time_ns() // 1000),)
-    block = Block(table, config.kinetica.urls[0], "insert", schema, payload, 1, times)
+    block = Block(table, cluster, "insert", schema, payload, 1, times)
     codec, shape = compile_schema(schema), output.shapes.get(table, PLAIN)
-    return output.format.rows(
+    return output.format.trial().rows(
         Rows(_JOURNAL_ID, _OFFSET, block, codec, shape, output.wants_keys, payload, 1, times)
     )
 

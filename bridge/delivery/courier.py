@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ from bridge.delivery.policy import Answer, Hold, Rules, Said, answer_of, begin
 from bridge.delivery.troubled import TroubledLanes, remember_waiting
 from bridge.delivery.verdicts import Verdicts
 from bridge.formats.base import Output
-from bridge.journal import Journal, Move
+from bridge.journal import WHOLE, Journal, Move
 from bridge.sinks.base import Batching
 
 # How long it may take until a courier with nothing to do notices what is asked of it.
@@ -110,6 +110,7 @@ class Courier:
         self.leaving = False
         self.lanes: dict[str, Lane] = {}
         self._fault: str | None = None
+        self._resting: Mapping[str, int] = {}
 
     def __repr__(self) -> str:
         return f"<Courier of {self.name}, {len(self._tables)} lanes>"
@@ -143,6 +144,8 @@ class Courier:
         """Make one pass: a try, or a wait. Returns whether to go on."""
         if self.leaving:
             return False
+        if self._batches is not None and self._journal.pauses.of(self.name) != self._resting:
+            self._let_go()  # what rests has changed: begin anew
         batches = self._batches or self._begin()
         if self._ledger.behind and not self._ledger.write():
             return not self.draining
@@ -191,6 +194,7 @@ class Courier:
     def _begin(self) -> Batches:
         """Begin anew, with what the journal says."""
         places = self._journal.lanes(self.name)
+        resting = self._resting = self._journal.pauses.of(self.name)
         batches = Batches(
             self.name,
             (self._journal.reader(), self._journal.reader()),
@@ -217,6 +221,8 @@ class Courier:
                 place = places[table]
                 start = max(place.start, place.cursor)
                 lane = lanes[table] = Lane(table, place.cursor, start)
+                if table in resting or WHOLE in resting:
+                    continue
                 if place.waiting:
                     remember_waiting(batches, lane, place.waiting)
                     lane.more_waits(self._clock())
@@ -243,7 +249,7 @@ class Courier:
 
     def _try_held(self, batches: Batches, held: _Held) -> None:
         load = held.load
-        outcome = self.calls.deliver(load.slices, held=True)
+        outcome = self.calls.deliver(load.slices, load.standing, held=True)
         if outcome is None:
             return
         now = self._clock()
@@ -332,7 +338,8 @@ class Courier:
         lane, hold = self.lanes.get(table), Hold()
         if self._held is not None and table in self._held.load.tables:
             hold = self._held.hold
-        waits = lane is not None and (hold.failed or lane.trouble or lane.waiting)
+        rests = table in self._resting or WHOLE in self._resting
+        waits = lane is not None and (hold.failed or lane.trouble or lane.waiting or rests)
         if lane is None or self._troubled is None or not waits:
             _answer(asked, 0)
             return
@@ -352,7 +359,8 @@ class Courier:
         """Wait for more to read, or for what is due."""
         self._journalist.flush()
         self._fault = None
-        self.calls.open_early(now)
+        if WHOLE not in self._resting:
+            self.calls.open_early(now)
         self.calls.idle()
         dues = self._troubled.due if self._troubled is not None else []
         until = min([now + _LOOK_SECONDS, *dues, *([] if batches.due is None else [batches.due])])

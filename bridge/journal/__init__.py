@@ -14,6 +14,7 @@ from bridge.journal.letter_store import LetterStore
 from bridge.journal.letters import Retried
 from bridge.journal.opening import MIN_SIZE, OnFull
 from bridge.journal.overview import overview
+from bridge.journal.pauses import WHOLE, Pauses
 from bridge.journal.reader import JournalReader
 from bridge.journal.records import (
     Account,
@@ -39,6 +40,7 @@ from bridge.journal.stored import stored_gaps, stored_marks
 
 __all__ = [
     "MIN_SIZE",
+    "WHOLE",
     "Account",
     "CommitTimes",
     "Damage",
@@ -55,6 +57,7 @@ __all__ = [
     "OnFull",
     "Overview",
     "Page",
+    "Pauses",
     "Retried",
     "SegmentSummary",
     "Settled",

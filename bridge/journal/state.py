@@ -19,6 +19,7 @@ from bridge.errors import JournalError
 from bridge.journal.lane import Boundary, LaneState
 from bridge.journal.layout import Spans
 from bridge.journal.letter_store import LetterStore
+from bridge.journal.pauses import Pauses
 from bridge.journal.records import Account, DeadLetter, Move
 from bridge.journal.state_file import Key, StateFile
 from bridge.journal.state_reader import spans_of
@@ -37,6 +38,7 @@ class State:
         format: version of the layout on disk, before it was upgraded.
         version: grows with every change of a lane.
         letters: what was set aside.
+        pauses: what rests because somebody said so.
     """
 
     def __init__(self, journal: Path) -> None:
@@ -55,6 +57,7 @@ class State:
         self._file = StateFile(journal)
         self.format = self._file.format
         self.letters = LetterStore(self._file, self._writing)
+        self.pauses = Pauses(self._file, self._writing)
         self._registered, self._lanes = dict(self._file.sinks), dict(self._file.lanes)
         meta = self._file.meta
         self.journal_id = meta["journal_id"]
@@ -217,7 +220,8 @@ class State:
             with self._changed:
                 moved, lost = self._moved(sink, moves, boundary)
                 letters = self._new_letters(sink, moves)
-            self._replace(moved, {}, letters, now)
+            # Before a destination that keeps a cursor of its own may move it past them.
+            self._replace(moved, {}, letters, now, durable=bool(letters))
         return lost
 
     def _moved(
