@@ -29,6 +29,9 @@ from bridge.journal.records import (
     StoredEntry,
     Verdict,
 )
+from bridge.journal.replay import Letters, Replay, Tally
+from bridge.journal.replays import Replays
+from bridge.journal.state_file import Renewed
 from bridge.journal.stored import stored_gaps, stored_marks
 
 __all__ = [
@@ -41,15 +44,20 @@ __all__ = [
     "JournalReader",
     "JournalStats",
     "Lane",
+    "Letters",
     "Move",
     "OnFull",
     "Overview",
     "Page",
+    "Renewed",
+    "Replay",
+    "Replays",
     "SegmentSummary",
     "Settled",
     "SinkSummary",
     "Stored",
     "StoredEntry",
+    "Tally",
     "Verdict",
     "filesystem_problem",
     "overview",

@@ -24,6 +24,7 @@ from bridge.journal.opening import Limits, OnFull, Opened, open_journal
 from bridge.journal.reader import JournalReader
 from bridge.journal.recent import KEPT_BYTES
 from bridge.journal.records import Account, Damage, JournalStats, Lane, Move
+from bridge.journal.replays import Replays
 from bridge.journal.rows import drafts_of
 from bridge.journal.troubles import Troubles
 from bridge.loop import Loop
@@ -290,6 +291,21 @@ class Journal:
         """
         if moves:
             self._require_open().lanes.settle(sink, moves)
+
+    @property
+    def replays(self) -> Replays:
+        """What is to be delivered once more."""
+        return self._require_open().replays
+
+    def totals_at(self, offset: int) -> Mapping[str, int]:
+        """Return how many events of each table there were before an offset that is stored.
+
+        Raises:
+            JournalDiskError: the disk failed.
+        """
+        opened = self._require_open()
+        with opened.upkeep.lock:
+            return opened.lanes.boundary_at(offset).totals
 
     def wait(self, offset: int, timeout: float) -> bool:
         """Wait until there is an event at `offset`, for at most `timeout` seconds.

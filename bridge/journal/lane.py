@@ -38,6 +38,7 @@ class LaneState:
         discarded: events dropped by stated policy, or damaged.
         active: False once the table is not routed to the sink; nothing is pending then.
         waiting: offsets before the cursor that are not settled, ascending.
+        end: nothing from here on is wanted: a replay has an end.
     """
 
     cursor: int
@@ -47,6 +48,7 @@ class LaneState:
     discarded: int = 0
     active: bool = True
     waiting: tuple[int, ...] = ()
+    end: int = 1 << 62
 
     @property
     def settled(self) -> int:

@@ -131,6 +131,18 @@ INSERT INTO dead_letters
     (sink, table_name, "offset", id, time, set_aside, reason, value, raw, attempts, answer)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
+-- name: delete_dead_letter
+-- It was delivered after all, or dropped.
+DELETE FROM dead_letters WHERE number = ?;
+
+-- name: find_dead_letter
+-- Whether a replayed event that is refused is one already.
+SELECT number FROM dead_letters WHERE sink = ? AND "offset" = ? ORDER BY number DESC LIMIT 1;
+
+-- name: renew_dead_letter
+-- It was delivered again and refused again.
+UPDATE dead_letters SET attempts = attempts + ?, reason = ?, answer = ? WHERE number = ?;
+
 -- name: get_dead_letters
 -- Those that all given filters let through, oldest first.
 SELECT sink, table_name, "offset", id, time, reason, value, raw, attempts, answer, number, set_aside

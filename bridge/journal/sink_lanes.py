@@ -64,7 +64,7 @@ class SinkLanes:
             state.register(sink, tables, begin=head, head=head)
         else:
             with self._pruning:  # so that nothing goes that a lane is about to want
-                at = self._boundary_at(begin)
+                at = self.boundary_at(begin)
                 state.register(sink, tables, begin=at, head=log.head_boundary())
         lanes = self.of(sink)
         _log.info("journal_sink_registered", sink=sink, lanes=len(lanes), head=log.head)
@@ -96,7 +96,7 @@ class SinkLanes:
         """See `Journal.accounts`."""
         return self._state.accounts(self._log.totals)
 
-    def _boundary_at(self, offset: int) -> Boundary:
+    def boundary_at(self, offset: int) -> Boundary:
         """Return the totals at any offset that is stored."""
         known, place = self._log.boundary_at(offset)
         if place is None or known.offset >= offset:

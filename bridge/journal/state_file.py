@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from bridge.journal.database import PAGE_SIZE, connect_writer, is_full, is_passing, roll_back
 from bridge.journal.lane import LaneState
@@ -28,6 +29,15 @@ _RESERVED_PAGES = 256
 
 Key = tuple[str, str]
 """A lane: its sink and its table."""
+
+
+class Renewed(NamedTuple):
+    """A dead letter that was refused again: how often it was tried more, and what was said."""
+
+    number: int
+    attempts: int
+    reason: str
+    answer: str | None
 
 
 class StateFile:
@@ -114,6 +124,9 @@ class StateFile:
         facts: Mapping[str, str],
         *,
         durable: bool,
+        dropped: Sequence[int] = (),
+        renewed: Sequence[Renewed] = (),
+        again: bool = False,
     ) -> None:
         """Write lanes, sinks, dead letters and facts in one transaction.
 
@@ -124,6 +137,9 @@ class StateFile:
             now: when that was, microseconds since the epoch.
             facts: about the journal.
             durable: whether it is forced to disk, with all that was written before.
+            dropped: numbers of dead letters that go.
+            renewed: dead letters that were refused again.
+            again: whether some of `letters` may be there already, and are renewed then.
 
         Raises:
             JournalFull, JournalDiskError: nothing was written.
@@ -140,9 +156,15 @@ class StateFile:
                 row = sink, int(registered)
                 connection.execute(QUERIES["put_sink"], (*row, checksum(*row)))
             self._write_lanes(lanes)
+            if again:
+                letters = [letter for letter in letters if not self._renew(letter)]
             if letters:
                 rows = [_letter_row(letter, now) for letter in letters]
                 connection.executemany(QUERIES["put_dead_letter"], rows)
+            gone = [(number,) for number in dropped]
+            connection.executemany(QUERIES["delete_dead_letter"], gone)
+            news = [(*each[1:], each.number) for each in renewed]
+            connection.executemany(QUERIES["renew_dead_letter"], news)
             connection.executemany(QUERIES["put_meta"], with_checksums(facts))
             connection.execute("COMMIT")
         except BaseException as error:
@@ -156,6 +178,16 @@ class StateFile:
                 with suppress(sqlite3.Error):
                     connection.execute("PRAGMA synchronous=NORMAL")
         self._written |= {key: lane.waiting for key, lane in lanes.items()}
+
+    def _renew(self, letter: DeadLetter) -> bool:
+        """Renew the dead letter that there is of an event and sink; False where there is none."""
+        place = letter.sink, letter.offset
+        found = self._connection.execute(QUERIES["find_dead_letter"], place).fetchone()
+        if found is None:
+            return False
+        news = letter.attempts, letter.reason, letter.answer, found[0]
+        self._connection.execute(QUERIES["renew_dead_letter"], news)
+        return True
 
     def _reopen(self) -> None:
         """Take a new connection after a failure that may have spoilt the old one."""
