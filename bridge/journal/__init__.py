@@ -9,6 +9,7 @@ imports `sqlite3`.
 
 from bridge.journal.filesystem import filesystem_problem
 from bridge.journal.journal import Journal
+from bridge.journal.moments import offset_at
 from bridge.journal.opening import MIN_SIZE, OnFull
 from bridge.journal.overview import overview
 from bridge.journal.reader import JournalReader
@@ -31,7 +32,6 @@ from bridge.journal.records import (
 )
 from bridge.journal.replay import Letters, Replay, Tally
 from bridge.journal.replays import Replays
-from bridge.journal.state_file import Renewed
 from bridge.journal.stored import stored_gaps, stored_marks
 
 __all__ = [
@@ -49,7 +49,6 @@ __all__ = [
     "OnFull",
     "Overview",
     "Page",
-    "Renewed",
     "Replay",
     "Replays",
     "SegmentSummary",
@@ -60,6 +59,7 @@ __all__ = [
     "Tally",
     "Verdict",
     "filesystem_problem",
+    "offset_at",
     "overview",
     "stored_gaps",
     "stored_marks",

@@ -131,10 +131,6 @@ INSERT INTO dead_letters
     (sink, table_name, "offset", id, time, set_aside, reason, value, raw, attempts, answer)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
--- name: delete_dead_letter
--- It was delivered after all, or dropped.
-DELETE FROM dead_letters WHERE number = ?;
-
 -- name: find_dead_letter
 -- Whether a replayed event that is refused is one already.
 SELECT number FROM dead_letters WHERE sink = ? AND "offset" = ? ORDER BY number DESC LIMIT 1;

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from bridge.journal.lane import LaneState
-from bridge.journal.records import DeadLetter, Move
+from bridge.journal.records import Move
 from bridge.journal.replay import (
     FACT,
     Letters,
@@ -24,7 +24,6 @@ from bridge.journal.replay import (
     load_replays,
 )
 from bridge.journal.state import State
-from bridge.journal.state_file import Renewed
 
 # Of those that are over so many are remembered.
 _MOST_OVER = 50
@@ -112,45 +111,42 @@ class Replays:
             self._put(replay)
         return replay
 
-    def settle(self, number: int, moves: Sequence[Move], after: int | None = None) -> None:
-        """Note what became of events of a journal's replay; what was refused is set aside.
-
-        A dead letter that there is of one already is renewed.
-
-        Args:
-            number: of the replay.
-            moves: of its tables.
-            after: of dead letters: those up to this number are through.
-
-        Raises:
-            KeyError: there is no such replay any more.
-            JournalError: it could not be written; nothing changed.
-        """
-        with self._changing:
-            replay = self.find(number).moved(moves)
-            if after is not None and replay.letters is not None:
-                replay = replace(replay, letters=replace(replay.letters, after=after))
-            found = [letter for move in moves for letter in move.dead_letters]
-            self._settled(replay, moves, again=found)
-
-    def settle_letters(
-        self, number: int, moves: Sequence[Move], dropped: Sequence[int], renewed: Sequence[Renewed]
+    def settle(
+        self, number: int, moves: Sequence[Move], *, after: int = 0, at_once: bool = False
     ) -> None:
-        """Note what became of dead letters: those delivered go, those refused again are renewed.
+        """Note what became of events; what was refused is set aside.
+
+        Where an event is a dead letter of the sink already, that is renewed.
 
         Args:
             number: of the replay.
             moves: of its tables.
-            dropped: numbers of the letters that were delivered.
-            renewed: those that were refused again.
+            after: of a replay of dead letters: those up to this number are through.
+            at_once: whether it is written down before this returns, also if nothing was refused.
 
         Raises:
             KeyError: there is no such replay any more.
             JournalError: it could not be written; nothing changed.
         """
         with self._changing:
-            replay = self.find(number).moved(moves)
-            self._settled(replay, moves, dropped=dropped, renewed=renewed)
+            before = self.find(number)
+            replay = before.moved(moves)
+            if replay.letters is not None:
+                after = max(after, replay.letters.after)
+                replay = replace(replay, letters=replace(replay.letters, after=after))
+            totals = dict(self._totals)
+            for table in {move.table for move in moves}:
+                more = replay.tables[table].replayed - before.tables.get(table, Tally(0)).replayed
+                key = replay.sink, table
+                totals[key] = totals.get(key, 0) + more
+            refused = [letter for move in moves for letter in move.dead_letters]
+            if refused or at_once:
+                known = {**self._known, number: replay}
+                facts = {FACT: dump_replays(known, totals, self._next)}
+                self._state.note(facts, refused, self._now())
+            with self._lock:
+                self._known[number], self._totals = replay, totals
+                self._version += 1
 
     def finish(self, number: int, state: ReplayState, why: str | None = None) -> Replay:
         """Let a replay be over; one that is over already stays as it is.
@@ -199,7 +195,7 @@ class Replays:
             if self._version == self._given or not (durable or late):
                 return {}
             self._offered = self._version
-            return {FACT: self._text(self._known, self._totals)}
+            return {FACT: dump_replays(self._known, self._totals, self._next)}
 
     def written(self, facts: Mapping[str, str]) -> None:
         """Note that facts were written."""
@@ -217,30 +213,6 @@ class Replays:
         if self.dirty and self._clock() - self._written_at >= _WRITE_SECONDS:
             self._state.write()
 
-    def _settled(
-        self,
-        replay: Replay,
-        moves: Sequence[Move],
-        *,
-        again: Sequence[DeadLetter] = (),
-        dropped: Sequence[int] = (),
-        renewed: Sequence[Renewed] = (),
-    ) -> None:
-        before = self.find(replay.number)
-        totals = dict(self._totals)
-        for table in {move.table for move in moves}:
-            old = before.tables.get(table, Tally(0)).replayed
-            more = replay.tables[table].replayed - old
-            key = replay.sink, table
-            totals[key] = totals.get(key, 0) + more
-        if again or dropped or renewed:
-            known = {**self._known, replay.number: replay}
-            facts = {FACT: self._text(known, totals)}
-            self._state.change_letters(facts, again, dropped, renewed, self._now())
-        with self._lock:
-            self._known[replay.number], self._totals = replay, totals
-            self._version += 1
-
     def _put(self, replay: Replay) -> None:
         """Write one down at once, then have it."""
         known = {**self._known, replay.number: replay}
@@ -249,11 +221,8 @@ class Replays:
             del known[number]
         following = max(self._next, replay.number + 1)
         text = dump_replays(known, self._totals, following)
-        self._state.change_letters({FACT: text}, (), (), (), self._now())
+        self._state.note({FACT: text}, (), self._now())
         with self._lock:
             self._known, self._next = known, following
             self._version += 1
         self._state.touched()
-
-    def _text(self, known: Mapping[int, Replay], totals: Mapping[tuple[str, str], int]) -> str:
-        return dump_replays(known, totals, self._next)

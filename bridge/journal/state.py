@@ -20,7 +20,7 @@ from bridge.journal.beside import Beside
 from bridge.journal.lane import Boundary, LaneState
 from bridge.journal.layout import Spans
 from bridge.journal.records import Account, DeadLetter, Move
-from bridge.journal.state_file import Key, Renewed, StateFile
+from bridge.journal.state_file import Key, StateFile
 from bridge.journal.state_reader import spans_of
 
 # A crash within this time after a move means duplicates.
@@ -72,6 +72,8 @@ class State:
     def close(self) -> None:
         """Move all into the file and let go of it; may be called twice."""
         with suppress(JournalError):
+            if self.beside is not None and self.beside.dirty:
+                self.note(self.beside.facts(durable=True), (), 0)
             self.write()
         self._file.close()
 
@@ -290,30 +292,19 @@ class State:
             if durable or self._dirty or (self.beside is not None and self.beside.dirty):
                 self._replace({}, {}, durable=durable)
 
-    def change_letters(
-        self,
-        facts: Mapping[str, str],
-        again: Sequence[DeadLetter],
-        dropped: Sequence[int],
-        renewed: Sequence[Renewed],
-        now: int,
-    ) -> None:
-        """Write facts with what became of dead letters, in one transaction.
+    def note(self, facts: Mapping[str, str], again: Sequence[DeadLetter], now: int) -> None:
+        """Write facts, with events that were set aside again, in one transaction.
 
         Args:
             facts: about the journal.
-            again: events set aside; where one of the sink and offset is there, it is renewed.
-            dropped: numbers of those that go.
-            renewed: those that were refused again.
+            again: events set aside; where there is one of the sink and offset it is renewed.
             now: microseconds since the epoch.
 
         Raises:
             JournalError: it could not be written; nothing changed.
         """
         with self._writing:
-            self._replace(
-                {}, {}, again, now, facts=facts, dropped=dropped, renewed=renewed, again=True
-            )
+            self._replace({}, {}, again, now, facts=facts, again=True)
 
     def thin(
         self, spans: Spans, *, drop: Boundary | None = None, lost: frozenset[int] = frozenset()
@@ -367,8 +358,6 @@ class State:
         *,
         facts: Mapping[str, str] | None = None,
         durable: bool = False,
-        dropped: Sequence[int] = (),
-        renewed: Sequence[Renewed] = (),
         again: bool = False,
     ) -> None:
         """Write lanes with all that is left to write; they are in memory once that is done."""
@@ -377,17 +366,7 @@ class State:
         beside = self.beside
         known = {} if beside is None else beside.facts(durable=durable)
         facts = {**known, **(facts or {})}
-        self._file.write(
-            rows,
-            sinks,
-            letters,
-            now,
-            facts,
-            durable=durable,
-            dropped=dropped,
-            renewed=renewed,
-            again=again,
-        )
+        self._file.write(rows, sinks, letters, now, facts, durable=durable, again=again)
         if beside is not None:
             beside.written(facts)
         with self._changed:

@@ -12,7 +12,6 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
 from bridge.journal.database import PAGE_SIZE, connect_writer, is_full, is_passing, roll_back
 from bridge.journal.lane import LaneState
@@ -29,15 +28,6 @@ _RESERVED_PAGES = 256
 
 Key = tuple[str, str]
 """A lane: its sink and its table."""
-
-
-class Renewed(NamedTuple):
-    """A dead letter that was refused again: how often it was tried more, and what was said."""
-
-    number: int
-    attempts: int
-    reason: str
-    answer: str | None
 
 
 class StateFile:
@@ -124,8 +114,6 @@ class StateFile:
         facts: Mapping[str, str],
         *,
         durable: bool,
-        dropped: Sequence[int] = (),
-        renewed: Sequence[Renewed] = (),
         again: bool = False,
     ) -> None:
         """Write lanes, sinks, dead letters and facts in one transaction.
@@ -137,8 +125,6 @@ class StateFile:
             now: when that was, microseconds since the epoch.
             facts: about the journal.
             durable: whether it is forced to disk, with all that was written before.
-            dropped: numbers of dead letters that go.
-            renewed: dead letters that were refused again.
             again: whether some of `letters` may be there already, and are renewed then.
 
         Raises:
@@ -161,10 +147,6 @@ class StateFile:
             if letters:
                 rows = [_letter_row(letter, now) for letter in letters]
                 connection.executemany(QUERIES["put_dead_letter"], rows)
-            gone = [(number,) for number in dropped]
-            connection.executemany(QUERIES["delete_dead_letter"], gone)
-            news = [(*each[1:], each.number) for each in renewed]
-            connection.executemany(QUERIES["renew_dead_letter"], news)
             connection.executemany(QUERIES["put_meta"], with_checksums(facts))
             connection.execute("COMMIT")
         except BaseException as error:
