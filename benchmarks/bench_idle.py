@@ -18,9 +18,10 @@ from benchmarks.processes import MeasuredBridge, UsageMeter
 from benchmarks.stage import Stage
 
 _TABLES = 1000
-_SECONDS = 20
-# What follows the start (baselines, first probes) is over by then.
-_SETTLE_SECONDS = 10
+_SECONDS = 60
+# What follows the start is over by then: a table is looked at until two minutes without a write
+# were counted.
+_SETTLE_SECONDS = 200
 
 
 @dataclass(frozen=True, slots=True)

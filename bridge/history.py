@@ -7,52 +7,50 @@ other, so the supervisor lends this between them.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from bridge.events import Block, Entry
-from bridge.journal import JournalReader
+from bridge.journal import Journal, JournalReader
 
 
 class JournalHistory:
     """Received rows, by table and time.
 
     Args:
-        path: the journal's folder.
+        journal: to be open when something is asked of it.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
 
     def follow(self, table: str, since: float) -> JournalFollow:
         """Return the place in the journal at a moment, seconds since the epoch."""
-        return JournalFollow(JournalReader(self._path), table, round(since * 1e6))
+        return JournalFollow(self._journal.reader(), table, self.place(since))
 
     def kept(self, since: float) -> bool:
         """Whether all that was received since a moment is still stored."""
-        with JournalReader(self._path) as reader:
+        with self._journal.reader() as reader:
             first, _ = reader.bounds()
             pruned = max([first, *(end for _, end in reader.thinned())])
-            return pruned == 0 or _offset_at(reader, round(since * 1e6)) > pruned
+        return pruned == 0 or self.place(since) > pruned
 
     def place(self, since: float) -> int:
         """Return an offset before which nothing was received at a moment or after it."""
-        with JournalReader(self._path) as reader:
-            return _offset_at(reader, round(since * 1e6))
+        return self._journal.offset_at(round(since * 1e6))
 
     def stream(self, table: str, position: int | None) -> JournalStream:
         """Return a table's entries from an offset on, None for all that are stored."""
-        return JournalStream(self._path, table, position)
+        return JournalStream(self._journal.reader(), table, position)
 
 
 class JournalFollow:
     """A place in the journal that moves on with what is written. Used by one thread."""
 
-    def __init__(self, reader: JournalReader, table: str, since: int) -> None:
+    def __init__(self, reader: JournalReader, table: str, position: int) -> None:
         self._reader = reader
         self._table = table
         # What is read from the table and written from here on is delivered by the one who asks.
         self._own = reader.bounds()[1]
-        self._position = _offset_at(reader, since)
+        self._position = position
 
     def more(self) -> Iterator[Block]:
         """Yield the rows written since the last call, but for those read since the place was taken.
@@ -77,24 +75,11 @@ class JournalFollow:
         self._reader.close()
 
 
-def _offset_at(reader: JournalReader, since: int) -> int:
-    """Return an offset with nothing received at or after `since` before it, by bisection."""
-    low, high = reader.bounds()
-    while low < high:
-        middle = (low + high) // 2
-        time = reader.time_of(middle)
-        if time is None or time >= since:
-            high = middle
-        else:
-            low = middle + 1
-    return low
-
-
 class JournalStream:
     """One table's entries from an offset on, each with its offset. Used by one thread.
 
     Args:
-        path: the journal's folder.
+        reader: of the journal; closed with this.
         table: the qualified name.
         position: an offset; None for the first that is stored.
 
@@ -103,8 +88,8 @@ class JournalStream:
         journal: the journal's id, to which positions belong.
     """
 
-    def __init__(self, path: Path, table: str, position: int | None) -> None:
-        self._reader = JournalReader(path)
+    def __init__(self, reader: JournalReader, table: str, position: int | None) -> None:
+        self._reader = reader
         self._table = table
         self.journal = self._reader.journal_id()
         self.position = self._reader.bounds()[0] if position is None else position

@@ -43,6 +43,7 @@ class Lines:
         content_type: of each value.
         line_feed: whether one stands behind each event; False where values may be any bytes.
         attributes: what goes beside the values, None for nothing.
+        header: the line that stands first in a file of them, with its line feed; None for none.
         notification: whether it is JSON because the format has no form for it: it goes to the
             place for notifications, not among the rows.
     """
@@ -60,6 +61,7 @@ class Lines:
     line_feed: bool = True
     attributes: Attributes | None = None
     notification: bool = False
+    header: bytes | None = None
 
     def __len__(self) -> int:
         return len(self.ends)

@@ -7,74 +7,7 @@
 #include "moment.h"
 #include "shortest.h"
 #include "utf8.h"
-
-/* Each form, and the base types that it can be of. */
-#define ON(base) (1u << (base))
-static const struct {
-    const char *name;
-    unsigned bases;
-} forms[] = {
-    [FORM_NUMBER] = {"number", ON(BASE_INT) | ON(BASE_LONG)},
-    [FORM_BOOLEAN] = {"boolean", ON(BASE_INT) | ON(BASE_LONG)},
-    [FORM_TIMESTAMP] = {"timestamp", ON(BASE_INT) | ON(BASE_LONG)},
-    [FORM_FLOAT] = {"float", ON(BASE_FLOAT)},
-    [FORM_DOUBLE] = {"double", ON(BASE_DOUBLE)},
-    [FORM_TEXT] = {"text", ON(BASE_STRING)},
-    [FORM_DATETIME] = {"datetime", ON(BASE_STRING)},
-    [FORM_ULONG] = {"ulong", ON(BASE_STRING)},
-    [FORM_JSON] = {"json", ON(BASE_STRING)},
-    [FORM_VECTOR] = {"vector", ON(BASE_BYTES)},
-    [FORM_BASE64] = {"base64", ON(BASE_BYTES)},
-};
-
-/* The object */
-
-bool object_open(struct object *object, size_t count) {
-    *object = (struct object){.count = count, .in_wire_order = true};
-    object->members = calloc(count ? count : 1, sizeof *object->members);
-    return object->members != NULL;
-}
-
-enum object_error object_set(struct object *object, const struct plan *plan, size_t index,
-                             size_t place, const char *form, const void *name, size_t name_size) {
-    struct member *member = &object->members[index];
-    size_t found = 0;
-
-    if (place >= plan->count)
-        return OBJECT_NO_COLUMN;
-    while (found < sizeof forms / sizeof *forms && strcmp(form, forms[found].name) != 0)
-        found++;
-    if (found == sizeof forms / sizeof *forms ||
-        (forms[found].bases & ON(plan->operations[place].base)) == 0)
-        return OBJECT_NO_FORM;
-    member->place = place;
-    member->form = (enum form)found;
-    member->head_size = name_size + 1;
-    member->head = malloc(member->head_size);
-    if (member->head == NULL)
-        return OBJECT_NO_MEMORY;
-    member->head[0] = index ? ',' : '{';
-    memcpy(member->head + 1, name, name_size);
-    if (index > 0 && place <= object->members[index - 1].place)
-        object->in_wire_order = false;
-    return OBJECT_GOOD;
-}
-
-void object_close(struct object *object) {
-    for (size_t i = 0; object->members != NULL && i < object->count; i++)
-        free(object->members[i].head);
-    free(object->members);
-    *object = (struct object){0};
-}
-
-void object_end(struct out *out, const struct object *object) {
-    if (object->count == 0)
-        out_text(out, "{}", 2);
-    else
-        out_byte(out, '}');
-}
-
-/* Values */
+#include "walk.h"
 
 static void write_number(struct out *out, int64_t value) {
     uint8_t *at = out_room(out, DIGITS_MOST + 1);
@@ -258,11 +191,142 @@ static void write_value(struct out *out, struct reader *reader, const struct ope
     }
 }
 
+/* Values as text that is no JSON: a string without quotes and escapes, all else as its JSON */
+
+static bool good_text(struct reader *reader, struct span text) {
+    const uint8_t *bad = utf8_first_bad(text.data, text.size);
+
+    if (bad != NULL)
+        reader_fail(reader, FAULT_NOT_UTF8, bad);
+    return bad == NULL;
+}
+
+static void bare_span(struct out *out, struct reader *reader, enum form form, struct span text) {
+    size_t before = out->size;
+    uint64_t number;
+
+    if (!good_text(reader, text))
+        return;
+    if (form == FORM_ULONG && digits_read(text.data, text.size, &number)) {
+        uint8_t *at = out_room(out, DIGITS_MOST);
+        if (at != NULL)
+            out_up_to(out, digits_unsigned(at, number));
+        return;
+    }
+    if (form == FORM_JSON && embed(out, text.data, text.size))
+        return;
+    out_text(out, text.data, text.size);
+    if (form == FORM_DATETIME && !out->failed && text.size) {
+        uint8_t *space = memchr(out->data + before, ' ', text.size);
+        if (space != NULL)
+            *space = 'T';
+    }
+}
+
+static void write_bare(struct out *out, struct reader *reader, const struct operation *operation,
+                       enum form form) {
+    size_t before = out->size;
+
+    if (operation->base == BASE_STRING) {
+        bare_span(out, reader, form, column_span(reader, operation));
+        return;
+    }
+    write_value(out, reader, operation, form);
+    if (!out->failed && out->size - before >= 2 && out->data[before] == '"') { /* what stands in these has no escapes */
+        memmove(out->data + before, out->data + before + 1, out->size - before - 2);
+        out->size -= 2;
+    }
+}
+
+/* The hash of a value in place of it, as hexadecimal digits. */
+static void write_hash(struct out *out, struct reader *reader, const struct operation *operation,
+                       const struct member *member) {
+    static const char hex[] = "0123456789abcdef";
+    size_t before = out->size;
+    uint8_t digest[SHA256_SIZE];
+
+    write_bare(out, reader, operation, member->form);
+    if (out->failed)
+        return;
+    hmac_sha256(member->mask_key, out->data + before, out->size - before, digest);
+    out->size = before;
+    uint8_t *at = out_room(out, 2 * sizeof digest);
+    for (size_t i = 0; at != NULL && i < sizeof digest; i++) {
+        *at++ = (uint8_t)hex[digest[i] >> 4];
+        *at++ = (uint8_t)hex[digest[i] & 15];
+    }
+    if (at != NULL)
+        out_up_to(out, at);
+}
+
+/* Members */
+
+static void write_masked(struct out *out, struct reader *reader,
+                         const struct operation *operation, const struct member *member) {
+    if (member->mask == MASK_REDACT) {
+        walk_column(reader, operation);
+        out_text(out, "\"***\"", 5);
+    } else if (column_present(reader, operation)) {
+        out_byte(out, '"');
+        write_hash(out, reader, operation, member);
+        out_byte(out, '"');
+    } else
+        out_text(out, "null", 4);
+}
+
 void member_write(struct out *out, struct reader *reader, const struct operation *operation,
                   const struct member *member) {
     out_text(out, member->head, member->head_size);
-    if (column_present(reader, operation))
+    if (member->mask != MASK_NONE)
+        write_masked(out, reader, operation, member);
+    else if (column_present(reader, operation))
         write_value(out, reader, operation, member->form);
     else
         out_text(out, "null", 4);
+}
+
+/* Quote what was written from `before` on, if a reader of CSV would not take it for one value, or
+ * for no value at all. */
+static void quote_csv(struct out *out, size_t before) {
+    size_t quotes = 0;
+
+    if (out->failed)
+        return;
+    bool plain = out->size != before;
+    for (size_t i = before; i < out->size; i++) {
+        uint8_t byte = out->data[i];
+        quotes += byte == '"';
+        plain &= byte != '"' && byte != ',' && byte != '\r' && byte != '\n';
+    }
+    uint8_t *from = plain ? NULL : out_room(out, quotes + 2);
+    if (from == NULL)
+        return;
+    uint8_t *to = from + quotes + 2;
+    const uint8_t *first = out->data + before;
+    out_up_to(out, to);
+    *--to = '"';
+    while (from != first) { /* backwards, as there is more to come to than from */
+        uint8_t byte = *--from;
+        *--to = byte;
+        if (byte == '"')
+            *--to = '"';
+    }
+    *--to = '"';
+}
+
+void member_write_csv(struct out *out, struct reader *reader, const struct operation *operation,
+                      const struct member *member) {
+    size_t before = out->size;
+
+    if (member->mask == MASK_REDACT) {
+        walk_column(reader, operation);
+        out_text(out, "***", 3);
+    } else if (!column_present(reader, operation))
+        return;
+    else if (member->mask == MASK_HASH)
+        write_hash(out, reader, operation, member);
+    else {
+        write_bare(out, reader, operation, member->form);
+        quote_csv(out, before);
+    }
 }

@@ -50,9 +50,19 @@ struct payload {
 bool payload_take(const struct plan *plan, PyObject *payload, PyObject *count,
                   struct payload *taken);
 
+/* The arguments of a method of Plan: as many as wanted, the first two a payload and its count;
+ * false with an exception. */
+bool plan_arguments(PyObject *self, PyObject *const *args, Py_ssize_t given, Py_ssize_t wanted,
+                    struct payload *payload);
+
 /* After `count` records, the last of which began at `last`: whether that was all; else raise. */
 bool payload_used_up(const module_state *state, const struct plan *plan,
                      const struct payload *payload, const uint8_t *last);
+
+/* Its methods that look into columns. */
+PyObject *plan_highest(PyObject *self, PyObject *const *args, Py_ssize_t nargs);
+PyObject *plan_lowest(PyObject *self, PyObject *const *args, Py_ssize_t nargs);
+PyObject *plan_digests(PyObject *self, PyObject *const *args, Py_ssize_t nargs);
 
 /* (index, offset, fault, column), as `_native.pyi` has it; NULL with an exception. */
 PyObject *verdict_tuple(Py_ssize_t index, const struct verdict *verdict);

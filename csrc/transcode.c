@@ -12,6 +12,7 @@ struct state {
     struct piece *ready;   /* of the run at hand; `text.data` is filled in last */
     size_t ready_count;
     bool timed;            /* whether a run's time stands in its lines */
+    bool csv;              /* whether the record that is needed is a line of CSV */
     bool walk_first;       /* whether a record is needed other than once, from start to end */
     const uint8_t **starts; /* of the record at hand, where each column begins */
 };
@@ -65,6 +66,19 @@ static void make_ready(struct state *state, const struct run *run) {
     }
 }
 
+static inline void put_member(const struct state *state, struct out *out, struct reader *reader,
+                              const struct object *object, const struct member *member, bool csv) {
+    const struct operation *operation = &state->work->plan->operations[member->place];
+
+    if (!csv) {
+        member_write(out, reader, operation, member);
+        return;
+    }
+    if (member != object->members)
+        out_byte(out, ',');
+    member_write_csv(out, reader, operation, member);
+}
+
 /* Walk a record, writing its object on the way where `out` is given; note where columns begin. */
 static void pass_record(struct state *state, struct reader *reader, struct out *out,
                         size_t *column) {
@@ -78,26 +92,42 @@ static void pass_record(struct state *state, struct reader *reader, struct out *
         if (state->starts != NULL)
             state->starts[i] = reader->cursor;
         if (member != behind && member->place == i)
-            member_write(out, reader, &plan->operations[i], member++);
+            put_member(state, out, reader, object, member++, state->csv);
         else
             walk_column(reader, &plan->operations[i]);
         if (reader->fault != FAULT_NONE)
             return;
     }
-    if (out != NULL)
+    if (out != NULL && !state->csv)
         object_end(out, object);
 }
 
 /* Write an object of a record that was walked and ends at `end`. */
 static void write_object(const struct state *state, struct out *out, const struct object *object,
-                         const uint8_t *end) {
+                         const uint8_t *end, bool csv) {
     for (size_t i = 0; i < object->count; i++) {
         const struct member *member = &object->members[i];
         const uint8_t *start = state->starts[member->place];
         struct reader reader = reader_over(start, (size_t)(end - start));
-        member_write(out, &reader, &state->work->plan->operations[member->place], member);
+        put_member(state, out, &reader, object, member, csv);
     }
-    object_end(out, object);
+    if (!csv)
+        object_end(out, object);
+}
+
+/* Write the key of a record that was walked, in its frame; returns the key itself. */
+static struct span write_key(const struct state *state, const uint8_t *end) {
+    const struct transcoding *work = state->work;
+    struct out *keys = work->keys;
+
+    out_text(keys, work->key_before.data, work->key_before.size);
+    size_t begin = keys->size;
+    write_object(state, keys, work->key, end, false);
+    size_t size = keys->size - begin;
+    out_text(keys, work->key_after.data, work->key_after.size);
+    if (keys->failed)
+        return (struct span){(const uint8_t *)"", 0};
+    return (struct span){keys->data + begin, size};
 }
 
 static void write_line(struct state *state, struct reader *reader, uint64_t offset,
@@ -120,8 +150,10 @@ static void write_line(struct state *state, struct reader *reader, uint64_t offs
                                      : digits_padded(at, offset, DIGITS_MOST));
             break;
         case SLOT_RECORD:
+        case SLOT_CSV:
             if (state->walk_first)
-                write_object(state, lines, state->work->record, reader->cursor);
+                write_object(state, lines, state->work->record, reader->cursor,
+                             piece->slot == SLOT_CSV);
             else
                 pass_record(state, reader, lines, column);
             break;
@@ -140,24 +172,20 @@ static void write_line(struct state *state, struct reader *reader, uint64_t offs
 static void write_record(struct state *state, struct reader *reader, size_t index,
                          size_t *column) {
     const struct transcoding *work = state->work;
-    size_t before = work->key ? work->keys->size : 0;
     struct span key = {(const uint8_t *)"", 0};
 
     if (state->walk_first) {
         pass_record(state, reader, NULL, column);
         if (reader->fault != FAULT_NONE)
             return;
-        if (work->key != NULL) {
-            write_object(state, work->keys, work->key, reader->cursor);
-            if (!work->keys->failed)
-                key = (struct span){work->keys->data + before, work->keys->size - before};
-        }
+        if (work->key != NULL)
+            key = write_key(state, reader->cursor);
     }
     write_line(state, reader, work->first + index, key, column);
     if (reader->fault != FAULT_NONE)
         return; /* one record more than there is room for may begin, and none be whole */
     if (work->key != NULL && !state->walk_first)
-        write_object(state, work->keys, work->key, reader->cursor);
+        write_key(state, reader->cursor);
     work->ends[index] = work->lines->size;
     if (work->key != NULL)
         work->key_ends[index] = work->keys->size;
@@ -172,7 +200,8 @@ static bool open_state(struct state *state, const struct transcoding *work) {
         enum slot slot = work->pieces[i].slot;
         state->timed |= slot >= SLOT_TIME && slot <= SLOT_TIME_NS;
         state->walk_first |= slot == SLOT_KEY || slot == SLOT_KEY_TEXT;
-        records += slot == SLOT_RECORD;
+        state->csv |= slot == SLOT_CSV;
+        records += slot == SLOT_RECORD || slot == SLOT_CSV;
     }
     state->walk_first |= records != 1 || !work->record->in_wire_order;
     if (state->walk_first || work->key != NULL) {

@@ -18,6 +18,7 @@ enum slot {
     SLOT_RECORD,
     SLOT_KEY,
     SLOT_KEY_TEXT,
+    SLOT_CSV,
     SLOT_COUNT,
     SLOT_TEXT = SLOT_COUNT, /* `text` as it stands */
 };
@@ -38,6 +39,8 @@ struct transcoding {
     const struct plan *plan;
     const struct object *record;
     const struct object *key; /* NULL where there is none; then no piece is a key */
+    struct span key_before; /* what stands in `keys` around each key */
+    struct span key_after;
     const struct piece *pieces;
     size_t piece_count;
     const struct run *runs; /* for `count` records at least */

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 sys.path.insert(0, str(Path(__file__).parent))  # so that tests can import services.kafka
 
 from services.alive import Alive
+from services.debezium import debezium_jars
 from services.kafka import KafkaBroker, KafkaMissing, jars
 from services.webhook import WebhookReceiver
 
@@ -43,6 +44,17 @@ def kafka_jars() -> Path:
     """What a broker is run from; where it cannot be had, skip, or fail under CI=true."""
     try:
         return jars()
+    except KafkaMissing as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def debezium() -> Path:
+    """What Debezium's envelopes are read with; where it cannot be had, as `kafka_jars`."""
+    try:
+        return debezium_jars()
     except KafkaMissing as error:
         if os.environ.get("CI") == "true":
             pytest.fail(str(error))

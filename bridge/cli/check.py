@@ -20,8 +20,8 @@ from bridge.config import Config, Table, find_file, load
 from bridge.errors import BridgeError
 from bridge.events import Schema
 from bridge.journal import filesystem_problem
+from bridge.monitor.route import Route
 from bridge.monitor.subscriber import Subscriber
-from bridge.monitor.table import Route
 from bridge.sinks.registry import find
 from bridge.supervisor import make_ring
 from bridge.wire.calls import DEFAULT_MONITOR_PORT, Cluster, TableInfo, qualified

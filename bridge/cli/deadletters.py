@@ -12,12 +12,10 @@ from bridge.cli.listing import print_json, print_table
 from bridge.cli.main import OK
 from bridge.config import find_file, load
 from bridge.events import rfc3339
-from bridge.journal import DeadLetter, JournalReader
+from bridge.journal import DeadLetter, JournalReader, LetterFilter
 from bridge.wire.calls import qualified
 
 _HEADERS = ("number", "sink", "table", "offset", "set aside", "attempts", "reason")
-# What is read at once: a broken receiver can leave millions.
-_PAGE = 1000
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -34,20 +32,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _letters(reader: JournalReader, arguments: argparse.Namespace) -> list[DeadLetter]:
     table = qualified(arguments.table) if arguments.table is not None else None
+    which = LetterFilter(arguments.sink, table, arguments.since, after=arguments.after)
     found: list[DeadLetter] = []
-    after = arguments.after
-    while len(found) < arguments.limit:
-        page = reader.dead_letters(
-            arguments.sink,
-            table,
-            since=arguments.since,
-            after=after,
-            limit=min(_PAGE, arguments.limit - len(found)),
-        )
-        if not page:
-            break
+    while page := reader.dead_letters(which, limit=arguments.limit - len(found)):
         found += page
-        after = page[-1].number
+        which = which._replace(after=page[-1].number)
     return found
 
 

@@ -52,16 +52,18 @@ class Plan:
 @final
 class Form:
     # Members of the record's object and of the key's (None: no key): the column's place, a
-    # value of `bridge.types.JsonForm`, the name as JSON with its colon.
+    # value of `bridge.types.JsonForm`, the name as JSON with its colon, a `bridge.codec.Mask` or
+    # None, the key of its hashes.
     def __new__(
         cls,
         plan: Plan,
-        record: tuple[tuple[int, str, bytes], ...],
-        key: tuple[tuple[int, str, bytes], ...] | None,
+        record: tuple[tuple[int, str, bytes, str | None, bytes], ...],
+        key: tuple[tuple[int, str, bytes, str | None, bytes], ...] | None,
     ) -> Form: ...
 
     # Lines, their ends, keys, their ends (64 bits each), as `bridge.codec.form.Form.lines` has
-    # it; a slot is the value of a `Slot`. Raises as `Plan.decode`.
+    # it; a slot is the value of a `Slot`; each key stands between two texts. Raises as
+    # `Plan.decode`.
     def lines(
         self,
         payload: bytes,
@@ -69,6 +71,8 @@ class Form:
         template: Sequence[bytes | int],
         first: int,
         times: Sequence[tuple[int, int]],
+        key_before: bytes,
+        key_after: bytes,
         /,
     ) -> tuple[bytes, bytes, bytes | None, bytes | None]: ...
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
+import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 from typing import Any
@@ -17,10 +19,14 @@ from bridge.codec.form import (
     Written,
     WrittenColumn,
     check_frame,
+    key_frame,
     unsigned,
 )
-from bridge.codec.json_values import WRITERS
+from bridge.codec.json_values import WRITERS, bare
 from bridge.events import Schema, Times, rfc3339
+
+_STARS = b"***"
+_QUOTED_IN_CSV = re.compile(rb'[",\r\n]')
 
 Decode = Callable[[bytes, int], list[dict[str, Any]]]
 
@@ -44,21 +50,30 @@ class FallbackForm(Form):
         self._decode = decode
 
     def lines(
-        self, payload: bytes, count: int, *, template: Template, first: int, times: Times
+        self,
+        payload: bytes,
+        count: int,
+        *,
+        template: Template,
+        first: int,
+        times: Times,
+        key_template: Template | None = None,
     ) -> Written:
         """See `Form.lines`."""
+        before, after = key_frame(key_template)
         check_frame(template, count, first, times, keyed=self.key is not None)
         rows = [list(record.values()) for record in self._decode(payload, count)]
         keys = None if self.key is None else [_object(self.key, row) for row in rows]
-        wanted = Slot.RECORD in template
         moments = _each_time(template, times)
         lines = []
         for place, (row, fill) in enumerate(zip(rows, moments, strict=True)):
             offset = first + place
             fill[Slot.OFFSET] = b"%d" % offset
             fill[Slot.OFFSET20] = b"%020d" % offset
-            if wanted:
+            if Slot.RECORD in template:
                 fill[Slot.RECORD] = _object(self.record, row)
+            if Slot.CSV in template:
+                fill[Slot.CSV] = _csv(self.record, row)
             if keys is not None:
                 fill[Slot.KEY] = keys[place]
                 if Slot.KEY_TEXT in template:
@@ -67,6 +82,8 @@ class FallbackForm(Form):
                 b"".join(fill[piece] if isinstance(piece, Slot) else piece for piece in template)
                 + b"\n"
             )
+        if keys is not None:
+            keys = [before + key + after for key in keys]
         return Written(
             b"".join(lines),
             unsigned(accumulate(map(len, lines))),
@@ -76,11 +93,40 @@ class FallbackForm(Form):
 
 
 def _object(members: Sequence[WrittenColumn], row: Sequence[Any]) -> bytes:
-    written = []
-    for member in members:
-        value = row[member.place]
-        written.append(member.name + (b"null" if value is None else WRITERS[member.form](value)))
-    return b"{%b}" % b",".join(written)
+    return b"{%b}" % b",".join(
+        [member.name + _value(member, row[member.place]) for member in members]
+    )
+
+
+def _value(member: WrittenColumn, value: Any) -> bytes:
+    if member.mask == "redact":
+        return b'"%b"' % _STARS
+    if value is None:
+        return b"null"
+    if member.mask == "hash":
+        return b'"%b"' % _hash(member, value)
+    return WRITERS[member.form](value)
+
+
+def _csv(members: Sequence[WrittenColumn], row: Sequence[Any]) -> bytes:
+    return b",".join([_csv_value(member, row[member.place]) for member in members])
+
+
+def _csv_value(member: WrittenColumn, value: Any) -> bytes:
+    if member.mask == "redact":
+        return _STARS
+    if value is None:
+        return b""
+    if member.mask == "hash":
+        return _hash(member, value)
+    text = bare(member.form, value)
+    if text and _QUOTED_IN_CSV.search(text) is None:
+        return text
+    return b'"%b"' % text.replace(b'"', b'""')  # an empty text too: nothing at all is null
+
+
+def _hash(member: WrittenColumn, value: Any) -> bytes:
+    return hmac.digest(member.mask_key, bare(member.form, value), "sha256").hex().encode()
 
 
 def _each_time(template: Template, times: Times) -> Iterator[dict[Slot, bytes]]:

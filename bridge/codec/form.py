@@ -1,8 +1,8 @@
 """The contract of a form: one way to write a schema's records as lines.
 
 A line is what a *template* says: literal bytes, and slots that are filled for each record.
-What stands in a record's JSON object is compiled once, in the form; what stands around it
-(table, cluster, times) comes with each call.
+What stands in a record's JSON object, or its line of CSV, is compiled once, in the form; what
+stands around it (table, cluster, times) comes with each call.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ class Slot(IntEnum):
     RECORD = 6  # the record's columns as a JSON object
     KEY = 7  # the key's columns as a JSON object
     KEY_TEXT = 8  # that object as a JSON string, with its quotes
+    CSV = 9  # the record's columns as a line of CSV, RFC 4180, without its end
 
 
 Template = Sequence[bytes | Slot]
@@ -46,7 +47,11 @@ _MOST_OFFSET = 2**63 - 1
 
 
 Mask = Literal["hash", "redact"]
-"""What stands in place of a value that must not be seen: an HMAC-SHA-256 of it, or stars."""
+"""What stands in place of a value that must not be seen.
+
+`hash` is a string of hexadecimal digits, an HMAC-SHA-256 over the text of a string, or over the
+JSON of any other value; null stays null. `redact` is `"***"`, also for null.
+"""
 
 
 class Member(NamedTuple):
@@ -57,19 +62,24 @@ class Member(NamedTuple):
         name: its name in the object.
         mask: what stands in place of its values, None for the values themselves.
         mask_key: of the hashes.
+        form: how its values are written, None for what the form's `values` say.
     """
 
     column: str
     name: str
     mask: Mask | None = None
     mask_key: bytes = b""
+    form: JsonForm | None = None
+
+    def __repr__(self) -> str:  # the key of hashes is a secret
+        return f"Member({self.column!r}, {self.name!r}, {self.mask!r})"
 
 
 def members(names: Iterable[str]) -> tuple[Member, ...]:
     """Return columns as members that are as the columns are.
 
     >>> members(["id"])
-    (Member(column='id', name='id', mask=None, mask_key=b''),)
+    (Member('id', 'id', None),)
     """
     return tuple(Member(name, name) for name in names)
 
@@ -81,11 +91,18 @@ class WrittenColumn(NamedTuple):
         place: the column's place in the record.
         form: how its values are written.
         name: the member's name as JSON, with the colon behind it.
+        mask: what stands in place of its values, None for the values themselves.
+        mask_key: of the hashes.
     """
 
     place: int
     form: JsonForm
     name: bytes
+    mask: Mask | None
+    mask_key: bytes
+
+    def __repr__(self) -> str:  # the key of hashes is a secret
+        return f"WrittenColumn({self.place}, {self.form!r}, {self.name!r}, {self.mask!r})"
 
 
 class Written(NamedTuple):
@@ -103,19 +120,23 @@ def written_columns(
     """Compile an object's members; None means all columns as they are.
 
     Raises:
-        ValueError: no such column, or `values` is neither form.
+        ValueError: no such column or mask, or `values` is neither form.
     """
     if values not in get_args(Values):
         raise ValueError(f"values must be one of {get_args(Values)}, not {values!r}")
     places = {column.name: place for place, column in enumerate(schema.columns)}
     if missing := [member.column for member in wanted or () if member.column not in places]:
         raise ValueError(f"no column {', '.join(missing)} among {', '.join(places)}")
+    masks = get_args(Mask)
+    if unknown := [str(m.mask) for m in wanted or () if m.mask not in {None, *masks}]:
+        raise ValueError(f"no mask {', '.join(unknown)} among {', '.join(masks)}")
     written = []
     for member in members(places) if wanted is None else wanted:
         kind = type_of(schema.columns[places[member.column]])
-        form = kind.declared if values == "declared" else kind.kinetica
+        form = member.form or (kind.declared if values == "declared" else kind.kinetica)
         name = orjson.dumps(member.name) + b":"
-        written.append(WrittenColumn(places[member.column], form, name))
+        place = places[member.column]
+        written.append(WrittenColumn(place, form, name, member.mask, member.mask_key))
     return tuple(written)
 
 
@@ -140,6 +161,22 @@ def check_frame(template: Template, count: int, first: int, times: Times, *, key
         raise ValueError(f"times of other than {count} records")
     if any(not FIRST_US <= time <= LAST_US for _, time in times):
         raise ValueError("a time out of the years 0001 to 9999")
+
+
+def key_frame(template: Template | None) -> tuple[bytes, bytes]:
+    """Return what stands before and behind each key.
+
+    Raises:
+        ValueError: the template has other slots than one for the key.
+    """
+    if template is None:
+        return b"", b""
+    slots = [piece for piece in template if not isinstance(piece, bytes)]
+    if slots != [Slot.KEY]:
+        raise ValueError("a key's template is bytes around one Slot.KEY")
+    at = list(template).index(Slot.KEY)
+    before, after = template[:at], template[at + 1 :]
+    return b"".join(map(bytes, before)), b"".join(map(bytes, after))
 
 
 def unsigned(numbers: Iterable[int] | bytes) -> memoryview:
@@ -168,7 +205,14 @@ class Form(ABC):
 
     @abstractmethod
     def lines(
-        self, payload: bytes, count: int, *, template: Template, first: int, times: Times
+        self,
+        payload: bytes,
+        count: int,
+        *,
+        template: Template,
+        first: int,
+        times: Times,
+        key_template: Template | None = None,
     ) -> Written:
         """Write each of the `count` records in `payload` as a line, and its key.
 
@@ -181,6 +225,8 @@ class Form(ABC):
             template: what a line is made of.
             first: offset of the first record.
             times: when they were received: runs of (records, microseconds since the epoch).
+            key_template: bytes around one `Slot.KEY`, for keys that are more than their object;
+                it has no part in the lines, and none where the form has no key.
 
         Returns:
             The lines and where each ends; the keys likewise, None where the form has no key.
@@ -188,5 +234,6 @@ class Form(ABC):
         Raises:
             DecodeError: at the first bad record. Bytes left over count as the last one's.
             ValueError: a negative count or offset, times that are not those of `count` records
-                or lie out of the years 0001 to 9999, or a key slot without a key.
+                or lie out of the years 0001 to 9999, a key slot without a key, or a key's
+                template that is none.
         """

@@ -94,6 +94,19 @@ def _json(value: str) -> bytes:
     return orjson.dumps(value) if embedded is None else embedded.encode()
 
 
+def bare(form: JsonForm, value: Any) -> bytes:
+    """Write a value as text that is no JSON: a string as itself, all else as its JSON.
+
+    >>> bare(JsonForm.TEXT, 'a "b"'), bare(JsonForm.JSON, '{"a": "b"}')
+    (b'a "b"', b'{"a":"b"}')
+    """
+    if form is JsonForm.JSON:
+        embedded = compact(value)
+        return (value if embedded is None else embedded).encode()
+    written = WRITERS[form](value)
+    return orjson.loads(written).encode() if written.startswith(b'"') else written
+
+
 def _non_finite(value: float) -> bytes:
     if value != value:  # noqa: PLR0124 (only NaN differs from itself)
         return b'"NaN"'

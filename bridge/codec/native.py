@@ -10,7 +10,7 @@ from bridge.codec import _native
 from bridge.codec.base import Codec, Joined
 from bridge.codec.digests import digests, native_form
 from bridge.codec.faults import decode_error
-from bridge.codec.form import Form, Member, Template, Values, Written, unsigned
+from bridge.codec.form import Form, Member, Template, Values, Written, key_frame, unsigned
 from bridge.codec.plan import operations
 from bridge.codec.ranking import highest, lowest
 from bridge.events import Schema, Times
@@ -118,11 +118,21 @@ class NativeForm(Form):
         self._form = _native.Form(plan, self.record, self.key)
 
     def lines(
-        self, payload: bytes, count: int, *, template: Template, first: int, times: Times
+        self,
+        payload: bytes,
+        count: int,
+        *,
+        template: Template,
+        first: int,
+        times: Times,
+        key_template: Template | None = None,
     ) -> Written:
         """See `Form.lines`."""
+        before, after = key_frame(key_template)
         try:  # as `_errors_of`, which costs a small block a tenth of its lines
-            lines, ends, keys, key_ends = self._form.lines(payload, count, template, first, times)
+            lines, ends, keys, key_ends = self._form.lines(
+                payload, count, template, first, times, before, after
+            )
         except _native.Malformed as malformed:
             raise decode_error(self.schema.columns, *malformed.args) from None
         return Written(

@@ -11,6 +11,7 @@ import os.path
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from bridge.config.format_checks import check_format
 from bridge.config.names import is_pattern, qualified
 from bridge.config.nearest import suggestion
 from bridge.config.problems import KeyPath, Problems
@@ -36,6 +37,10 @@ def check(data: Mapping[str, Any], unset: frozenset[KeyPath], problems: Problems
         _update_rows_need_update(path, table, problems)
         _known_sinks(path, table, sinks, problems)
     _one_writer_per_file(tables, sinks, problems)
+    for name, settings in sinks.items():
+        if isinstance(settings, Mapping):
+            routed = [(path, table) for path, table in tables if _goes_to(table, name)]
+            check_format(name, settings, routed, problems)
 
 
 def _tables(data: Mapping[str, Any]) -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:

@@ -24,6 +24,7 @@ from bridge.delivery.feed import EncodingFailed
 from bridge.delivery.health import Journalist, text_of
 from bridge.delivery.lane import MOST_WAITING, Lane, Load, Part
 from bridge.delivery.ledger import Ledger
+from bridge.delivery.letters import LetterMaker
 from bridge.delivery.policy import Answer, Hold, Rules, Said, answer_of, begin
 from bridge.delivery.sources import Source
 from bridge.delivery.troubled import TroubledLanes, remember_waiting
@@ -103,7 +104,10 @@ class Courier:
         self._batches: Batches | None = None
         self._troubled: TroubledLanes | None = None
         self._held: _Held | None = None
-        self._ledger = Ledger(name, journal, self._journalist, self._pause, lambda: self.leaving)
+        letters = LetterMaker(journal.reader(), encoder, output)
+        self._ledger = Ledger(
+            name, journal, self._journalist, self._pause, lambda: self.leaving, letters
+        )
         self._skips: deque[tuple[str, Future[int]]] = deque()
         self.draining = False
         self.leaving = False

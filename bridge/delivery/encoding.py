@@ -115,9 +115,9 @@ class Encoder:
         """
         shape = output.shapes.get(stored.entry.table, PLAIN)
         with self._lock:
-            self._keyed |= output.keyed
+            self._keyed |= output.wants_keys
             # So that sinks with and without keys share them; shaping may leave out a key.
-            keyed = output.keyed or (self._keyed and not shape.stages)
+            keyed = output.wants_keys or (self._keyed and not shape.stages)
             name = (stored.offset + piece.begin, piece.end, output.format, shape, keyed)
             making = self._kept.get(name)
             if making is None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from bridge.delivery.health import Journalist, text_of
+from bridge.delivery.letters import LetterMaker
 from bridge.delivery.sources import Source
 from bridge.errors import JournalError
 from bridge.journal import Move
@@ -26,6 +27,7 @@ class Ledger:
         journalist: logs what is set aside, and what fails.
         pause: waits so many seconds.
         leaving: whether the sink may be configured no more.
+        letters: makes dead letters whole.
 
     Attributes:
         fault: why they cannot be written, None where they can.
@@ -38,12 +40,14 @@ class Ledger:
         journalist: Journalist,
         pause: Callable[[float], None],
         leaving: Callable[[], bool],
+        letters: LetterMaker,
     ) -> None:
         self._name = name
         self._journal = journal
         self._journalist = journalist
         self._pause = pause
         self._leaving = leaving
+        self._letters = letters
         self._unwritten: deque[list[Move]] = deque()  # what one try settled, in order
         self._failed = 0
         self.fault: str | None = None
@@ -63,7 +67,7 @@ class Ledger:
             self._unwritten.append(known)
         try:
             while self._unwritten:
-                self._journal.settle(self._name, self._unwritten[0])
+                self._settle(self._unwritten[0])
                 self._tell(self._unwritten.popleft())
                 self._failed, self.fault = 0, None
         except (JournalError, OSError) as error:
@@ -87,7 +91,11 @@ class Ledger:
         """Write what is left, if that can be."""
         with suppress(Exception):  # it was told already; the cost is duplicates
             while self._unwritten:
-                self._journal.settle(self._name, self._unwritten.popleft())
+                self._settle(self._unwritten.popleft())
+        self._letters.close()
+
+    def _settle(self, moves: Sequence[Move]) -> None:
+        self._journal.settle(self._name, self._letters.complete(moves))
 
     def _tell(self, moves: Sequence[Move]) -> None:
         for move in moves:

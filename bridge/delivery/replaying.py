@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -18,10 +18,11 @@ from bridge.delivery.courier import Courier
 from bridge.delivery.encoding import Encoder
 from bridge.delivery.health import text_of
 from bridge.delivery.policy import REST, Rules
-from bridge.delivery.sources import Span
+from bridge.delivery.sources import LetterPage, Span
 from bridge.errors import JournalError
+from bridge.events import Undecodable
 from bridge.formats.base import Output
-from bridge.journal import Journal, Replay
+from bridge.journal import DeadLetter, Journal, LetterFilter, Letters, Move, Replay, Settled
 from bridge.sinks.base import Batching
 
 log = structlog.get_logger()
@@ -33,6 +34,9 @@ _LEAST_BATCHES = 4
 _LOOK_SECONDS = 0.5
 # A rate is kept to over this time: what could not go out before is not made up for.
 _CATCH_UP_SECONDS = 0.5
+# So many dead letters are read at once.
+_PAGE = 500
+_NONE = Letters(LetterFilter(), 0)
 
 
 @dataclass(slots=True)
@@ -40,7 +44,7 @@ class _Round:
     """What is delivered now: a span, or some dead letters."""
 
     replay: Replay
-    source: Span
+    source: Span | LetterPage
     courier: Courier
 
 
@@ -152,20 +156,59 @@ class Replayer:
         return True
 
     def _begin(self) -> _Round | None:
+        """Return what is next, None where there is nothing."""
         replay = self._journal.replays.next_of(self.name)
         if replay is None:
             return None
-        self._round = begun = _Round(replay, *self._made(replay))
+        begun = self._span(replay) if replay.letters is None else self._letters(replay)
+        if begun is None:
+            self._end(replay.number)
+            return None
         begun.courier.leaving = self.leaving
-        log.info("replay_goes_on", sink=self.name, replay=replay.number, expected=replay.expected)
+        self._round = begun
         return begun
 
-    def _made(self, replay: Replay) -> tuple[Span, Courier]:
-        source = Span(self._journal, replay)
-        tables = sorted(replay.tables.keys() & self._tables)
-        return source, self._courier(replay, source, tables, self._rules)
+    def _span(self, replay: Replay) -> _Round:
+        source, tables = Span(self._journal, replay), replay.tables.keys() & self._tables
+        log.info("replay_goes_on", sink=self.name, replay=replay.number, expected=replay.expected)
+        return _Round(replay, source, self._courier(replay, source, tables, self._rules))
 
-    def _courier(self, replay: Replay, source: Span, tables: list[str], rules: Rules) -> Courier:
+    def _letters(self, replay: Replay) -> _Round | None:
+        """Return the next dead letters, None where there are no more."""
+        which, last = replay.letters or _NONE
+        while True:
+            with self._journal.reader() as reader:
+                page = reader.dead_letters(which, limit=_PAGE, entries=True)
+            page = [letter for letter in page if letter.number <= last]
+            able: list[DeadLetter] = []
+            for letter in page:
+                if not self._is_able(letter) or any(letter.offset == o.offset for o in able):
+                    break
+                able.append(letter)
+            if able:
+                break
+            if not page:
+                return None
+            # There is no event in it, or its table is not this sink's: it stays.
+            letter = page[0]
+            settled = Settled(letter.offset, 1, "dead_lettered")
+            move = Move(letter.table, 0, (settled,))
+            self._journal.replays.settle(replay.number, [move], after=letter.number, at_once=True)
+            which = which._replace(after=letter.number)
+        source = LetterPage(self._journal, replay, able)
+        # What is refused again was proven poison before, or was set aside by hand.
+        rules = replace(self._rules, proof=False)
+        tables = {letter.table for letter in able}
+        return _Round(replay, source, self._courier(replay, source, tables, rules))
+
+    def _is_able(self, letter: DeadLetter) -> bool:
+        entry = letter.entry
+        decodes = entry is not None and not isinstance(entry, Undecodable)
+        return decodes and letter.table in self._tables
+
+    def _courier(
+        self, replay: Replay, source: Span | LetterPage, tables: Collection[str], rules: Rules
+    ) -> Courier:
         own, most = self._batching, _MOST_EVENTS
         if replay.rate:
             most = min(most, max(1, replay.rate // _LEAST_BATCHES))
@@ -178,7 +221,7 @@ class Replayer:
         )
         return Courier(
             self.name,
-            tables,
+            sorted(tables),
             self._connection,
             source,
             self._encoder,
@@ -212,12 +255,19 @@ class Replayer:
     def _over(self, now: _Round) -> bool:
         """End a round that was stopped, or is through; return whether it did."""
         replays, number = self._journal.replays, now.replay.number
-        replay = replays.find(number)
-        if replay.state == "running" and not now.courier.is_through(now.source.end):
+        running = replays.find(number).state == "running"
+        if running and not now.courier.is_through(now.source.end):
             return False
-        if replay.state == "running":
-            replay = replays.finish(number, "done")
+        if running and isinstance(now.source, LetterPage):
+            replays.settle(number, (), after=now.source.last, at_once=True)
+            self.close()
+            return True  # the next page follows
         self.close()
+        self._end(number)
+        return True
+
+    def _end(self, number: int) -> None:
+        replay = self._journal.replays.finish(number, "done")
         log.info(
             "replay_ended",
             sink=self.name,
@@ -227,7 +277,6 @@ class Replayer:
             refused=replay.refused,
             gone=replay.gone,
         )
-        return True
 
     def _pause(self, seconds: float) -> None:
         if self._wake.wait(seconds):

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from bridge.events import Block
-from bridge.journal import Damage, Journal, JournalReader, Lane, Move, Page, Replay, Stored
+from bridge.journal import (
+    Damage,
+    DeadLetter,
+    Journal,
+    JournalReader,
+    Lane,
+    Move,
+    Page,
+    Replay,
+    Retried,
+    Stored,
+)
 from bridge.journal.blocks import cut
 
 
@@ -79,6 +92,94 @@ class Span:
     def wait(self, offset: int, timeout: float) -> bool:  # noqa: ARG002 (the contract)
         """Return False: nothing more comes."""
         return False
+
+
+class LetterPage:
+    """Some dead letters, to be delivered again; no two of one offset.
+
+    Args:
+        journal: open.
+        replay: of them.
+        letters: with their entries, in the order of their numbers.
+
+    Attributes:
+        end: the offset behind the last one.
+        last: the highest number.
+    """
+
+    def __init__(self, journal: Journal, replay: Replay, letters: Sequence[DeadLetter]) -> None:
+        self._journal = journal
+        self._number = replay.number
+        self.last = letters[-1].number
+        ordered = sorted(letters, key=lambda letter: letter.offset)
+        self._numbers = {letter.offset: letter.number for letter in ordered}
+        self._stored = [
+            Stored(letter.offset, 1, letter.entry) for letter in ordered if letter.entry is not None
+        ]
+        self._offsets = [stored.offset for stored in self._stored]
+        self.end = ordered[-1].offset + 1
+
+    def lanes(self, _: str) -> Mapping[str, Lane]:
+        """Return the tables, each from its first letter on."""
+        lanes: dict[str, Lane] = {}
+        for stored in self._stored:
+            lanes.setdefault(stored.entry.table, Lane(stored.offset, (), stored.offset))
+        return lanes
+
+    def reader(self) -> Reader:
+        """Return a reader of the letters' entries."""
+        return _Entries(self._stored, self._offsets)
+
+    def settle(self, _: str, moves: Sequence[Move]) -> None:
+        """Let those go that were delivered; the others have been tried once more."""
+        numbers = self._numbers
+        delivered = [
+            numbers[offset]
+            for move in moves
+            for run in move.settled
+            if run.verdict == "delivered"
+            for offset in range(run.offset, run.offset + run.count)
+            if offset in numbers
+        ]
+        failed = [
+            Retried(numbers[each.offset], each.reason, each.answer, max(1, each.attempts))
+            for move in moves
+            for each in move.dead_letters
+            if each.offset in numbers
+        ]
+        if delivered or failed:
+            self._journal.letters.settle(delivered, failed)
+        bare = [replace(move, dead_letters=()) for move in moves]
+        self._journal.replays.settle(self._number, bare, at_once=True)
+
+    def wait(self, offset: int, timeout: float) -> bool:  # noqa: ARG002 (the contract)
+        """Return False: nothing more comes."""
+        return False
+
+
+class _Entries:
+    """Reads entries of one event each, out of a list."""
+
+    def __init__(self, stored: Sequence[Stored], offsets: Sequence[int]) -> None:
+        self._stored = stored
+        self._offsets = offsets
+
+    def read(
+        self,
+        start: int,
+        *,
+        max_bytes: int = 4 * 2**20,  # noqa: ARG002 (the page of letters is no larger)
+        max_entries: int = 4096,
+        tables: Collection[str] | None = None,
+    ) -> Page:
+        """Read as `JournalReader` does; between two letters there is nothing."""
+        begin = bisect_left(self._offsets, start)
+        found = self._stored[begin : begin + max_entries]
+        wanted = [each for each in found if tables is None or each.entry.table in tables]
+        return Page(wanted, found[-1].offset + 1 if found else start)
+
+    def close(self) -> None:
+        """Do nothing: there is no file."""
 
 
 class _Bounded:

@@ -57,9 +57,11 @@ class Format(ABC):
 
     Attributes:
         needs: what a sink must be able to carry.
+        keyed: whether the key of a row stands in what it writes, whatever the sink asks for.
     """
 
     needs: ClassVar[frozenset[Carries]] = frozenset()
+    keyed: ClassVar[bool] = False
 
     @abstractmethod
     def rows(self, rows: Rows) -> Lines:
@@ -88,3 +90,8 @@ class Output:
     format: Format
     shapes: dict[str, Shape]
     keyed: bool
+
+    @property
+    def wants_keys(self) -> bool:
+        """Whether the keys of rows are to be made: for the sink, or for what is written."""
+        return self.keyed or self.format.keyed

@@ -7,9 +7,11 @@ unknown here. May import: errors, events, loop, codec. The only room, with the e
 imports `sqlite3`.
 """
 
+from bridge.journal.blocks import one_event, record_ends
 from bridge.journal.filesystem import filesystem_problem
 from bridge.journal.journal import Journal
-from bridge.journal.moments import offset_at
+from bridge.journal.letter_store import LetterStore
+from bridge.journal.letters import Retried
 from bridge.journal.opening import MIN_SIZE, OnFull
 from bridge.journal.overview import overview
 from bridge.journal.reader import JournalReader
@@ -20,6 +22,8 @@ from bridge.journal.records import (
     DeadLetter,
     JournalStats,
     Lane,
+    LetterFilter,
+    LetterSum,
     Move,
     Overview,
     Page,
@@ -44,6 +48,9 @@ __all__ = [
     "JournalReader",
     "JournalStats",
     "Lane",
+    "LetterFilter",
+    "LetterStore",
+    "LetterSum",
     "Letters",
     "Move",
     "OnFull",
@@ -51,6 +58,7 @@ __all__ = [
     "Page",
     "Replay",
     "Replays",
+    "Retried",
     "SegmentSummary",
     "Settled",
     "SinkSummary",
@@ -59,8 +67,9 @@ __all__ = [
     "Tally",
     "Verdict",
     "filesystem_problem",
-    "offset_at",
+    "one_event",
     "overview",
+    "record_ends",
     "stored_gaps",
     "stored_marks",
 ]

@@ -13,6 +13,7 @@ from functools import lru_cache
 
 from bridge.codec import Codec, compile_schema
 from bridge.events import Block, Schema, Times
+from bridge.journal.records import Stored, StoredEntry
 
 MAX_PAYLOAD = 2**19
 # Receive times that a row keeps apart.
@@ -66,6 +67,23 @@ def cut(block: Block, runs: Iterable[tuple[int, int]]) -> Iterator[Block]:
             continue
         ends = ends or record_ends(block)
         yield _part(block, ends, first, count)
+
+
+def one_event(stored: Stored, offset: int, ends: Sequence[int] = ()) -> StoredEntry:
+    """Return the entry of one event of an entry.
+
+    Args:
+        stored: the entry.
+        offset: of the event.
+        ends: where its records end, if that is known.
+
+    Raises:
+        DecodeError: the payload is not records of the schema.
+    """
+    entry = stored.entry
+    if not isinstance(entry, Block) or entry.count == 1:
+        return entry
+    return _part(entry, ends or record_ends(entry), offset - stored.offset, 1)
 
 
 def record_ends(block: Block) -> Sequence[int]:

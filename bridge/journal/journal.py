@@ -19,7 +19,9 @@ import structlog
 
 from bridge.errors import JournalFull, JournalUnavailable
 from bridge.events import Entry
+from bridge.journal.letter_store import LetterStore
 from bridge.journal.lock import JournalLock
+from bridge.journal.moments import offset_at, steps_of
 from bridge.journal.opening import Limits, OnFull, Opened, open_journal
 from bridge.journal.reader import JournalReader
 from bridge.journal.recent import KEPT_BYTES
@@ -297,15 +299,10 @@ class Journal:
         """What is to be delivered once more."""
         return self._require_open().replays
 
-    def totals_at(self, offset: int) -> Mapping[str, int]:
-        """Return how many events of each table there were before an offset that is stored.
-
-        Raises:
-            JournalDiskError: the disk failed.
-        """
-        opened = self._require_open()
-        with opened.upkeep.lock:
-            return opened.lanes.boundary_at(offset).totals
+    @property
+    def letters(self) -> LetterStore:
+        """What was set aside, to be dropped or settled; `reader` reads it."""
+        return self._require_open().state.letters
 
     def wait(self, offset: int, timeout: float) -> bool:
         """Wait until there is an event at `offset`, for at most `timeout` seconds.
@@ -372,19 +369,17 @@ class Journal:
             damaged=len(self._damaged),
         )
 
-    def time_of(self, offset: int) -> int | None:
-        """Return when the event at or after an offset was received, in microseconds.
+    def offset_at(self, time: int) -> int:
+        """Return an offset before which nothing was received at a time or later.
 
-        None where there is no such event yet.
+        Args:
+            time: microseconds since the epoch.
 
         Raises:
             JournalDiskError: the disk failed, or the database stayed busy.
         """
-        log = self._require_open().log
-        if offset >= log.head:
-            return None
-        with JournalReader(self._path, extent=log.extent, troubles=self._troubles) as reader:
-            return reader.time_of(offset)
+        with self.reader() as reader:
+            return offset_at(reader, time, steps_of(self.marks()))
 
     def damaged(self) -> list[Damage]:
         """Return the spans found damaged since the journal was opened, in order."""

@@ -38,6 +38,8 @@ class LaneState:
         discarded: events dropped by stated policy, or damaged.
         active: False once the table is not routed to the sink; nothing is pending then.
         waiting: offsets before the cursor that are not settled, ascending.
+        events: the types that its sink takes, None for all; others are passed over and not
+            counted at all.
         end: nothing from here on is wanted: a replay has an end.
     """
 
@@ -48,6 +50,7 @@ class LaneState:
     discarded: int = 0
     active: bool = True
     waiting: tuple[int, ...] = ()
+    events: frozenset[str] | None = None
     end: int = 1 << 62
 
     @property
@@ -115,6 +118,7 @@ class LaneState:
             self.discarded + events["discarded"] + lost,
             self.active,
             waiting,
+            self.events,
         )
         return (self if lane == self else lane), lost
 

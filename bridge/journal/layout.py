@@ -20,7 +20,8 @@ from typing import NamedTuple
 from bridge.errors import JournalUnavailable
 
 # 1: cursors by sink, small notifications bundled. 2: lanes, blocks, thinned segments.
-FORMAT = 2
+# 3: dead letters with their entries, what is paused, lanes that take some events, totals by type.
+FORMAT = 3
 # A segment never holds this many events: after a damage that hides how many there were, the
 # next segment starts this far on, so that no offset is ever given twice.
 SPAN = 10**9

@@ -22,6 +22,7 @@ from bridge.journal.database import PAGE_SIZE, is_damage, is_passing
 from bridge.journal.extent import Extent
 from bridge.journal.lane import Boundary, LaneState
 from bridge.journal.layout import SPAN, Place, Spans, database_bytes, remove_database
+from bridge.journal.moments import MARK, is_step, with_step
 from bridge.journal.recent import Recent
 from bridge.journal.records import CommitTimes, Page
 from bridge.journal.repair import Recovered
@@ -72,6 +73,8 @@ class SegmentLog:
         self._thinned = recovered.state.thinned
         self._places = self._list_places()
         self._head = recovered.head
+        times = [*(segment.newest_time for segment in self._sealed), self._writer.newest_time]
+        self._latest = next(filter(None, reversed(times)), None)  # of what was appended last
         self._recent = Recent(recovered.head, memory)
         self._totals = dict(recovered.totals)
         self._marks = recovered.marks
@@ -271,6 +274,9 @@ class SegmentLog:
             JournalDiskError: the disk failed; nothing was stored.
         """
         # All is worked out before the commit: what failed behind it would be appended again.
+        if drafts and is_step(self._latest, drafts[0].time):
+            step = with_step(self._marks, self._head, self._places[0].first)
+            marks = {**marks, MARK: step}
         all_marks = {**self._marks, **marks} if marks else self._marks
         totals: dict[str, int] = {}
         events = 0
@@ -288,6 +294,7 @@ class SegmentLog:
             self._appended_events += head - self._head
             self._appended_bytes += size
             self._head = head
+            self._latest = drafts[-1].time if drafts else self._latest
             self._recent.add(drafts)
             self._grown.notify_all()
         return head

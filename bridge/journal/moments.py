@@ -1,52 +1,82 @@
-"""Where in the journal a moment is: the offset of the first event that was received then."""
+"""Where in the journal a moment lies, also where the clock was set back meanwhile.
+
+Between two steps of the clock times only grow, so a moment is found by bisection. Where a step
+was is a mark, stored with the entries that came after it.
+"""
 
 from __future__ import annotations
 
-from bridge.events import Block
-from bridge.journal.reader import JournalReader
-from bridge.journal.records import Stored
+import json
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Protocol
+
+MARK = "clock_steps"
+
+# Blocks may be stored in another order than they were received, by less than this.
+_SLACK_US = 1_000_000
+# A clock that is set back again and again costs no more room; far fewer are ever needed.
+_MOST = 1000
 
 
-def offset_at(reader: JournalReader, time: int) -> int:
-    """Return the offset of the first event received at a time or later, the head if none was.
+class Timed(Protocol):
+    """What entries can be looked up in."""
 
-    Where the wall clock was set back, it is one of those that come into question.
+    def bounds(self) -> tuple[int, int]:
+        """Return the first offset still stored and the offset that the next event gets."""
+
+    def time_of(self, offset: int) -> int | None:
+        """Return when the event at or after an offset was received, None at the head."""
+
+
+def is_step(before: int | None, after: int) -> bool:
+    """Whether the clock was set back between two entries that follow each other.
+
+    Args:
+        before: when the first was received, microseconds; None where there is none.
+        after: when the second was.
+    """
+    return before is not None and after < before - _SLACK_US
+
+
+def with_step(marks: Mapping[str, str], offset: int, oldest: int) -> str:
+    """Return the mark with one step more, before an offset, without those of what was pruned."""
+    kept = [step for step in steps_of(marks) if step > oldest]
+    return json.dumps([*kept, offset][-_MOST:])
+
+
+def steps_of(marks: Mapping[str, str]) -> tuple[int, ...]:
+    """Return the offsets before which the clock was set back, ascending."""
+    return tuple(json.loads(marks.get(MARK, "[]")))
+
+
+def offset_at(reader: Timed, since: int, steps: Sequence[int]) -> int:
+    """Return an offset before which nothing was received at a moment or later.
 
     Args:
         reader: of the journal.
-        time: microseconds since the epoch.
+        since: microseconds since the epoch.
+        steps: as `steps_of` gives them.
 
     Raises:
-        JournalError: the journal cannot be read.
+        JournalError: it cannot be read.
     """
-    low, high = reader.bounds()
+    first, head = reader.bounds()
+    edges = sorted({first, head, *(step for step in steps if first < step < head)})
+    for low, high in pairwise(edges):
+        found = _within(reader, since, low, high)
+        if found < high:
+            return found
+    return head
+
+
+def _within(reader: Timed, since: int, low: int, high: int) -> int:
+    """Return the first offset of a stretch at which something was received at `since` or later."""
     while low < high:
         middle = (low + high) // 2
-        found = _time_at(reader, middle)
-        if found is not None and found < time:
-            low = middle + 1
-        else:
+        time = reader.time_of(middle)
+        if time is None or time >= since:
             high = middle
+        else:
+            low = middle + 1
     return low
-
-
-def _time_at(reader: JournalReader, offset: int) -> int | None:
-    """Return when the event at an offset, or the next that is stored, was received."""
-    while True:
-        page = reader.read(offset, max_bytes=1, max_entries=1)
-        if page.entries:
-            return record_time(page.entries[0], offset)
-        if page.next <= offset:
-            return None
-        offset = page.next
-
-
-def record_time(stored: Stored, offset: int) -> int:
-    """Return when the event of an entry at an offset was received."""
-    entry, left = stored.entry, offset - stored.offset
-    if isinstance(entry, Block):
-        for records, time in entry.times:
-            if left < records:
-                return time
-            left -= records
-    return entry.time

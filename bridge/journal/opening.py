@@ -139,7 +139,8 @@ def open_journal(
     )
     lanes = SinkLanes(path, state, log, upkeep.lock, troubles, now)
     cursors = Loop("journal-cursors", lambda: _write_cursors(state, cursors))
-    return Opened(state, log, upkeep, lanes, Replays(state, now), cursors, recovered.damaged)
+    replays = Replays(state, lanes.totals_at, now)
+    return Opened(state, log, upkeep, lanes, replays, cursors, recovered.damaged)
 
 
 def _recovered(

@@ -27,7 +27,7 @@ def overview(journal: Path) -> Overview:
     """
     with StateReader(journal) as state:
         # The counts first: what is appended meanwhile is pending, never negative.
-        lanes, letters = state.lanes(), state.count_dead_letters()
+        lanes, letters = state.lanes(), state.sum_dead_letters()
         journal_id = state.journal_id()
     extent = look(journal)
     with SegmentPages(journal, Troubles()) as pages:
@@ -38,7 +38,7 @@ def overview(journal: Path) -> Overview:
             sink,
             {table: _shown(lane, totals.get(table, 0), extent.head) for table, lane in own.items()},
             [lane.account(sink, table, totals.get(table, 0)) for table, lane in own.items()],
-            letters.get(sink, 0),
+            sum(each.count for (name, _), each in letters.items() if name == sink),
         )
         for sink, own in lanes.items()
     ]

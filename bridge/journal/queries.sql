@@ -99,19 +99,37 @@ ON CONFLICT (sink) DO UPDATE SET registered = excluded.registered, crc = exclude
 -- name: get_lanes
 -- All lanes; the caller verifies each.
 SELECT sink, table_name, cursor, base, delivered, dead_lettered, discarded, active, waits,
-       waits_sum, crc
+       waits_sum, events, crc
 FROM lanes;
 
 -- name: put_lane
 -- A lane begins, moves, or ends.
 INSERT INTO lanes (sink, table_name, cursor, base, delivered, dead_lettered, discarded, active,
-                   waits, waits_sum, crc)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                   waits, waits_sum, events, crc)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (sink, table_name) DO UPDATE SET
     cursor = excluded.cursor, base = excluded.base, delivered = excluded.delivered,
     dead_lettered = excluded.dead_lettered, discarded = excluded.discarded,
     active = excluded.active, waits = excluded.waits, waits_sum = excluded.waits_sum,
-    crc = excluded.crc;
+    events = excluded.events, crc = excluded.crc;
+
+-- name: get_lanes_of_format_2
+-- All lanes; the caller verifies each.
+SELECT sink, table_name, cursor, base, delivered, dead_lettered, discarded, active, waits,
+       waits_sum, crc
+FROM lanes;
+
+-- name: get_paused
+-- All that rests.
+SELECT sink, table_name, since FROM paused ORDER BY sink, table_name;
+
+-- name: put_paused
+-- Somebody lets a sink or a table of it rest.
+INSERT OR IGNORE INTO paused (sink, table_name, since) VALUES (?, ?, ?);
+
+-- name: delete_paused
+-- It goes on.
+DELETE FROM paused WHERE sink = ? AND table_name = ?;
 
 -- name: get_waiting
 -- All offsets that wait.
@@ -125,40 +143,91 @@ INSERT INTO waiting (sink, table_name, "offset") VALUES (?, ?, ?);
 -- An event that waited is settled.
 DELETE FROM waiting WHERE sink = ? AND table_name = ? AND "offset" = ?;
 
+-- name: put_letter_schema
+-- Before the letter that needs it, in the same transaction.
+INSERT OR IGNORE INTO letter_schemas (schema) VALUES (?);
+
 -- name: put_dead_letter
 -- In the same transaction that settles it.
 INSERT INTO dead_letters
-    (sink, table_name, "offset", id, time, set_aside, reason, value, raw, attempts, answer)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+    (sink, table_name, "offset", id, time, set_aside, reason, value, raw, attempts, answer,
+     size, kind, cluster, schema_id, checksum, detail, payload)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
+        (SELECT schema_id FROM letter_schemas WHERE schema = ?), ?, ?, ?);
 
 -- name: find_dead_letter
 -- Whether a replayed event that is refused is one already.
 SELECT number FROM dead_letters WHERE sink = ? AND "offset" = ? ORDER BY number DESC LIMIT 1;
 
--- name: renew_dead_letter
--- It was delivered again and refused again.
-UPDATE dead_letters SET attempts = attempts + ?, reason = ?, answer = ? WHERE number = ?;
-
 -- name: get_dead_letters
--- Those that all given filters let through, oldest first.
-SELECT sink, table_name, "offset", id, time, reason, value, raw, attempts, answer, number, set_aside
-FROM dead_letters
-WHERE (:sink IS NULL OR sink = :sink) AND (:table IS NULL OR table_name = :table)
-  AND (:since IS NULL OR set_aside >= :since) AND (:after IS NULL OR number > :after)
+-- Those that all given filters let through, oldest first; with the entry where it is wanted.
+SELECT sink, table_name, "offset", id, time, reason, value, raw, attempts, answer, number,
+       set_aside,
+       CASE WHEN :entries THEN kind END, cluster, schema, checksum,
+       CASE WHEN :entries THEN detail END, CASE WHEN :entries THEN payload END
+FROM dead_letters LEFT JOIN letter_schemas ON :entries AND letter_schemas.schema_id =
+     dead_letters.schema_id
+WHERE number > coalesce(:after, 0)
+  AND (:sink IS NULL OR sink = :sink) AND (:table IS NULL OR table_name = :table)
+  AND (:since IS NULL OR set_aside >= :since)
+  AND (:reason IS NULL OR instr(lower(reason), lower(:reason)))
+  AND (:numbers IS NULL OR number IN (SELECT value FROM json_each(:numbers)))
 ORDER BY number LIMIT :limit;
 
--- name: count_dead_letters
--- For the overview.
-SELECT sink, count(*) FROM dead_letters GROUP BY sink;
+-- name: find_dead_letters
+-- The same, of which only number, sink, table and size are wanted.
+SELECT number, sink, table_name, size
+FROM dead_letters
+WHERE number > coalesce(:after, 0)
+  AND (:sink IS NULL OR sink = :sink) AND (:table IS NULL OR table_name = :table)
+  AND (:since IS NULL OR set_aside >= :since)
+  AND (:reason IS NULL OR instr(lower(reason), lower(:reason)))
+  AND (:numbers IS NULL OR number IN (SELECT value FROM json_each(:numbers)))
+ORDER BY number LIMIT :limit;
+
+-- name: sum_dead_letters
+-- How many each lane has, what they take, and when its oldest was set aside.
+SELECT sink, table_name, count(*), sum(size), min(set_aside)
+FROM dead_letters INDEXED BY dead_letters_of_lane GROUP BY sink, table_name;
+
+-- name: oldest_dead_letters
+-- Of one lane, to be pruned.
+SELECT number, set_aside, size
+FROM dead_letters INDEXED BY dead_letters_of_lane
+WHERE sink = ? AND table_name = ? ORDER BY number LIMIT ?;
+
+-- name: delete_dead_letters
+-- By number; a JSON array of them.
+DELETE FROM dead_letters WHERE number IN (SELECT value FROM json_each(?));
+
+-- name: retried_dead_letter
+-- A replay of it failed.
+UPDATE dead_letters SET reason = ?, answer = ?, attempts = attempts + ? WHERE number = ?;
+
+-- name: size_dead_letters
+-- Those of an older format.
+UPDATE dead_letters
+SET size = 256 + length(reason) + coalesce(length(value), 0) + coalesce(length(raw), 0)
+WHERE size = 0;
 
 -- name: salvage_dead_letters
 -- Out of a damaged state.db, one at a time until it fails.
-SELECT sink, table_name, "offset", id, time, set_aside, reason, value, raw, attempts, answer
+SELECT sink, table_name, "offset", id, time, set_aside, reason, value, raw, attempts, answer,
+       size, kind, cluster, schema, checksum, detail, payload
+FROM dead_letters LEFT JOIN letter_schemas USING (schema_id) ORDER BY number;
+
+-- name: salvage_dead_letters_of_format_2
+-- The same, where the file is older.
+SELECT sink, table_name, "offset", id, time, set_aside, reason, value, raw, attempts, answer,
+       256 + coalesce(length(value), 0) + coalesce(length(raw), 0), NULL, NULL, NULL, NULL, NULL,
+       NULL
 FROM dead_letters ORDER BY number;
 
 -- name: salvage_dead_letters_of_format_1
--- The same, where the file is older.
-SELECT sink, table_name, "offset", id, time, set_aside, reason, value, raw, 0, NULL
+-- The same, where the file is older still.
+SELECT sink, table_name, "offset", id, time, set_aside, reason, value, raw, 0, NULL,
+       256 + coalesce(length(value), 0) + coalesce(length(raw), 0), NULL, NULL, NULL, NULL, NULL,
+       NULL
 FROM dead_letters ORDER BY number;
 
 -- name: get_cursors_of_format_1

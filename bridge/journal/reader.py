@@ -18,11 +18,13 @@ from typing import Self
 from bridge.journal.extent import Extent, holds_none, missing
 from bridge.journal.folder import look
 from bridge.journal.layout import Spans
-from bridge.journal.records import Damage, DeadLetter, Page, Stored
+from bridge.journal.records import Damage, DeadLetter, LetterFilter, Page, Stored
 from bridge.journal.scan import Wanted
 from bridge.journal.segment_pages import SegmentPages
 from bridge.journal.state_reader import StateReader
 from bridge.journal.troubles import Troubles
+
+EVERY_LETTER = LetterFilter()
 
 
 class JournalReader:
@@ -176,27 +178,25 @@ class JournalReader:
 
     def dead_letters(
         self,
-        sink: str | None = None,
-        table: str | None = None,
+        which: LetterFilter = EVERY_LETTER,
         *,
-        since: int | None = None,
-        after: int | None = None,
         limit: int = 1000,
+        max_bytes: int = 4 * 2**20,
+        entries: bool = False,
     ) -> list[DeadLetter]:
-        """Return events set aside, oldest first.
+        """Return events set aside, oldest first; for the next page ask `after` the last one.
 
         Args:
-            sink: only those of a sink.
-            table: only those of a table.
-            since: only those set aside at this time or later, microseconds.
-            after: only those with a higher number.
+            which: only these.
             limit: at most so many.
+            max_bytes: the page ends with the letter that reaches it.
+            entries: whether the entries are wanted, too.
 
         Raises:
             JournalError: `state.db` cannot be read.
         """
         with StateReader(self._path) as state:
-            return state.dead_letters(sink, table, since, after, limit)
+            return state.dead_letters(which, limit, max_bytes, entries=entries)
 
     def _look(self) -> Extent:
         return look(self._path) if self._extent is None else self._extent()

@@ -93,6 +93,8 @@ class DeadLetter:
         answer: what the destination said to it, None where it was not asked or said nothing.
         number: its number among the dead letters, given when it is stored.
         set_aside: when it was set aside, given when it is stored.
+        entry: the entry of that one event, to deliver it again; None where its bytes could not
+            be read, where nobody asked for it, or where an older version set it aside.
     """
 
     sink: str
@@ -107,6 +109,41 @@ class DeadLetter:
     answer: str | None = None
     number: int = 0
     set_aside: int = 0
+    entry: StoredEntry | None = None
+
+
+class LetterFilter(NamedTuple):
+    """Which dead letters are meant: those that everything given lets through.
+
+    Attributes:
+        sink: of this sink.
+        table: of this table.
+        since: set aside at this time or later, microseconds.
+        reason: whose reason has this text in it, whatever its case.
+        after: with a higher number.
+        numbers: with one of these numbers.
+    """
+
+    sink: str | None = None
+    table: str | None = None
+    since: int | None = None
+    reason: str | None = None
+    after: int | None = None
+    numbers: frozenset[int] | None = None
+
+
+class LetterSum(NamedTuple):
+    """The dead letters of one lane.
+
+    Attributes:
+        count: how many there are.
+        bytes: what they take, about.
+        oldest: when the oldest was set aside, or earlier.
+    """
+
+    count: int  # type: ignore[assignment]  # a tuple's own count is not wanted here
+    bytes: int
+    oldest: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,35 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Literal, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NamedTuple
 
-from bridge.journal.records import Move
+from bridge.journal.records import LetterFilter, Move
 
 FACT = "replays"
 
 ReplayState = Literal["running", "done", "stopped"]
 
 
-@dataclass(frozen=True, slots=True)
-class Letters:
+class Letters(NamedTuple):
     """Which dead letters are delivered again.
 
     Attributes:
-        sink: only those of a sink, None for all.
-        table: only those of a table, None for all.
-        since: only those set aside then or later, microseconds.
-        numbers: these alone, ascending; None for all that the others let through.
-        after: those up to this number are through.
+        which: those that a filter lets through; its `after` grows as they are.
         last: none with a higher number.
     """
 
-    sink: str | None = None
-    table: str | None = None
-    since: int | None = None
-    numbers: tuple[int, ...] | None = None
-    after: int = 0
-    last: int = 0
+    which: LetterFilter
+    last: int
 
 
 class Tally(NamedTuple):
@@ -104,11 +95,10 @@ class Replay:
             known = tables.get(move.table, Tally(0))
             counts = {"delivered": 0, "dead_lettered": 0, "discarded": 0}
             for run in move.settled:
-                counts[run.verdict] += max(
-                    0, run.offset + run.count - max(run.offset, known.cursor)
-                )
+                start = run.offset if self.letters else max(run.offset, known.cursor)
+                counts[run.verdict] += max(0, run.offset + run.count - start)
             tables[move.table] = Tally(
-                max(known.cursor, move.to),
+                known.cursor if self.letters else max(known.cursor, move.to),
                 known.expected,
                 known.replayed + counts["delivered"],
                 known.refused + counts["dead_lettered"],
@@ -139,9 +129,9 @@ def load_replays(text: str | None) -> Loaded:
             tables = {table: Tally(*numbers) for table, numbers in each.pop("tables").items()}
             letters = each.pop("letters")
             if letters is not None:
-                numbers = letters.pop("numbers")
-                chosen = None if numbers is None else tuple(numbers)
-                letters = Letters(**letters, numbers=chosen)
+                which = letters[0]
+                which["numbers"] = which["numbers"] and frozenset(which["numbers"])
+                letters = Letters(LetterFilter(**which), letters[1])
             known[each["number"]] = Replay(**each, tables=tables, letters=letters)
         totals = {(sink, table): events for sink, table, events in found["totals"]}
         return Loaded(known, totals, found["following"])
@@ -155,9 +145,18 @@ def dump_replays(
     """Return the fact that `load_replays` reads."""
     return json.dumps(
         {
-            "replays": [asdict(replay) for replay in known.values()],
+            "replays": [_plain(replay) for replay in known.values()],
             "totals": [[sink, table, events] for (sink, table), events in totals.items()],
             "following": following,
         },
         separators=(",", ":"),
     )
+
+
+def _plain(replay: Replay) -> dict[str, Any]:
+    plain = {name: getattr(replay, name) for name in Replay.__slots__}
+    if replay.letters is not None:
+        which = replay.letters.which._asdict()
+        which["numbers"] = which["numbers"] and sorted(which["numbers"])
+        plain["letters"] = [which, replay.letters.last]
+    return plain

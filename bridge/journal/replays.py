@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from bridge.journal.lane import LaneState
@@ -35,6 +35,7 @@ class Replays:
 
     Args:
         state: where they are kept.
+        totals_at: gives how many events of each table there were before an offset.
         now: microseconds since the epoch.
         clock: monotonic.
     """
@@ -42,10 +43,12 @@ class Replays:
     def __init__(
         self,
         state: State,
+        totals_at: Callable[[int], Mapping[str, int]],
         now: Callable[[], int],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._state = state
+        self._totals_at = totals_at
         self._now = now
         self._clock = clock
         self._changing = threading.Lock()  # held over a change; taken before the state's locks
@@ -89,27 +92,43 @@ class Replays:
             return dict(self._totals)
 
     def begin(
-        self,
-        sink: str,
-        tables: Mapping[str, Tally],
-        *,
-        first: int = 0,
-        end: int = 0,
-        rate: int = 0,
-        letters: Letters | None = None,
-        expected: int = 0,
+        self, sink: str, tables: Collection[str], first: int, end: int, *, rate: int = 0
     ) -> Replay:
-        """Ask for a replay; the arguments are attributes of `Replay`.
+        """Ask for a span of the journal to be delivered again.
+
+        Args:
+            sink: where to.
+            tables: of these alone.
+            first: offset of the first event, still stored.
+            end: the offset behind the last one.
+            rate: events a second, 0 for as many as go.
+
+        Raises:
+            JournalError: it could not be looked up, or not be written; there is none.
+        """
+        before, after = self._totals_at(first), self._totals_at(end)
+        tallies = {
+            table: Tally(first, max(0, after.get(table, 0) - before.get(table, 0)))
+            for table in sorted(tables)
+        }
+        return self._begin(Replay(0, sink, first, end, rate, self._now(), tallies))
+
+    def begin_letters(self, sink: str, letters: Letters, expected: int, *, rate: int = 0) -> Replay:
+        """Ask for dead letters to be delivered again.
+
+        Args:
+            sink: where to.
+            letters: which.
+            expected: how many they are.
+            rate: events a second, 0 for as many as go.
 
         Raises:
             JournalError: it could not be written; there is none.
         """
-        with self._changing:
-            replay = Replay(
-                self._next, sink, first, end, rate, self._now(), tables, letters, expected
-            )
-            self._put(replay)
-        return replay
+        now = self._now()
+        return self._begin(
+            Replay(0, sink, 0, 0, rate, now, letters=letters, expected_letters=expected)
+        )
 
     def settle(
         self, number: int, moves: Sequence[Move], *, after: int = 0, at_once: bool = False
@@ -131,9 +150,9 @@ class Replays:
         with self._changing:
             before = self.find(number)
             replay = before.moved(moves)
-            if replay.letters is not None:
-                after = max(after, replay.letters.after)
-                replay = replace(replay, letters=replace(replay.letters, after=after))
+            if replay.letters is not None and after:
+                which = replay.letters.which._replace(after=after)
+                replay = replace(replay, letters=replay.letters._replace(which=which))
             totals = dict(self._totals)
             for table in {move.table for move in moves}:
                 more = replay.tables[table].replayed - before.tables.get(table, Tally(0)).replayed
@@ -212,6 +231,12 @@ class Replays:
         """
         if self.dirty and self._clock() - self._written_at >= _WRITE_SECONDS:
             self._state.write()
+
+    def _begin(self, replay: Replay) -> Replay:
+        with self._changing:
+            replay = replace(replay, number=self._next)
+            self._put(replay)
+        return replay
 
     def _put(self, replay: Replay) -> None:
         """Write one down at once, then have it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import structlog
@@ -64,7 +64,7 @@ class SinkLanes:
             state.register(sink, tables, begin=head, head=head)
         else:
             with self._pruning:  # so that nothing goes that a lane is about to want
-                at = self.boundary_at(begin)
+                at = self._boundary_at(begin)
                 state.register(sink, tables, begin=at, head=log.head_boundary())
         lanes = self.of(sink)
         _log.info("journal_sink_registered", sink=sink, lanes=len(lanes), head=log.head)
@@ -96,7 +96,16 @@ class SinkLanes:
         """See `Journal.accounts`."""
         return self._state.accounts(self._log.totals)
 
-    def boundary_at(self, offset: int) -> Boundary:
+    def totals_at(self, offset: int) -> Mapping[str, int]:
+        """Return how many events of each table there were before an offset that is stored.
+
+        Raises:
+            JournalDiskError: the disk failed, or the database stayed busy.
+        """
+        with self._pruning:
+            return self._boundary_at(offset).totals
+
+    def _boundary_at(self, offset: int) -> Boundary:
         """Return the totals at any offset that is stored."""
         known, place = self._log.boundary_at(offset)
         if place is None or known.offset >= offset:

@@ -23,8 +23,9 @@ from bridge.journal.layout import (
     state_path,
     unwritable,
 )
+from bridge.journal.letters import filter_values, letter_of, load_sums, size_of
 from bridge.journal.queries import QUERIES
-from bridge.journal.records import DeadLetter
+from bridge.journal.records import DeadLetter, LetterFilter, LetterSum
 from bridge.journal.rows import checksum
 from bridge.journal.troubles import translated
 
@@ -104,25 +105,14 @@ class StateReader:
         return found
 
     def dead_letters(
-        self,
-        sink: str | None,
-        table: str | None,
-        since: int | None,
-        after: int | None,
-        limit: int,
+        self, which: LetterFilter, limit: int, max_bytes: int, *, entries: bool
     ) -> list[DeadLetter]:
-        """Return events set aside, oldest first."""
-        values = {"sink": sink, "table": table, "since": since, "after": after, "limit": limit}
-        rows = self._ask(
-            lambda connection: connection.execute(QUERIES["get_dead_letters"], values).fetchall()
-        )
-        return [DeadLetter(*row) for row in rows]
+        """Return events set aside, oldest first; see `JournalReader.dead_letters`."""
+        return self._ask(lambda c: _load_letters(c, which, limit, max_bytes, entries=entries))
 
-    def count_dead_letters(self) -> dict[str, int]:
-        """Return how many events each sink has set aside."""
-        return self._ask(
-            lambda connection: dict(connection.execute(QUERIES["count_dead_letters"]).fetchall())
-        )
+    def sum_dead_letters(self) -> dict[tuple[str, str], LetterSum]:
+        """Return what there is of dead letters, by sink and table."""
+        return self._ask(load_sums)
 
     def _ask(self, question: Callable[[sqlite3.Connection], _Result]) -> _Result:
         connection = self._connection
@@ -168,15 +158,43 @@ def load_lanes(connection: sqlite3.Connection) -> dict[tuple[str, str], LaneStat
     for sink, table, offset in connection.execute(QUERIES["get_waiting"]):
         waiting.setdefault((sink, table), []).append(offset)
     lanes: dict[tuple[str, str], LaneState] = {}
-    for row in _intact(connection, "get_lanes", 10):
-        sink, table, cursor, base, delivered, dead_lettered, discarded, active, waits, total = row
+    for row in _intact(connection, "get_lanes", 11):
+        sink, table, cursor, base, delivered, dead_lettered, discarded, active, *rest = row
+        waits, total, events = rest
         offsets = tuple(waiting.get((sink, table), ()))
         if len(offsets) != waits or sum(offsets) != total:
             raise ValueError(f"what waits of {table} for {sink} is damaged")
         lanes[sink, table] = LaneState(
-            cursor, base, delivered, dead_lettered, discarded, bool(active), offsets
+            cursor,
+            base,
+            delivered,
+            dead_lettered,
+            discarded,
+            bool(active),
+            offsets,
+            None if events is None else frozenset(events.split(",")),
         )
     return lanes
+
+
+def _load_letters(
+    connection: sqlite3.Connection,
+    which: LetterFilter,
+    limit: int,
+    max_bytes: int,
+    *,
+    entries: bool,
+) -> list[DeadLetter]:
+    values = filter_values(which) | {"limit": limit, "entries": entries}
+    found: list[DeadLetter] = []
+    size = 0
+    for row in connection.execute(QUERIES["get_dead_letters"], values):
+        letter = letter_of(row)
+        found.append(letter)
+        size += size_of(letter)
+        if size >= max_bytes:
+            break
+    return found
 
 
 def _load_sinks_and_lanes(
@@ -196,3 +214,8 @@ def _intact(connection: sqlite3.Connection, query: str, width: int) -> list[tupl
         if checksum(*row[:width]) != row[width]:
             raise ValueError(f"state.db is damaged: {row[0]!r} is not what was written")
     return [row[:width] for row in rows]
+
+
+def load_paused(connection: sqlite3.Connection) -> dict[tuple[str, str], int]:
+    """Read what rests, by sink and table (empty for the whole sink), and since when."""
+    return {(sink, table): at for sink, table, at in connection.execute(QUERIES["get_paused"])}

@@ -123,7 +123,11 @@ def _saved_dead_letters(path: Path) -> list[tuple[object, ...]]:
         sqlite3.Error: the file cannot be read just now.
     """
     saved: list[tuple[object, ...]] = []
-    for query in ("salvage_dead_letters", "salvage_dead_letters_of_format_1"):
+    for query in (
+        "salvage_dead_letters",
+        "salvage_dead_letters_of_format_2",
+        "salvage_dead_letters_of_format_1",
+    ):
         try:
             connection = connect_reader(path)
             try:
@@ -132,7 +136,7 @@ def _saved_dead_letters(path: Path) -> list[tuple[object, ...]]:
             finally:
                 connection.close()
         except sqlite3.Error as error:
-            if not is_damage(error) and "no such column" not in str(error):
+            if not is_damage(error) and "no such" not in str(error):
                 raise
         if saved:
             break

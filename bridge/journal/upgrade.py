@@ -1,7 +1,8 @@
-"""A `state.db` of format 1 (a cursor a sink) becomes one of this format, in one transaction.
+"""A `state.db` of an older format becomes one of this format, in one transaction.
 
-Each lane of a sink begins at the sink's cursor, or where its table began to count if that is
-further on. Segments of format 1 need no upgrade: they are read as they are.
+Of format 1 (a cursor a sink), each lane of a sink begins at the sink's cursor, or where its table
+began to count if that is further on. Dead letters of older formats have no entry. Segments need no
+upgrade: they are read as they are.
 """
 
 from __future__ import annotations
@@ -16,14 +17,25 @@ from bridge.journal.layout import FORMAT
 from bridge.journal.queries import QUERIES, STATE_SCHEMA
 from bridge.journal.rows import checksum, with_checksums
 
-_NEW_COLUMNS = (
-    "ALTER TABLE dead_letters ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0",
-    "ALTER TABLE dead_letters ADD COLUMN answer TEXT",
+_LETTER_COLUMNS = (
+    "attempts INTEGER NOT NULL DEFAULT 0",
+    "answer TEXT",
+    "size INTEGER NOT NULL DEFAULT 0",
+    "kind TEXT",
+    "cluster TEXT",
+    "schema_id INTEGER",
+    "checksum INTEGER",
+    "detail TEXT",
+    "payload BLOB",
 )
 
 
-def upgrade_state(connection: sqlite3.Connection) -> None:
+def upgrade_state(connection: sqlite3.Connection, version: int) -> None:
     """Upgrade an open file whose facts were verified.
+
+    Args:
+        connection: writes it.
+        version: its format.
 
     Raises:
         ValueError: what it holds is not what was written; nothing changed.
@@ -31,32 +43,52 @@ def upgrade_state(connection: sqlite3.Connection) -> None:
     """
     try:
         connection.execute("BEGIN IMMEDIATE")
-        cursors = _cursors(connection)
-        oldest = connection.execute("SELECT value FROM meta WHERE name = 'oldest'").fetchone()
-        accounts = connection.execute(QUERIES["get_accounts_of_format_1"]).fetchall()
+        present = {row[1] for row in connection.execute("PRAGMA table_info(dead_letters)")}
+        for column in _LETTER_COLUMNS:
+            if column.split()[0] not in present:
+                connection.execute(f"ALTER TABLE dead_letters ADD COLUMN {column}")
+        if version > 1:
+            connection.execute("ALTER TABLE lanes ADD COLUMN events TEXT")
         for statement in _statements(STATE_SCHEMA):
             connection.execute(statement)
-        for statement in _NEW_COLUMNS:
-            connection.execute(statement)
-        for sink, (_, registered) in cursors.items():
-            row = sink, registered
-            connection.execute(QUERIES["put_sink"], (*row, checksum(*row)))
-        for account in accounts:
-            lane = _lane(account, cursors)
-            connection.execute(QUERIES["put_lane"], (*lane, checksum(*lane)))
-        pruned = int(oldest[0]) if oldest is not None else 0
-        facts = {
-            "format": str(FORMAT),
-            "thinned": json.dumps([[0, pruned]] if pruned else []),
-        }
-        connection.executemany(QUERIES["put_meta"], with_checksums(facts))
-        connection.execute("DELETE FROM meta WHERE name = 'oldest'")
-        connection.execute("DROP TABLE cursors")
-        connection.execute("DROP TABLE accounts")
+        connection.execute(QUERIES["size_dead_letters"])
+        lanes = _lanes_of_format_1(connection) if version == 1 else _lanes_of_format_2(connection)
+        for lane in lanes:
+            connection.execute(QUERIES["put_lane"], (*lane, None, checksum(*lane, None)))
+        put_facts(connection, {"format": str(FORMAT)})
         connection.execute("COMMIT")
     except BaseException:
         roll_back(connection)
         raise
+
+
+def put_facts(connection: sqlite3.Connection, facts: Mapping[str, str]) -> None:
+    """Write facts of the file, within a transaction."""
+    connection.executemany(QUERIES["put_meta"], with_checksums(facts))
+
+
+def _lanes_of_format_2(connection: sqlite3.Connection) -> list[tuple[object, ...]]:
+    lanes = connection.execute(QUERIES["get_lanes_of_format_2"]).fetchall()
+    for *lane, crc in lanes:
+        if checksum(*lane) != crc:
+            raise ValueError(f"the lane of {lane[1]} for {lane[0]} is not what was written")
+    return [tuple(lane) for *lane, _ in lanes]
+
+
+def _lanes_of_format_1(connection: sqlite3.Connection) -> list[tuple[object, ...]]:
+    """Return the lanes, and take what stood in their place away."""
+    cursors = _cursors(connection)
+    oldest = connection.execute("SELECT value FROM meta WHERE name = 'oldest'").fetchone()
+    accounts = connection.execute(QUERIES["get_accounts_of_format_1"]).fetchall()
+    for sink, (_, registered) in cursors.items():
+        row = sink, registered
+        connection.execute(QUERIES["put_sink"], (*row, checksum(*row)))
+    pruned = int(oldest[0]) if oldest is not None else 0
+    put_facts(connection, {"thinned": json.dumps([[0, pruned]] if pruned else [])})
+    connection.execute("DELETE FROM meta WHERE name = 'oldest'")
+    connection.execute("DROP TABLE cursors")
+    connection.execute("DROP TABLE accounts")
+    return [_lane(account, cursors) for account in accounts]
 
 
 def _lane(account: tuple[Any, ...], cursors: Mapping[str, tuple[int, int]]) -> tuple[object, ...]:

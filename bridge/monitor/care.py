@@ -179,8 +179,11 @@ def _good_at(tables: Sequence[Watched], asked_at: Moment) -> Moment:
 
 
 def _write_mark(facts: Facts, asked_at: Moment, cluster: str) -> WriteMark | None:
-    """Return what a probe said of a table's writes, if it said both their count and their time."""
-    if facts.write_count is None or not facts.last_write_time:
+    """Return what a probe said of a table's writes; None where it did not say all there is.
+
+    A table that was never written has no time.
+    """
+    if facts.write_count is None or (facts.write_count and not facts.last_write_time):
         return None
     identity, count = facts.identity, facts.write_count
     return WriteMark(asked_at, cluster, identity, count, facts.last_write_time)

@@ -26,8 +26,9 @@ from bridge.monitor.channel import Channel, Subscription
 from bridge.monitor.moment import Moment
 from bridge.monitor.naming import monitor_id, prefix, unqualified
 from bridge.monitor.probe import Monitors, Observation
+from bridge.monitor.route import Route, make_route
 from bridge.monitor.subscriber import Subscriber
-from bridge.monitor.table import Route, TableMonitor, make_route
+from bridge.monitor.table import TableMonitor
 from bridge.wire.calls import Cluster, Created, Facts, TableInfo, all_forms, made_again
 
 log = structlog.get_logger()

@@ -15,8 +15,8 @@ from bridge.errors import BridgeError, ClusterUnavailable, RequestRefused
 from bridge.monitor.channel import Subscription
 from bridge.monitor.cluster_monitors import MonitorPortUnreachable
 from bridge.monitor.naming import prefix, unqualified
+from bridge.monitor.route import Route
 from bridge.monitor.subscriber import Subscriber
-from bridge.monitor.table import Route
 from bridge.wire.calls import DEFAULT_MONITOR_PORT, Cluster, Properties
 
 # How long the address that is preferred is waited for once another one has answered.

@@ -26,8 +26,9 @@ from bridge.monitor.intake_queue import Barrier, Item, Queue, Received, Stopping
 from bridge.monitor.mark import Mark
 from bridge.monitor.moment import Moment
 from bridge.monitor.records import chunks, halves
+from bridge.monitor.route import Route
 from bridge.monitor.states import State
-from bridge.monitor.table import Route, TableMonitor
+from bridge.monitor.table import TableMonitor
 
 log = structlog.get_logger()
 
@@ -128,7 +129,7 @@ class Intake:
         for loss in losses:
             table = loss.route.table
             self.dropped_notifications += loss.messages
-            table.overrun(loss, self._blocked)
+            table.overrun(loss.route.event, loss.records, loss.time, self._blocked)
             self._overrun.add(table)
 
     def post(self, entry: Entry | Mark) -> None:

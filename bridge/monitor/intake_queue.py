@@ -12,7 +12,7 @@ from bridge.errors import BridgeError
 from bridge.events import Entry
 from bridge.monitor.arrivals import Arrival, Damaged
 from bridge.monitor.mark import Mark
-from bridge.monitor.table import Route
+from bridge.monitor.route import Route
 
 # What an entry, or a mark, costs beside its texts.
 _OVERHEAD = 400

@@ -25,9 +25,10 @@ from bridge.monitor.cluster_monitors import (
 )
 from bridge.monitor.moment import Moment
 from bridge.monitor.probe import Observation
+from bridge.monitor.route import Route
 from bridge.monitor.states import Signal
 from bridge.monitor.subscriber import Subscriber
-from bridge.monitor.table import Route, TableMonitor
+from bridge.monitor.table import TableMonitor
 from bridge.monitor.watched import Watched
 from bridge.monitor.workers import Workers
 from bridge.wire.calls import Cluster, Facts, made_again

@@ -24,10 +24,11 @@ from bridge.monitor.moment import Moment
 from bridge.monitor.naming import prefix
 from bridge.monitor.owner import Claims, left_behind, name_instance
 from bridge.monitor.probe import Monitors
+from bridge.monitor.route import Route
 from bridge.monitor.second_try import SecondTry
 from bridge.monitor.states import Signal, State
 from bridge.monitor.subscriber import Subscriber
-from bridge.monitor.table import Route, TableMonitor
+from bridge.monitor.table import TableMonitor
 from bridge.monitor.table_options import TableOptions
 from bridge.monitor.watch import Watch, WatchOptions
 

@@ -138,6 +138,7 @@ class GoingOn:
         """Whether nothing was written from a minute before it until after it."""
         return (
             writes is not None
+            and writes.last_write_time != ""  # both must be said, count and time
             and self.before is not None
             and self.until is not None
             and writes.moment.order >= self.until.order

@@ -12,13 +12,11 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import structlog
 
-from bridge.codec import Codec, compile_schema
+from bridge.codec import Codec
 from bridge.events import Alter, Column, Drop, Entry, GapReason, Schema
-from bridge.monitor.arrivals import Loss
 from bridge.monitor.counts import Counts
 from bridge.monitor.gaps import Gaps
 from bridge.monitor.good_marks import good_at
@@ -33,20 +31,6 @@ from bridge.monitor.writes import Writes
 from bridge.wire.tables import all_forms
 
 log = structlog.get_logger()
-
-
-@dataclass(eq=False, slots=True)
-class Route:
-    """What a topic means: a kind of event of one table, in one layout, from one cluster.
-
-    `event` is insert, update or delete; of rows that were read, read.
-    """
-
-    table: TableMonitor
-    event: str
-    cluster: str
-    codec: Codec
-    schema: Schema
 
 
 class TableMonitor:
@@ -222,13 +206,19 @@ class TableMonitor:
         if self.options.on_decode_failure == "abort":
             self.signal(Signal.ABORT, f"a record did not decode: {reason}")
 
-    def overrun(self, loss: Loss[Route], reason: GapReason) -> None:
+    def overrun(self, event: str, records: int, time_: int, reason: GapReason) -> None:
         """Count what was discarded, as there was no room.
 
         The span lasts at least until `end_overrun`, whatever a probe says of the connection.
+
+        Args:
+            event: of which kind it was.
+            records: how many there were.
+            time_: when the first came, microseconds since the epoch.
+            reason: of the gap.
         """
-        self.counts.discarded[loss.route.event] += loss.records
-        since = Moment(time.monotonic(), loss.time / 1e6)
+        self.counts.discarded[event] += records
+        since = Moment(time.monotonic(), time_ / 1e6)
         self.gaps.overrun(since, reason, "the intake had no room")
 
     def obstacle(self) -> str | None:
@@ -354,11 +344,14 @@ class TableMonitor:
     def prove_good(self, at: Moment) -> None:
         """Note that nothing had been missed at a moment. Does nothing while a span goes on.
 
-        That moment itself is stored by whoever looks after all tables (`GoodMarks`).
+        That moment itself is stored by whoever looks after all tables (`GoodMarks`), but for the
+        first one: from then on a start is not the first.
         """
         if self.gaps.going_on:
             return
         with self._marking:
+            if self.good == NEVER:
+                self._mark("good_at", repr(at.wall))
             self.good = at
             self._mark("writes", self.writes.settle(at))
             if self.levels is not None:
@@ -397,8 +390,3 @@ class TableMonitor:
         elif self.born_at:  # all of its rows are to come, and it was never proven that they did
             since = Moment(-math.inf, self.born_at)
             self.gaps.begin("start", since, "the table was not there when it was last looked for")
-
-
-def make_route(table: TableMonitor, event: str, cluster: str, schema: Schema) -> Route:
-    """Compile a layout and bind it to a table's event."""
-    return Route(table, event, cluster, compile_schema(schema), schema)

@@ -28,10 +28,11 @@ from bridge.monitor.jobs import Jobs, Readers
 from bridge.monitor.moment import Moment
 from bridge.monitor.naming import prefix
 from bridge.monitor.probe import Monitors, observe
+from bridge.monitor.route import Route
 from bridge.monitor.standbys import Standbys
 from bridge.monitor.states import Signal
 from bridge.monitor.subscriber import Subscriber
-from bridge.monitor.table import Route, TableMonitor
+from bridge.monitor.table import TableMonitor
 from bridge.monitor.watched import Watched
 from bridge.monitor.workers import Workers
 from bridge.wire.calls import Cluster

@@ -30,7 +30,8 @@ class WriteMark:
         moment: before it was asked.
         cluster: the cluster's identity.
         identity: the table's.
-        last_write_time: as the cluster writes it.
+        write_count: how often it was written.
+        last_write_time: as the cluster writes it; "" where it was never written.
     """
 
     moment: Moment

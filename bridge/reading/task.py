@@ -21,7 +21,8 @@ from bridge.monitor.arrivals import Arrival, Damaged
 from bridge.monitor.gaps import OpenGap
 from bridge.monitor.intake import Intake
 from bridge.monitor.progress import Progress
-from bridge.monitor.table import Route, TableMonitor
+from bridge.monitor.route import Route
+from bridge.monitor.table import TableMonitor
 from bridge.reading.comparison import Comparison, Patience, Room
 from bridge.reading.pages import PageLimits, Pages
 from bridge.reading.received import History, Received

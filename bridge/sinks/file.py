@@ -20,7 +20,7 @@ from pydantic import Field, field_validator
 from bridge.errors import excerpt
 from bridge.lines import Slice
 from bridge.sinks.append_file import AppendFile
-from bridge.sinks.base import Batch, Retry, Sink, SinkSettings
+from bridge.sinks.base import Batch, Carries, Retry, Sink, SinkSettings
 from bridge.sinks.names import OF_TABLE, fill, is_of_table, require_known
 
 DATE = "{date}"
@@ -68,6 +68,9 @@ class FileSink(Sink):
 
     Settings: ClassVar[type[SinkSettings]] = FileSettings
     keyed: ClassVar[bool] = False
+    carries: ClassVar[frozenset[Carries]] = frozenset(
+        {Carries.TEXT, Carries.NOTIFICATIONS, Carries.HEADER_LINE}
+    )
 
     def __init__(self, settings: FileSettings, max_open: int = MAX_OPEN_FILES) -> None:
         self._settings = settings

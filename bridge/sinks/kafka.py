@@ -21,7 +21,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from bridge.errors import excerpt
 from bridge.foreign import Cleaner
 from bridge.lines import Slice
-from bridge.sinks.base import Batch, NotConnected, Reject, Retry, Sink, SinkSettings
+from bridge.sinks.base import Batch, Carries, NotConnected, Reject, Retry, Sink, SinkSettings
 from bridge.sinks.kafka_errors import (
     as_retry,
     is_of_topic,
@@ -55,6 +55,9 @@ class KafkaSink(Sink):
     """
 
     Settings: ClassVar[type[SinkSettings]] = KafkaSettings
+    carries: ClassVar[frozenset[Carries]] = frozenset(
+        {Carries.TEXT, Carries.BINARY, Carries.ATTRIBUTES, Carries.NOTIFICATIONS}
+    )
     ordered_by_key: ClassVar[bool] = True
 
     def __init__(self, settings: KafkaSettings) -> None:

@@ -23,7 +23,7 @@ from requests.utils import get_environ_proxies, select_proxy
 import bridge
 from bridge.foreign import Cleaner
 from bridge.lines import Slice
-from bridge.sinks.base import Batch, Reject, Retry, Sink, SinkSettings
+from bridge.sinks.base import Batch, Carries, Reject, Retry, Sink, SinkSettings
 from bridge.sinks.names import is_of_table
 from bridge.sinks.signing import sign
 from bridge.sinks.webhook_answers import judge
@@ -49,6 +49,7 @@ class WebhookSink(Sink):
 
     Settings: ClassVar[type[SinkSettings]] = WebhookSettings
     keyed: ClassVar[bool] = False
+    carries: ClassVar[frozenset[Carries]] = frozenset({Carries.ATTRIBUTES})
 
     def __init__(self, settings: WebhookSettings, clock: Callable[[], float] = time.time) -> None:
         self._settings = settings

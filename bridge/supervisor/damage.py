@@ -34,7 +34,8 @@ class JournalDamage:
             if damage.last in self._told:
                 continue
             self._told.add(damage.last)
-            before, after = journal.time_of(damage.first - 1), journal.time_of(damage.last + 1)
+            with journal.reader() as reader:
+                before, after = reader.time_of(damage.first - 1), reader.time_of(damage.last + 1)
             until = after if after is not None else time.time_ns() // 1000
             since = min(before if before is not None else 0, until)
             for table in tables:

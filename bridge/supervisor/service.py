@@ -24,8 +24,9 @@ from bridge.journal import Journal
 from bridge.loop import Deadline, Loop, backoff
 from bridge.monitor.intake import MAX_QUEUED_BYTES, Intake
 from bridge.monitor.receiver import WHY_NOT_C
+from bridge.monitor.route import Route
 from bridge.monitor.subscriber import Subscriber
-from bridge.monitor.table import Route, TableMonitor
+from bridge.monitor.table import TableMonitor
 from bridge.monitor.watch import Watch
 from bridge.reading import Readers, ReadingOptions
 from bridge.supervisor.discovery import Discovery, Listed
@@ -95,7 +96,7 @@ class Supervisor:
         )
         self.readers = Readers(
             self._intake,
-            JournalHistory(journal.path),
+            JournalHistory(self._journal),
             journal.path / "reading",
             self._suspect,
             reading,

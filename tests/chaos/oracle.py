@@ -31,8 +31,6 @@ class Outcome:
         alike: how many of these nobody could see but by the table's identity.
         lost: whether notifications were lost that nobody could miss.
         ring: whether there was another cluster.
-        set_back: whether the service's clock was set back: what was received since a moment is
-            found by its time, so rows read then may have been delivered before.
         arrives_by: a moment by which what was inserted had reached the cluster in use; None
             where it is inserted there.
         times: when the service's clock may have shown a time; seconds since the epoch.
@@ -50,7 +48,6 @@ class Outcome:
     alike: int = 0
     lost: bool = False
     ring: bool = False
-    set_back: bool = False
     arrives_by: float | None = None
     times: Callable[[float], Sequence[float]] = lambda told: [told]
 
@@ -140,7 +137,6 @@ def _doubled_rows(ledger: Ledger, outcome: Outcome) -> list[str]:
             and row is not None
             and not row.touched
             and delivered[id_]["offset"] > doubtful_before
-            and not outcome.set_back
         ):
             wrong.append(f"row {id_} read again: {delivered[id_]}, then {event}")
         delivered[id_] = event

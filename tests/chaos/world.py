@@ -297,7 +297,6 @@ class World:
             alike=self.program.alike,
             lost=self._lost,
             ring=len(self._ring) > 1,
-            set_back=self._clock is not None and self._clock.was_set_back,
             arrives_by=arrives_by,
             times=(lambda told: [told]) if self._clock is None else self._clock.times,
         )

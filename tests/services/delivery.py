@@ -187,7 +187,7 @@ class Engine:
     def letters(self) -> dict[int, DeadLetter]:
         """Return the dead letters by offset."""
         with JournalReader(self.folder) as reader:
-            return {letter.offset: letter for letter in reader.dead_letters()}
+            return {letter.offset: letter for letter in reader.dead_letters(entries=True)}
 
 
 class Gate:

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -42,26 +42,29 @@ class KafkaMissing(Exception):
     """The broker cannot be run on this machine; the message says what to install."""
 
 
-def jars() -> Path:
-    """Return the folder with the broker's jars, fetched at the first call.
+def jars(
+    name: str = f"kafka-{VERSION}",
+    dependencies: Sequence[tuple[str, str, str]] = DEPENDENCIES,
+) -> Path:
+    """Return the folder with jars, the broker's if nothing is said, fetched at the first call.
 
     Raises:
         KafkaMissing: no `java` or `mvn`, or Maven could not fetch them.
     """
     if shutil.which("java") is None:
         raise KafkaMissing("no java: install a JDK, 17 or later (apt install default-jdk-headless)")
-    folder = CACHE / f"kafka-{VERSION}"
+    folder = CACHE / name
     if folder.is_dir():
         return folder
     if shutil.which("mvn") is None:
         raise KafkaMissing("no mvn to fetch Apache Kafka with: apt install maven")
     CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
-        Path(scratch, "pom.xml").write_text(_pom())
+        Path(scratch, "pom.xml").write_text(_pom(dependencies))
         command = ["mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=libs"]
         fetch = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)
         if fetch.returncode:
-            raise KafkaMissing(f"mvn could not fetch Apache Kafka: {fetch.stdout[-2000:]}")
+            raise KafkaMissing(f"mvn could not fetch {name}: {fetch.stdout[-2000:]}")
         try:
             Path(scratch, "libs").rename(folder)
         except OSError:
@@ -70,16 +73,16 @@ def jars() -> Path:
     return folder
 
 
-def _pom() -> str:
-    dependencies = "".join(
+def _pom(dependencies: Sequence[tuple[str, str, str]]) -> str:
+    listed = "".join(
         f"<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId>"
         f"<version>{version}</version></dependency>"
-        for group, artifact, version in DEPENDENCIES
+        for group, artifact, version in dependencies
     )
     return (
         '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>'
         "<groupId>local</groupId><artifactId>kafka</artifactId><version>1</version>"
-        f"<dependencies>{dependencies}</dependencies></project>"
+        f"<dependencies>{listed}</dependencies></project>"
     )
 
 
@@ -127,7 +130,7 @@ class KafkaBroker:
             self._format(libraries, self._folder)
         with (self._folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [*_java(jars(), "512m"), "kafka.Kafka", str(self._folder / "server.properties")],
+                [*java(jars(), "512m"), "kafka.Kafka", str(self._folder / "server.properties")],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -223,7 +226,7 @@ class KafkaBroker:
         cluster = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
         command = ["kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c"]
         run = subprocess.run(
-            [*_java(libraries, "128m"), *command, str(path)],
+            [*java(libraries, "128m"), *command, str(path)],
             capture_output=True,
             text=True,
             check=False,
@@ -289,7 +292,8 @@ def _read_up_to(consumer: Consumer, topic: str, ends: Mapping[int, int]) -> list
     return sorted(messages, key=lambda message: (message.partition(), message.offset()))
 
 
-def _java(libraries: Path, heap: str) -> list[str]:
+def java(libraries: Path, heap: str) -> list[str]:
+    """Return how a Java program is run with these jars."""
     return [
         "java",
         f"-Xmx{heap}",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import struct
 import time
-from itertools import pairwise
 from pathlib import Path
 
 from .preload import compiled
@@ -31,11 +30,6 @@ class WallClock:
         with self._file.open("r+b") as file:
             file.write(struct.pack("q", ahead))
         self._steps.append((time.time(), ahead))
-
-    @property
-    def was_set_back(self) -> bool:
-        """Whether it ever was."""
-        return any(then > now for (_, then), (_, now) in pairwise(self._steps))
 
     def times(self, told: float) -> list[float]:
         """Return when, by this process's clock, it may have shown a time; all in seconds.

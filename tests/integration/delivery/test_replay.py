@@ -12,7 +12,8 @@ from services.delivery import OTHER, TABLE, Engine, Gate, ScriptedSink, number
 from services.process import wait_until
 
 from bridge.errors import Reject, Retry
-from bridge.journal import Replay, Tally
+from bridge.events import Undecodable
+from bridge.journal import LetterFilter, Letters, Replay
 from bridge.sinks import Batch
 
 
@@ -28,8 +29,7 @@ def begin(
 ) -> Replay:
     """Ask for a replay of what is stored, and let the worker know."""
     end = rig.journal.head if end is None else end
-    tallies = {table: Tally(first, end - first) for table in tables or (TABLE,)}
-    replay = rig.journal.replays.begin("s", tallies, first=first, end=end, rate=rate)
+    replay = rig.journal.replays.begin("s", tables or (TABLE,), first, end, rate=rate)
     rig.worker.replay()
     return replay
 
@@ -235,15 +235,72 @@ def test_a_rate_is_kept_to(rig: Engine) -> None:
     assert max(map(len, rig.sink.calls[calls:])) <= 10
 
 
-def test_what_went_in_the_meantime_is_counted_as_gone(rig: Engine) -> None:
-    """Where more was expected than is there, the end says so."""
-    rig.insert(*range(10))
+def replay_letters(rig: Engine, which: LetterFilter = LetterFilter()) -> Replay:  # noqa: B008
+    """Ask for dead letters to be delivered again, and wait for the end."""
+    with rig.journal.reader() as reader:
+        found = reader.dead_letters(which)
+    last = max((letter.number for letter in found), default=0)
+    replay = rig.journal.replays.begin_letters("s", Letters(which, last), len(found))
+    rig.worker.replay()
+    return wait_over(rig, replay)
+
+
+def test_a_dead_letter_that_is_delivered_goes_and_one_refused_again_is_renewed(
+    rig: Engine,
+) -> None:
+    """Each from its stored entry; the counts of the lane stay as they were."""
+    bad = {5, 7, 11}
+
+    def judge(batch: Batch) -> None:
+        if any(number(event) in bad for event in batch):
+            raise Reject("HTTP 400: bad")
+
+    rig.sink.judge = judge
+    rig.insert(*range(30))
     rig.start()
     rig.wait_settled()
-    replay = rig.journal.replays.begin("s", {TABLE: Tally(0, 25)}, end=10)
-    rig.worker.replay()
+    account, before = rig.account(), rig.letters()
+    assert before.keys() == {5, 7, 11}
+    bad.discard(7)
+    over = replay_letters(rig)
 
-    assert wait_over(rig, replay).gone == 15
+    assert (over.state, over.expected, over.replayed, over.refused) == ("done", 3, 1, 2)
+    assert rig.letters().keys() == {5, 11}
+    assert rig.letters()[5].attempts > before[5].attempts
+    assert "HTTP 400: bad" in rig.letters()[5].reason
+    assert rig.sink.numbers()[-1] == 7
+    assert rig.account() == account
+
+
+def test_dead_letters_are_chosen_by_number(rig: Engine) -> None:
+    """The others stay untouched."""
+    bad = {5, 7}
+
+    def judge(batch: Batch) -> None:
+        if any(number(event) in bad for event in batch):
+            raise Reject("HTTP 400: bad")
+
+    rig.sink.judge = judge
+    rig.insert(*range(30))
+    rig.start()
+    rig.wait_settled()
+    bad.clear()
+    wanted = rig.letters()[7].number
+    over = replay_letters(rig, LetterFilter(numbers=frozenset((wanted,))))
+
+    assert (over.replayed, over.refused) == (1, 0)
+    assert rig.letters().keys() == {5}
+
+
+def test_what_is_no_record_stays_a_dead_letter(rig: Engine) -> None:
+    """There is no event in it that could be delivered."""
+    rig.journal.append([Undecodable(TABLE, "http://k:9191", 1, b"x", "no record")])
+    rig.start()
+    rig.wait_settled()
+    over = replay_letters(rig)
+
+    assert (over.replayed, over.refused) == (0, 1)
+    assert rig.letters().keys() == {0}
 
 
 def test_a_replay_survives_a_restart_without_counting_twice(tmp_path: Path) -> None:
@@ -258,7 +315,7 @@ def test_a_replay_survives_a_restart_without_counting_twice(tmp_path: Path) -> N
         gate.reached.wait(10)
         rig.worker.stop()
         gate.open()
-        first = len(rig.sink.numbers()) - 64
+    first = len(rig.sink.numbers()) - 64
     with Engine(tmp_path / "j") as rig:
         rig.start()
         over = wait_over(rig, replay)

@@ -25,6 +25,7 @@ from bridge.journal import (
     Journal,
     JournalReader,
     Lane,
+    LetterFilter,
     Move,
     Page,
     Settled,
@@ -269,7 +270,7 @@ def test_dead_letters_are_stored_with_the_cursor_that_passes_them(
         journal.settle("s", [Move("t", 3, runs, dead_letters=(letter,))])
 
         assert journal.accounts() == [Account("s", "t", 3, 1, 2, 0, 0)]
-        stored = reader.dead_letters("s")
+        stored = reader.dead_letters(LetterFilter("s"))
 
     assert [(one.number, one.offset, one.value, one.raw) for one in stored] == [
         (1, 1, b"{}", None),
@@ -296,14 +297,18 @@ def test_dead_letters_are_listed_by_sink_table_time_and_number(
                 journal.settle(sink, [move])
             clock.seconds += 60.0  # type: ignore[attr-defined]
 
-        def numbers(*of: str, **filters: int) -> list[int]:
-            return [found.number for found in reader.dead_letters(*of, **filters)]
+        def numbers(*of: str, limit: int = 10, **filters: Any) -> list[int]:
+            which = LetterFilter(*of, **filters)
+            return [found.number for found in reader.dead_letters(which, limit=limit)]
 
         assert numbers() == [1, 2, 3, 4]
         assert numbers("two") == [3, 4]
         assert numbers("one", "b") == [2]
         assert numbers(since=1_000_060_000_000) == [3, 4]
         assert numbers(after=1, limit=2) == [2, 3]
+        assert numbers(reason="REFUS") == [1, 2, 3, 4]
+        assert numbers(reason="torn") == []
+        assert numbers(numbers=frozenset((2, 4, 9))) == [2, 4]
 
 
 def test_what_waits_is_remembered_and_settled_out_of_order(tmp_path: Path, rows: MakeRows) -> None:
@@ -504,7 +509,8 @@ def test_time_of_is_that_of_the_event_at_or_after_an_offset(tmp_path: Path, rows
         journal.append([rows(count=3, time=100)])
         journal.append([rows(count=2, time=200)])
 
-        assert [journal.time_of(offset) for offset in (0, 2, 3, 5)] == [100, 100, 200, None]
+        with journal.reader() as reader:
+            assert [reader.time_of(offset) for offset in (0, 2, 3, 5)] == [100, 100, 200, None]
 
 
 def test_the_overview_has_segments_sinks_and_counts(tmp_path: Path, rows: MakeRows) -> None:

@@ -13,8 +13,8 @@ import pytest
 from services.process import wait_until
 from services.rig import FAST, TABLE, Database, Rig
 
+from bridge.monitor.route import Route
 from bridge.monitor.subscriber import Subscriber
-from bridge.monitor.table import Route
 from bridge.monitor.watch import Watch, WatchOptions
 from bridge.wire.calls import Cluster
 from bridge.wire.client import Access, Http

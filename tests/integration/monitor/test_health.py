@@ -9,8 +9,8 @@ from services.rig import TABLE, Database
 
 from bridge.monitor.cluster_monitors import MonitorPortUnreachable
 from bridge.monitor.health import Health
+from bridge.monitor.route import Route
 from bridge.monitor.subscriber import Subscriber
-from bridge.monitor.table import Route
 from bridge.wire.calls import Cluster
 from bridge.wire.client import Access, Http
 from kinetica_emulator import Emulator

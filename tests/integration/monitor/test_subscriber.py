@@ -19,9 +19,10 @@ from bridge.events import Block, Column, Schema
 from bridge.monitor.arrivals import Arrival, Damaged, Loss
 from bridge.monitor.intake import Intake
 from bridge.monitor.moment import Moment
+from bridge.monitor.route import Route as TableRoute
+from bridge.monitor.route import make_route
 from bridge.monitor.subscriber import Subscriber
-from bridge.monitor.table import Route as TableRoute
-from bridge.monitor.table import TableMonitor, make_route
+from bridge.monitor.table import TableMonitor
 from bridge.monitor.table_options import TableOptions
 
 SCHEMA = Schema("7", (Column("n", "long", "long"),))

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.codec import Joined, Slot, Written, members
+from bridge.codec import Joined, Member, Slot, Written
 from bridge.codec.fallback import FallbackCodec
 from bridge.errors import DecodeError
 from bridge.events import Column, Schema
@@ -153,7 +153,8 @@ def outcome(codec: Any, call: str, *args: Any, **kwargs: Any) -> Any:
 def assert_same_outcomes(
     native: Any, fallback: Any, payload: bytes, count: int, **ways: Any
 ) -> None:
-    """In every call and every form; `ways` are arguments of `form`."""
+    """In every call and every form; `ways` are arguments of `form`, and masks by column."""
+    masks = ways.pop("masks", {})
     for call in ("decode", "ends"):
         assert outcome(native, call, payload, count) == outcome(fallback, call, payload, count)
     for column in native.schema.columns:
@@ -164,12 +165,17 @@ def assert_same_outcomes(
     for columns in (None, ways.get("columns"), ways.get("key")):
         arguments = ("digests", payload, count, columns)
         assert outcome(native, *arguments) == outcome(fallback, *arguments)
-    ways = {name: members(columns) for name, columns in ways.items()}
+    ways = {
+        name: tuple(Member(column, column, masks.get(column), b"k") for column in columns)
+        for name, columns in ways.items()
+    }
     for values in ("declared", "kinetica"):
         for template in TEMPLATES:
             if "key" not in ways and not {Slot.KEY, Slot.KEY_TEXT}.isdisjoint(template):
                 continue
             asked = {"template": template, "first": 10**9 + 7, "times": run_times(count)}
+            if len(template) % 2:
+                asked["key_template"] = (b'{"payload":', Slot.KEY, b"}")
             assert outcome(
                 native.form(values=values, **ways), "lines", payload, count, **asked
             ) == outcome(fallback.form(values=values, **ways), "lines", payload, count, **asked)
@@ -183,6 +189,8 @@ TEMPLATES: tuple[tuple[bytes | Slot, ...], ...] = (
     (Slot.TIME_MS, b" ", Slot.TIME_US, b" ", Slot.TIME_NS, b" ", Slot.OFFSET20),
     (Slot.KEY, b" ", Slot.RECORD, Slot.TIME, Slot.RECORD, Slot.KEY),
     (Slot.RECORD, Slot.KEY_TEXT),
+    (Slot.CSV,),
+    (Slot.CSV, b" ", Slot.KEY, Slot.RECORD),
     (),
 )
 
@@ -211,9 +219,13 @@ def test_good_records_are_read_equal_by_both(native_codec: Any, data: st.DataObj
 
 
 def ways(schema: Schema) -> st.SearchStrategy[dict[str, Any]]:
-    """Some of the columns, in any order, and a key likewise."""
-    names = st.lists(st.sampled_from([column.name for column in schema.columns]))
-    return st.fixed_dictionaries({}, optional={"columns": names, "key": names.filter(bool)})
+    """Some of the columns, in any order, and a key likewise, some of them masked."""
+    name = st.sampled_from([column.name for column in schema.columns])
+    masks = st.dictionaries(name, st.sampled_from(["hash", "redact"]))
+    columns = st.lists(name) | st.just([column.name for column in schema.columns])
+    return st.fixed_dictionaries(
+        {"masks": masks}, optional={"columns": columns, "key": st.lists(name, min_size=1)}
+    )
 
 
 def mutations(payload: bytes) -> st.SearchStrategy[bytes]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bridge.codec import Slot
+from bridge.codec import Member, Slot
 from bridge.errors import DecodeError
 from bridge.events import Column, Schema
 
@@ -34,9 +34,10 @@ operations = [("l", "long", False, -(2**63), 2**63 - 1), ("d", "double", True, 0
 record = {RECORD!r}
 large = record[:-3] + b"\\x80\\x08" + bytes(512)  # its buffer has to grow
 plan = Plan(operations)
-members = ((0, "number", b'"l":'), (1, "double", b'"d":'), (3, "base64", b'"b":'))
+members = ((0, "number", b'"l":', None, b""), (1, "double", b'"d":', "hash", b"key"),
+           (3, "base64", b'"b":', None, b""))
 form = Form(plan, members, members[:1])
-template = [b"head " * 1000, 0, 2, 6, 7]
+template = [b"head " * 1000, 0, 2, 6, 7, 9]
 
 def attempts():
     yield lambda: Plan(operations)
@@ -46,8 +47,8 @@ def attempts():
     yield lambda: plan.highest(record * 3, 3, 0, "number")
     yield lambda: plan.lowest(record * 3, 3, 0, "number")
     yield lambda: Form(plan, members, members[:1])
-    yield lambda: form.lines(record * 3, 3, template, 0, ((2, 5), (1, 6)))
-    yield lambda: form.lines(large * 300, 300, template, 0, ((300, 6),))
+    yield lambda: form.lines(record * 3, 3, template, 0, ((2, 5), (1, 6)), b"<", b">")
+    yield lambda: form.lines(large * 300, 300, template, 0, ((300, 6),), b"<", b">")
     def malformed():
         try:
             plan.decode(record + b"1", 1)
@@ -97,6 +98,7 @@ def test_no_reference_is_kept_or_lost(native_codec: Any) -> None:
 
     codec = native_codec(SCHEMA)
     key = next(iter(codec.decode(RECORD, 1)[0]))
+    masked = Member("l", "l", "hash", b"key")
 
     def work() -> None:
         for _ in range(200):
@@ -105,7 +107,7 @@ def test_no_reference_is_kept_or_lost(native_codec: Any) -> None:
             codec.highest(RECORD * 2, 2, "l")
             codec.lowest(RECORD * 2, 2, "l")
             codec.join([RECORD, b"", RECORD + b"1"])
-            form = NativeForm(codec.plan, SCHEMA, "declared", None, ["l"])
+            form = NativeForm(codec.plan, SCHEMA, "declared", [masked], [masked])
             form.lines(RECORD, 1, template=[Slot.KEY, b"x"], first=0, times=((1, 0),))
             with pytest.raises(DecodeError):
                 form.lines(RECORD[:-1], 1, template=[Slot.KEY, b"x"], first=0, times=((1, 0),))

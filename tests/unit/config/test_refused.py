@@ -374,6 +374,66 @@ WRONG: dict[str, tuple[str, list[str]]] = {
         _sinks('a: {type: file, path: "/out/{table}"}\nb: {type: file, path: /out/s.t}'),
         ["5: sinks.b.path: the sink a writes /out/s.t too; each needs its own"],
     ),
+    # Formats
+    "a format that a webhook cannot carry": (
+        _sinks("hook: {type: webhook, url: 'http://a', format: raw}"),
+        [
+            (
+                "4: sinks.hook.format: a webhook cannot carry raw; it takes json, cloudevents or "
+                "cloudevents-binary"
+            )
+        ],
+    ),
+    "a format that the terminal cannot carry": (
+        _sinks("out: {type: stdout, format: debezium}"),
+        ["4: sinks.out.format: a stdout cannot carry debezium; it takes json or cloudevents"],
+    ),
+    "bytes in a file of lines": (
+        _sinks("out: {type: file, path: /out/x, format: raw}"),
+        [
+            (
+                "4: sinks.out.format: a file cannot carry raw; it takes json, cloudevents, "
+                "debezium or csv"
+            )
+        ],
+    ),
+    "a format that there is not": (
+        _sinks("out: {type: stdout, format: cloudevent}"),
+        [
+            (
+                "4: sinks.out.format: must be json, cloudevents, cloudevents-binary, debezium, "
+                'avro, raw or csv, not "cloudevent"; did you mean "cloudevents"?'
+            )
+        ],
+    ),
+    "schemas for a format that has none": (
+        _sinks("out: {type: stdout, schemas: true}"),
+        ["4: sinks.out.schemas: belongs to format: debezium, and this is json; leave it out"],
+    ),
+    "a registry for a format that asks none": (
+        _sinks("out: {type: stdout, schema_registry: {url: 'http://r'}}"),
+        ["4: sinks.out.schema_registry: belongs to format: avro, and this is json; leave it out"],
+    ),
+    "avro without a registry": (
+        _sinks("out: {type: kafka, bootstrap_servers: 'k:9092', topic: t, format: avro}"),
+        [
+            (
+                "4: sinks.out.format: avro needs to know where its schemas are registered; add "
+                "schema_registry: {url: …}"
+            )
+        ],
+    ),
+    "columns to leave out of bytes that are not looked at": (
+        KINETICA
+        + "tables: [{name: s.u, sinks: []}, {name: s.t, exclude: [a]}]\n"
+        + "sinks:\n  out: {type: kafka, bootstrap_servers: 'k:9092', topic: t, format: raw}\n",
+        [
+            (
+                "4: sinks.out.format: raw is the record as received, so tables[1].exclude cannot "
+                "be obeyed; choose another format, or send the table to other sinks"
+            )
+        ],
+    ),
     # The environment
     "a variable that is not set": (
         _kinetica("username: ${WHO}"),

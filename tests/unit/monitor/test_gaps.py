@@ -271,6 +271,16 @@ def test_what_is_not_proven_quiet_is_read(
     assert len(gaps.unclosed) == 1
 
 
+def test_a_count_without_a_time_proves_nothing(gaps: Gaps, writes: Writes, stored: Stored) -> None:
+    """As of a table that was never written, or of a server that does not count."""
+    writes.note(written(10, 0, time=""), 0)
+    gaps.begin("disconnected", at(100), "a")
+    gaps.end(at(110), CLUSTER)
+    gaps.settle(at(115), CLUSTER, written(115, 0, time=""))
+
+    assert [event.closed for event in stored.events] == [False]
+
+
 def test_what_was_said_within_the_minute_before_proves_nothing(
     gaps: Gaps, writes: Writes, stored: Stored
 ) -> None:

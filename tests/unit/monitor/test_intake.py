@@ -16,7 +16,8 @@ from bridge.monitor.arrivals import Arrival, Damaged, Loss
 from bridge.monitor.intake import Intake
 from bridge.monitor.mark import Mark
 from bridge.monitor.moment import NEVER, Moment
-from bridge.monitor.table import Route, TableMonitor, make_route
+from bridge.monitor.route import Route, make_route
+from bridge.monitor.table import TableMonitor
 from bridge.monitor.table_options import ByColumn, TableOptions
 
 SCHEMA = Schema("7", (Column("n", "int", "int"),))

@@ -1,0 +1,117 @@
+"""Dead letters made whole: the entry of their one event, and the event as their sink would see it.
+
+Both are made where an event is set aside, from what the journal has at its offset: a letter
+outlives the journal's entry, and can be delivered again in any form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from bridge.delivery.encoding import Encoder, Piece
+from bridge.delivery.sources import Reader
+from bridge.errors import BridgeError
+from bridge.events import Block, Undecodable
+from bridge.formats.base import Output
+from bridge.formats.json import JsonFormat
+from bridge.journal import (
+    DeadLetter,
+    Move,
+    Stored,
+    StoredEntry,
+    one_event,
+    record_ends,
+)
+
+_JSON = JsonFormat()
+# What is kept of a destination's answer.
+MOST_ANSWER = 2048
+
+
+class LetterMaker:
+    """Completes the dead letters of one courier. Used by its thread alone.
+
+    Args:
+        reader: of the journal; closed by `close`.
+        encoder: shared with all.
+        output: the form that the sink wants.
+    """
+
+    def __init__(self, reader: Reader, encoder: Encoder, output: Output) -> None:
+        self._reader = reader
+        self._encoder = encoder
+        self._output = output
+        # The last entry looked at: where much is refused, the next letter is of it, too.
+        self._stored: Stored | None = None
+        self._ends: Sequence[int] = ()
+
+    def close(self) -> None:
+        """Let go of the journal's files; may be used again."""
+        self._stored, self._ends = None, ()
+        self._reader.close()
+
+    def complete(self, moves: Sequence[Move]) -> Sequence[Move]:
+        """Return moves with their letters made whole.
+
+        Raises:
+            JournalError: the journal cannot be read just now.
+        """
+        if not any(move.dead_letters for move in moves):
+            return moves
+        return [
+            replace(move, dead_letters=tuple(map(self._complete, move.dead_letters)))
+            for move in moves
+        ]
+
+    def _complete(self, letter: DeadLetter) -> DeadLetter:
+        if letter.raw is not None or letter.entry is not None:
+            return letter
+        if self._stored is None or not _holds(self._stored, letter):
+            self._find(letter)
+        answer = None if letter.answer is None else letter.answer[:MOST_ANSWER]
+        stored, plain = self._stored, isinstance(self._output.format, JsonFormat)
+        if stored is None:  # it went meanwhile: drop_oldest, or damage
+            return replace(letter, value=letter.value if plain else None, answer=answer)
+        entry = one_event(stored, letter.offset, self._ends)
+        value = letter.value
+        if not plain:
+            value = as_json(self._encoder, self._output, letter.offset, entry)
+        return replace(letter, value=value, answer=answer, entry=entry)
+
+    def _find(self, letter: DeadLetter) -> None:
+        self._stored, self._ends = None, ()
+        tables = frozenset((letter.table,))
+        page = self._reader.read(letter.offset, max_bytes=1, max_entries=1, tables=tables)
+        for stored in page.entries[:1]:
+            if _holds(stored, letter):
+                self._stored = stored
+                if isinstance(stored.entry, Block):
+                    self._ends = record_ends(stored.entry)
+
+
+def as_json(encoder: Encoder, output: Output, offset: int, entry: StoredEntry) -> bytes | None:
+    """Return the entry of one event as JSON in a sink's shape; None where it has no such form.
+
+    Args:
+        encoder: of the journal.
+        output: the form that the sink wants; its shapes hold, not its format.
+        offset: of the event.
+        entry: of one event.
+    """
+    if isinstance(entry, Undecodable):
+        return None
+    size = len(entry.payload) if isinstance(entry, Block) else 0
+    plain = Output(_JSON, output.shapes, keyed=False)
+    try:
+        lines = encoder.lines(Stored(offset, 1, entry), Piece(0, 1, 0, size), plain)
+    except BridgeError:  # its shape does not fit it, say
+        return None
+    return lines.event(0).value
+
+
+def _holds(stored: Stored, letter: DeadLetter) -> bool:
+    return (
+        stored.entry.table == letter.table
+        and stored.offset <= letter.offset < stored.offset + stored.count
+    )
