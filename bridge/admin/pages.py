@@ -15,6 +15,7 @@ from prometheus_client.exposition import choose_encoder
 
 from bridge.admin.gaps import GapPages
 from bridge.admin.health import readiness
+from bridge.admin.replays import ReplayPages
 from bridge.admin.requests import TEXT, Answer, Refused, Request, json_answer
 from bridge.loop import Loop
 from bridge.supervisor import Supervisor
@@ -22,7 +23,7 @@ from bridge.supervisor import Supervisor
 # Pages that read the journal wait while a disk hangs; more of them than this are turned away.
 _MOST_WAITING = 8
 _PATIENCE_SECONDS = 0.5
-_PAGES = ("/livez", "/readyz", "/metrics", "/api/gaps")
+_PAGES = ("/livez", "/readyz", "/metrics", "/api/gaps", "/api/replays")
 
 _Page = Callable[[Request], Answer]
 
@@ -50,6 +51,7 @@ class Pages:
         self._hide = hide
         self._reading = threading.BoundedSemaphore(_MOST_WAITING)
         self._gaps = GapPages(supervisor)
+        self._replays = ReplayPages(supervisor)
 
     def answer(self, request: Request) -> Answer:
         """Return the answer to a request; what is wrong with it is an answer, too."""
@@ -73,7 +75,7 @@ class Pages:
         finally:
             self._reading.release()
 
-    def _page(self, request: Request) -> Answer:
+    def _page(self, request: Request) -> Answer:  # noqa: PLR0911 (one for each page)
         match request.path.strip("/").split("/"):
             case [""]:
                 return self._only(("GET",), request, _index)
@@ -88,6 +90,12 @@ class Pages:
             case ["api", "gaps", gap, "close" | "accept" as action]:
                 return self._only(
                     ("POST",), request, lambda _: self._gaps.act(request, gap, action)
+                )
+            case ["api", "replays"]:
+                return self._only(("GET", "POST"), request, self._replays.listed)
+            case ["api", "replays", number]:
+                return self._only(
+                    ("GET", "DELETE"), request, lambda _: self._replays.one(request, number)
                 )
         raise Refused(HTTPStatus.NOT_FOUND, f"there is no page {request.path}", pages=list(_PAGES))
 

@@ -10,6 +10,7 @@ from importlib import import_module
 
 from bridge import __version__
 from bridge.cli.moments import moment
+from bridge.cli.replay_arguments import add_journal_replay, add_letters_replay
 from bridge.cli.signals import Signals
 from bridge.errors import BridgeError, ConfigurationError
 
@@ -52,7 +53,7 @@ def carry_out(argv: Sequence[str] | None, signals: Signals) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> argparse.ArgumentParser:  # noqa: PLR0915 (one for each argument)
     parser = argparse.ArgumentParser(
         prog="kinetica-bridge",
         description="Streams the rows that land in Kinetica tables to Kafka, webhooks and files.",
@@ -82,6 +83,9 @@ def _parser() -> argparse.ArgumentParser:
     listing = _add(inner, "ls", "segments, sinks and their lanes", config=True, module="journal")
     _add_json(listing)
 
+    replay = _add(inner, "replay", "deliver it again", config=True, module="redelivery")
+    add_journal_replay(replay)
+
     letters = _add(commands, "deadletters", "events set aside, with the reason")
     inner = letters.add_subparsers(required=True, metavar="COMMAND", dest="action")
     listing = _add(inner, "ls", "one line each", config=True, module="deadletters")
@@ -93,6 +97,9 @@ def _parser() -> argparse.ArgumentParser:
     listing.add_argument("--limit", type=_natural, default=10_000, metavar="N", help="so many")
     listing.add_argument("--after", type=_natural, metavar="NUMBER", help="with higher numbers")
     _add_json(listing)
+
+    replay = _add(inner, "replay", "deliver them again", config=True, module="redelivery")
+    add_letters_replay(replay)
 
     gaps = _add(commands, "gaps", "spans that may have missed events: why open, and to be closed")
     inner = gaps.add_subparsers(required=True, metavar="COMMAND", dest="action")

@@ -33,6 +33,7 @@ from bridge.supervisor.discovery import Discovery, Listed
 from bridge.supervisor.found import Found, schemas
 from bridge.supervisor.gaps import GapDesk
 from bridge.supervisor.plan import Plan, make_plan, make_ring, watch_options
+from bridge.supervisor.replays import ReplayDesk
 from bridge.supervisor.running import Running, recall_found
 from bridge.supervisor.snapshot import Reloads, Snapshot, lags
 from bridge.supervisor.token import leave_token
@@ -68,6 +69,7 @@ class Supervisor:
         readers: read tables; to be asked for a read that closes a gap.
         trouble: why a start does not come to its end, None where all is well.
         gaps: the open gaps, and requests to close them.
+        replays: what is delivered again, and requests for it.
     """
 
     def __init__(
@@ -104,6 +106,9 @@ class Supervisor:
         self._upkeep = Loop("upkeep", self._keep_up)
         self._discovery = Discovery(self._take_found)
         self.gaps = GapDesk(self._tables, self._cluster, lambda: self._intake.refused, self.readers)
+        self.replays = ReplayDesk(
+            self._journal, self._running_config, self._tables, self._running_workers
+        )
         self._changing = threading.Lock()  # held by whoever starts, reloads or stops
         self._stopping = threading.Event()
         self._running: Running | None = None
@@ -276,6 +281,7 @@ class Supervisor:
             lags=lags(self._journal, sinks, accounts, time.time()),
             accounts=accounts,
             journal=self._journal.stats(),
+            replayed=self._journal.replays.totals(),
             failovers=dict(watch.failovers),
             ring=watch.clusters,
             cluster=watch.cluster,
@@ -321,6 +327,14 @@ class Supervisor:
     def _tables(self) -> Mapping[str, TableMonitor]:
         running = self._running
         return {} if running is None else running.tables
+
+    def _running_config(self) -> Config | None:
+        running = self._running
+        return None if running is None else running.plan.config
+
+    def _running_workers(self) -> SinkWorkers | None:
+        running = self._running
+        return None if running is None else running.workers
 
     def _cluster(self) -> str:
         running = self._running
