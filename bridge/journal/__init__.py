@@ -36,7 +36,7 @@ from bridge.journal.records import (
 )
 from bridge.journal.replay import Letters, Replay, Tally
 from bridge.journal.replays import Replays
-from bridge.journal.stored import stored_gaps, stored_marks
+from bridge.journal.stored import stored_gaps, stored_marks, stored_replays
 
 __all__ = [
     "MIN_SIZE",
@@ -72,4 +72,5 @@ __all__ = [
     "record_ends",
     "stored_gaps",
     "stored_marks",
+    "stored_replays",
 ]
