@@ -24,7 +24,9 @@ RUN python3 -m pip wheel --no-cache-dir --no-deps --wheel-dir /wheel .
 
 RUN set -eu; \
     python3 -m venv --without-pip /opt/kinetica-bridge; \
-    python3 -m pip --python /opt/kinetica-bridge/bin/python install --no-cache-dir /wheel/*.whl
+    wheel="$(ls /wheel/*.whl)"; \
+    python3 -m pip --python /opt/kinetica-bridge/bin/python install --no-cache-dir \
+        "${wheel}[postgres,redis,zstd]"
 # The extension is optional for those who have no compiler; an image without it is a bad one.
 WORKDIR /
 RUN /opt/kinetica-bridge/bin/python -c "import bridge.codec._native"

@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 NATIVE := $(wildcard csrc/*.c csrc/*.h)
 ENGINE ?= docker
 
-.PHONY: help demo test chaos fuzz lint format bench compare image clean
+.PHONY: help demo test chaos fuzz lint format bench compare formats-page image clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -21,6 +21,7 @@ help:
 	@echo "make format   let ruff mend what it can"
 	@echo "make bench    measure, beside the vendor's client (ARGS='--scale 0.1' for a first look)"
 	@echo "make compare  the vendor's client, ours and the service in the same troubles (a quarter of an hour)"
+	@echo "make formats-page  put the examples of docs/formats.md in anew"
 	@echo "make image    build the container image (ENGINE=podman for another engine than docker)"
 	@echo "make clean    remove everything that was built, .venv too"
 
@@ -30,7 +31,7 @@ $(READY): pyproject.toml $(NATIVE)
 		{ echo "creating $(VENV)"; $(PYTHON) -m venv --clear $(VENV); }
 	@echo "installing kinetica-bridge and its tools into $(VENV) (a minute the first time)"
 	@$(BIN)/python -m pip install --quiet --upgrade pip
-	@$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --editable '.[dev,postgres,redis,zstd]'
 	@touch $@
 
 demo: $(READY)
@@ -62,7 +63,8 @@ FUZZ_CC      ?= $(shell command -v clang || echo cc)
 
 fuzz: $(READY)
 	@$(MAKE) -s -C csrc PYTHON=$(abspath $(BIN)/python) CC=$(FUZZ_CC) fuzz
-	@for target in walk:records receive:messages transcode:records embed:json decode:records; do \
+	@for target in walk:records receive:messages transcode:records csv:records digest:records \
+			sha256:json embed:json decode:records; do \
 		name=$${target%:*}; echo "fuzz_$$name, $(FUZZ_SECONDS) s"; mkdir -p out/fuzz/$$name; \
 		PYTHONPATH=tests/fuzz:.:$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
 		PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=$$([ $$name = decode ] && echo 0 || echo 1) \
@@ -77,6 +79,9 @@ bench: $(READY)
 
 compare: $(READY)
 	@$(BIN)/python -m benchmarks.compare
+
+formats-page: $(READY)
+	@PYTHONPATH=tests $(BIN)/python tests/house/test_formats_document.py
 
 image: VERSION  = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' bridge/__init__.py)
 image: REVISION = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)

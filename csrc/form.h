@@ -78,6 +78,14 @@ void object_close(struct object *object);
 void member_write(struct out *out, struct reader *reader, const struct operation *operation,
                   const struct member *member);
 
+/* The value's part of it, where the member has a mask. */
+void member_write_masked(struct out *out, struct reader *reader, const struct operation *operation,
+                         const struct member *member);
+
+/* Write the value at the cursor, which is not null, as JSON. */
+void value_write(struct out *out, struct reader *reader, const struct operation *operation,
+                 enum form form);
+
 /* Write the value alone as CSV has it: quoted where it must be, nothing for null. */
 void member_write_csv(struct out *out, struct reader *reader, const struct operation *operation,
                       const struct member *member);

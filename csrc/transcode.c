@@ -59,7 +59,7 @@ static void make_ready(struct state *state, const struct run *run) {
         }
         last->text.size += state->frame.size - before;
     }
-    const uint8_t *at = state->frame.data;
+    const uint8_t *at = state->frame.size ? state->frame.data : (const uint8_t *)"";
     for (size_t i = 0; i < state->ready_count; i++) {
         state->ready[i].text.data = at;
         at += state->ready[i].text.size;
@@ -80,8 +80,8 @@ static inline void put_member(const struct state *state, struct out *out, struct
 }
 
 /* Walk a record, writing its object on the way where `out` is given; note where columns begin. */
-static void pass_record(struct state *state, struct reader *reader, struct out *out,
-                        size_t *column) {
+static inline void pass_columns(struct state *state, struct reader *reader, struct out *out,
+                                size_t *column, bool csv) {
     const struct plan *plan = state->work->plan;
     const struct object *object = state->work->record;
     const struct member *member = object->members;
@@ -92,14 +92,22 @@ static void pass_record(struct state *state, struct reader *reader, struct out *
         if (state->starts != NULL)
             state->starts[i] = reader->cursor;
         if (member != behind && member->place == i)
-            put_member(state, out, reader, object, member++, state->csv);
+            put_member(state, out, reader, object, member++, csv);
         else
             walk_column(reader, &plan->operations[i]);
         if (reader->fault != FAULT_NONE)
             return;
     }
-    if (out != NULL && !state->csv)
+    if (out != NULL && !csv)
         object_end(out, object);
+}
+
+static void pass_record(struct state *state, struct reader *reader, struct out *out,
+                        size_t *column) {
+    if (state->csv)
+        pass_columns(state, reader, out, column, true);
+    else
+        pass_columns(state, reader, out, column, false);
 }
 
 /* Write an object of a record that was walked and ends at `end`. */

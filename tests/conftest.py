@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import structlog
@@ -16,6 +17,8 @@ sys.path.insert(0, str(Path(__file__).parent))  # so that tests can import servi
 from services.alive import Alive
 from services.debezium import debezium_jars
 from services.kafka import KafkaBroker, KafkaMissing, jars
+from services.postgres import PostgresMissing, PostgresServer, programs
+from services.redis import RedisMissing, RedisServer, program
 from services.webhook import WebhookReceiver
 
 # A busy machine is no failure.
@@ -39,15 +42,19 @@ def _log_of_its_own() -> Iterator[None]:
     structlog.reset_defaults()
 
 
+def _missing(error: Exception) -> NoReturn:
+    if os.environ.get("CI") == "true":
+        pytest.fail(str(error))
+    pytest.skip(str(error))
+
+
 @pytest.fixture(scope="session")
 def kafka_jars() -> Path:
     """What a broker is run from; where it cannot be had, skip, or fail under CI=true."""
     try:
         return jars()
     except KafkaMissing as error:
-        if os.environ.get("CI") == "true":
-            pytest.fail(str(error))
-        pytest.skip(str(error))
+        _missing(error)
 
 
 @pytest.fixture(scope="session")
@@ -73,6 +80,33 @@ def own_kafka_broker(kafka_jars: Path) -> Iterator[KafkaBroker]:
     """A broker of this test alone, to be stopped, killed, paused and restarted."""
     with KafkaBroker() as broker:
         yield broker
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """One PostgreSQL for all tests, which use schemas of their own and leave it running."""
+    try:
+        programs()
+    except PostgresMissing as error:
+        _missing(error)
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_program() -> str:
+    """What a Redis is run from; where it is not installed, skip, or fail under CI=true."""
+    try:
+        return program()
+    except RedisMissing as error:
+        _missing(error)
+
+
+@pytest.fixture(scope="session")
+def redis_server(redis_program: str) -> Iterator[RedisServer]:
+    """One Redis for all tests, which use streams of their own and leave it running."""
+    with RedisServer("--proto-max-bulk-len", "1mb") as server:
+        yield server
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """`check`: is the configuration right, and is everything it names there.
 
-One line per thing tried, on stdout: `ok` or `FAILED`, what, and what was found.
+One line per thing tried, on stdout: `ok` or `FAILED`, what, and what was found. Then, with
+`--sample`, one event of each table as each of its sinks would get it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import NamedTuple
 from bridge.cli import logs
 from bridge.cli.listing import counted
 from bridge.cli.main import ENVIRONMENT, OK
+from bridge.cli.samples import Sample, samples
 from bridge.config import Config, Table, find_file, load
 from bridge.errors import BridgeError
 from bridge.events import Schema
@@ -45,17 +47,33 @@ def run(arguments: argparse.Namespace) -> int:
         return OK
     logs.configure("error", config.log.format)
     failed = 0
-    for finding in _findings(config):
+    layouts: dict[str, Schema] = {}
+    for finding in _findings(config, layouts):
         failed += finding.problem is not None
         mark = "FAILED" if finding.problem else "ok"
         print(f"{mark:<7} {finding.what}: {finding.problem or finding.found}", flush=True)
+    shown: set[tuple[str, str]] = set()
+    for sample in samples(config, layouts):
+        if sample.problem is not None:
+            failed += 1
+            print(f"FAILED  sink {sample.sink}, table {sample.table}: {sample.problem}", flush=True)
+        elif arguments.sample and (of := _entry_of(config, sample)) not in shown:
+            shown.add(of)
+            print(f"\n{sample.text}", flush=True)
     if failed:
         print(f"\n{failed} of the things above need a hand")
         return ENVIRONMENT
     return OK
 
 
-def _findings(config: Config) -> Iterator[Finding]:
+def _entry_of(config: Config, sample: Sample) -> tuple[str, str]:
+    """Return what a sample is one of: a sink, and a table's entry, which may be a pattern."""
+    entry = config.entry(sample.table)
+    return sample.sink, sample.table if entry is None else entry.name
+
+
+def _findings(config: Config, layouts: dict[str, Schema]) -> Iterator[Finding]:
+    """Try one thing after another; put the layouts of the tables that are found into `layouts`."""
     yield _journal(config.journal.path)
     ring = make_ring(config)
     tables_of: Cluster | None = None
@@ -66,7 +84,10 @@ def _findings(config: Config) -> Iterator[Finding]:
             tables_of = tables_of or cluster
             yield _monitor_port(cluster, config)
     for table in config.tables:
-        yield _pattern(table, config, tables_of) if table.is_pattern else _table(table, tables_of)
+        if table.is_pattern:
+            yield _pattern(table, config, tables_of, layouts)
+        else:
+            yield _table(table, tables_of, layouts)
     ring.close()
     for name, settings in config.sinks.items():
         sink = find(settings.type)(settings)
@@ -121,7 +142,7 @@ def _monitor_port(cluster: Cluster, config: Config) -> Finding:
     return Finding(f"monitor port {endpoint}", "answers")
 
 
-def _table(table: Table, cluster: Cluster | None) -> Finding:
+def _table(table: Table, cluster: Cluster | None, layouts: dict[str, Schema]) -> Finding:
     name = qualified(table.name)
     if cluster is None:
         return Finding(f"table {name}", "", "no cluster to ask")
@@ -131,6 +152,8 @@ def _table(table: Table, cluster: Cluster | None) -> Finding:
         return Finding(f"table {name}", "", str(error))
     if info is None:
         return Finding(f"table {name}", "", f"does not exist on {cluster.url}")
+    if info.schema is not None:
+        layouts[name] = info.schema
     return Finding(f"table {name}", _described(info.schema), _problem(table, info))
 
 
@@ -141,7 +164,9 @@ def _problem(entry: Table, info: TableInfo) -> str | None:
     return f"has no column {', '.join(missing)}" if missing else None
 
 
-def _pattern(entry: Table, config: Config, cluster: Cluster | None) -> Finding:
+def _pattern(
+    entry: Table, config: Config, cluster: Cluster | None, layouts: dict[str, Schema]
+) -> Finding:
     what = f"pattern {entry.name}"
     if cluster is None:
         return Finding(what, "", "no cluster to ask")
@@ -150,6 +175,7 @@ def _pattern(entry: Table, config: Config, cluster: Cluster | None) -> Finding:
     except BridgeError as error:
         return Finding(what, "", str(error))
     meant = [info for name, info in listed.items() if config.entry(name) is entry]
+    layouts.update({info.name: info.schema for info in meant if info.schema is not None})
     problems = {info.name: _problem(entry, info) for info in meant}
     found = [f"{name} {problem}" for name, problem in problems.items() if problem is not None]
     if found:

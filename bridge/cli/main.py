@@ -63,10 +63,7 @@ def _parser() -> argparse.ArgumentParser:  # noqa: PLR0915 (one for each argumen
 
     _add(commands, "run", "the service", config=True)
 
-    check = _add(
-        commands, "check", "validate the configuration, then try every connection", config=True
-    )
-    check.add_argument("--offline", action="store_true", help="validate only")
+    _add_check(commands)
 
     demo = _add(commands, "demo", "everything on one machine, no Kinetica needed")
     demo.add_argument("--seconds", type=_seconds, metavar="N", help="end by itself after N seconds")
@@ -132,6 +129,19 @@ def _parser() -> argparse.ArgumentParser:  # noqa: PLR0915 (one for each argumen
 
     _add(commands, "schema", "print the JSON Schema of the configuration")
     return parser
+
+
+def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    check = _add(
+        commands, "check", "validate the configuration, then try every connection", config=True
+    )
+    extent = check.add_mutually_exclusive_group()
+    extent.add_argument("--offline", action="store_true", help="validate only")
+    extent.add_argument(
+        "--sample",
+        action="store_true",
+        help="then show one event of each table as each of its sinks would get it",
+    )
 
 
 def _add(

@@ -11,7 +11,7 @@ from bridge.formats.shape import form_of
 from bridge.formats.singles import as_notification
 from bridge.lines import Lines
 
-CONTENT_TYPE = "avro/binary"
+CONTENT_TYPE = "application/octet-stream"
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from bridge.events import Event
 from bridge.sinks.base import Sink
 from bridge.testing.driver import drive
 from bridge.testing.events import make_event
+from bridge.testing.settings import check_defaults
 
 ODD_TABLES = ("ki_home.with/slash", "ki_home.größe 量", "..", "ki_home.%2F", "ki_home.{table}")
 
@@ -39,10 +40,15 @@ class SinkConformance(ABC):
         order: within what the destination keeps the order of events: all of them, those of one
             `table`, those of one `key` in a table, or `none`.
         largest_value: bytes of an event value that the sink is shown to take.
+        notifications_apart: whether what is no row goes to a place of its own, with an order of
+            its own.
+        unspeakable: characters that no text in the destination can have.
     """
 
     order: ClassVar[Literal["all", "table", "key", "none"]] = "table"
     largest_value: ClassVar[int] = 512 * 1024
+    notifications_apart: ClassVar[bool] = False
+    unspeakable: ClassVar[str] = ""
 
     @abstractmethod
     def make_sink(self) -> Sink:
@@ -133,7 +139,9 @@ class SinkConformance(ABC):
 
     def test_odd_tables_and_values_arrive_unchanged(self) -> None:
         """Names with slashes, blanks and dots, text of every kind, no key, the largest value."""
-        texts = ("", "größe", "量\U0001f980", "\u2028", '"\\\n\t\x00', "{table}", "a" * 10_000)
+        texts = ["", "größe", "量\U0001f980", "\u2028", '"\\\n\t\x00', "{table}", "a" * 10_000]
+        without = str.maketrans("", "", self.unspeakable)
+        texts = [text.translate(without) for text in texts]
         events = [
             make_event(offset, table=table, record={"text": text}, key=key)
             for offset, (table, text, key) in enumerate(
@@ -202,8 +210,9 @@ class SinkConformance(ABC):
         sink.close()
 
     def test_settings_are_strict(self) -> None:
-        """Settings have a model that says what each is for and refuses what it does not know."""
+        """Each setting says what it is for, has a default of its type, and others are refused."""
         model = type(self.make_sink()).Settings
+        check_defaults(model)
         for name, field in model.model_fields.items():
             if name not in {"batch", "retry"} and not field.description:
                 raise AssertionError(f"{model.__name__}.{name} has no description")
@@ -241,12 +250,13 @@ class SinkConformance(ABC):
             last[lane] = offset
 
     def _lane(self, event: Event) -> object | None:
+        apart = self.notifications_apart and event.type not in {"insert", "read"}
         if self.order == "all":
-            return "all"
+            return apart
         if self.order == "table":
-            return event.table
+            return apart, event.table
         if self.order == "key" and event.key is not None:
-            return event.table, event.key
+            return apart, event.table, event.key
         return None
 
 

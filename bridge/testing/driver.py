@@ -33,8 +33,8 @@ from bridge.testing.events import slices_of
 
 PAUSE = 0.05  # seconds between two tries
 _RULES = Rules(max_attempts=3, pause=lambda _: PAUSE)
-# What an `open` raises because it is wrong, and not because nobody is there.
-_DEFECTS = (ArithmeticError, AssertionError, AttributeError, LookupError, NameError, TypeError)
+# What an `open` raises because nobody is there. Anything else says that it is wrong.
+_AWAY = (SinkError, OSError)
 
 
 @dataclass(slots=True)
@@ -58,7 +58,7 @@ def drive(sink: Sink, events: Sequence[Event], *, timeout: float = 60.0) -> Deli
     Raises:
         TimeoutError: some were still retried after `timeout` seconds; its cause is the last error.
         Disabled: the sink says that the destination is gone for good.
-        Exception: whatever the sink raises that is no `SinkError`: a defect of its own.
+        Exception: whatever the sink raises that is no `SinkError`, at once: a defect of its own.
     """
     drive_ = _Drive(sink, timeout)
     for left, trouble in drive_.together(list(events)):
@@ -191,6 +191,9 @@ class _Drive:
         if outcome.error is not None and not isinstance(outcome.error, SinkError):
             raise outcome.error
         marks = [outcome.error, *outcome.tables.values(), *outcome.events.values()]
+        for mark in marks:
+            if mark is not None and not isinstance(mark, SinkError):
+                raise TypeError(f"events are marked with a SinkError, not {mark!r}") from mark
         self.result.retries += [mark for mark in marks if isinstance(mark, Retry)]
         if isinstance(outcome.error, NotConnected):
             self._reopen(outcome.error)
@@ -209,9 +212,7 @@ class _Drive:
         while True:
             try:
                 self._sink.open()
-            except _DEFECTS:
-                raise
-            except Exception as error:  # noqa: BLE001 (nobody there: it is tried again)
+            except _AWAY as error:
                 cause = error
             else:
                 return

@@ -126,6 +126,54 @@ def test_check_tells_what_the_environment_lacks(
     assert "FAILED  pattern ki_home.*: ki_home.prices has no column nope" in found
 
 
+def test_check_shows_an_event_of_each_table_as_its_sinks_will_get_it(
+    db: gpudb.GPUdb, kinetica: EmulatorProcess, tmp_path: Path
+) -> None:
+    """Format and shape applied, nothing written anywhere; a shape that cannot be is a 3."""
+    columns = [["id", "long", "primary_key"], ["email", "string", "char16"], ["x", "double"]]
+    gpudb.GPUdbTable(columns, name="ki_home.orders", db=db)
+    make_table(db, "ki_home.others")
+    make_table(db, "ki_home.others2")
+    out = tmp_path / "out"
+    config: dict[str, Any] = {
+        **GOOD,
+        "kinetica": {"urls": [kinetica.url]},
+        "journal": {"path": str(tmp_path / "journal")},
+        "tables": [
+            {"name": "ki_home.orders", "mask": {"email": "redact"}},
+            {"name": "ki_home.other*"},
+        ],
+        "sinks": {
+            "events": {"type": "file", "path": f"{out}/a/{{table}}", "format": "cloudevents"},
+            "rows": {
+                "type": "file",
+                "path": f"{out}/b/{{table}}",
+                "format": "csv",
+                "columns": ["email", "id"],
+                "rename": {"id": "number"},
+            },
+        },
+    }
+
+    shown = run_command("check", "--sample", "-c", str(write(tmp_path, config)))
+
+    assert shown.returncode == 0, shown.stdout
+    events, _, rows, others = shown.stdout.split("\n\n")[1:]
+    assert events.startswith("events (file, cloudevents): ki_home.orders\n")
+    event = json.loads(events.splitlines()[1])
+    assert event["source"] == "/kinetica/default/ki_home.orders"
+    assert event["data"] == {"id": 1234, "email": "***", "x": 1.5}
+    assert rows == "rows (file, csv): ki_home.orders\nemail,number\n***,1234"
+    assert others.startswith("rows (file, csv): ki_home.others\n")
+    assert not out.exists()
+
+    config["sinks"]["rows"]["rename"] = {"id": "email"}
+    ill = run_command("check", "-c", str(write(tmp_path, config)))
+    assert ill.returncode == 3
+    assert "FAILED  sink rows, table ki_home.orders: two columns would be named email" in ill.stdout
+    assert run_command("check", "--offline", "--sample").returncode == 2
+
+
 def test_a_second_service_on_one_journal_is_refused(
     kinetica: EmulatorProcess, tmp_path: Path
 ) -> None:

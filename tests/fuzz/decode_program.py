@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from bridge.codec import Slot, members
+from bridge.codec import Member, Slot, members
 from bridge.codec.fallback import FallbackCodec
 from bridge.errors import DecodeError
 from bridge.events import Column, Schema
@@ -81,6 +81,15 @@ def plain(value: Any) -> Any:
     return tuple(map(plain, value)) if isinstance(value, tuple) else value
 
 
+def masked_members(names: list[str], options: int) -> tuple[Member, ...]:
+    """Columns of which each is hashed, redacted or neither."""
+    masks: tuple[Any, ...] = ("hash", None, "redact", None)
+    return tuple(
+        Member(name, name, masks[(place + options) % 4], b"key" * options)
+        for place, name in enumerate(names)
+    )
+
+
 def outcomes(codec: Any, payload: bytes, count: int, options: int) -> list[Any]:
     names = [column.name for column in codec.schema.columns]
     form = codec.form(
@@ -91,13 +100,18 @@ def outcomes(codec: Any, payload: bytes, count: int, options: int) -> list[Any]:
     times = ((min(count, 1), 0), (count - min(count, 1), 1_795_423_320_123_456))
     keyed = (*TEMPLATE, Slot.KEY, Slot.KEY_TEXT)
     template = keyed if options & 12 == 12 else TEMPLATE
+    masked = codec.form(columns=masked_members(names, options), key=masked_members(names[:1], 1))
+    shaped = {"template": (Slot.CSV,), "key_template": (b"<", Slot.KEY, b">")}
     joined = codec.join([payload, payload[:-1]])
     return [
         outcome(codec.decode, payload, count),
         outcome(codec.ends, payload, count),
         outcome(codec.highest, payload, count, names[options % len(names)]),
         outcome(codec.lowest, payload, count, names[options % len(names)]),
+        outcome(codec.digests, payload, count),
         outcome(form.lines, payload, count, template=template, first=7, times=times),
+        outcome(masked.lines, payload, count, template=template[:6], first=7, times=times),
+        outcome(masked.lines, payload, count, first=7, times=times, **shaped),
         (joined.payload, joined.count, repr(joined.bad)),
     ]
 

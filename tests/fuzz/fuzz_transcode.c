@@ -1,6 +1,7 @@
 /* Any bytes give lines, each one JSON in UTF-8 with no line feed inside and its key's JSON in it,
- * or the walk's verdict; whatever way a record is gone through, its object is the same; a buffer
- * that cannot grow ends it without a fault.
+ * or the walk's verdict; whatever way a record is gone through, masked or not, its object is the
+ * same; a buffer that cannot grow ends it without a fault. As CSV a record has as many fields as
+ * members, each quoted where it must be, and a masked one shows nothing else.
  */
 #include "embed.h"
 #include "fuzz.h"
@@ -37,10 +38,18 @@ static const char *form_of(enum base base, uint8_t choice) {
 static void add_member(struct object *object, const struct records *records, size_t index,
                        size_t place) {
     static const char name[] = "\"name\":";
-    const char *form = form_of(records->plan.operations[place].base, records->choices[place]);
+    static const char *const masks[] = {NULL, "hash", NULL, "redact"};
+    const struct wish wish = {
+        .place = place,
+        .form = form_of(records->plan.operations[place].base, records->choices[place]),
+        .name = name,
+        .name_size = sizeof name - 1,
+        .mask = masks[(records->choices[place] + records->size / 16) % 4],
+        .mask_key = name,
+        .mask_key_size = place % sizeof name,
+    };
 
-    require(object_set(object, &records->plan, index, place, form, name, sizeof name - 1) ==
-                OBJECT_GOOD,
+    require(object_set(object, &records->plan, index, &wish) == OBJECT_GOOD,
             "a form that the base has");
 }
 
@@ -73,6 +82,8 @@ static void run(struct result *result, const struct records *records, const stru
         .plan = &records->plan,
         .record = record,
         .key = key,
+        .key_before = {(const uint8_t *)"<", walk_first},
+        .key_after = {(const uint8_t *)">", walk_first},
         .pieces = pieces,
         .piece_count = sizeof pieces / sizeof *pieces,
         .runs = runs,

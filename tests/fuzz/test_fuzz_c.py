@@ -16,7 +16,15 @@ RUNS = int(os.environ.get("FUZZ_RUNS", "300000"))
 
 @pytest.mark.parametrize(
     ("target", "corpus"),
-    [("walk", "records"), ("transcode", "records"), ("embed", "json"), ("receive", "messages")],
+    [
+        ("walk", "records"),
+        ("transcode", "records"),
+        ("csv", "records"),
+        ("digest", "records"),
+        ("sha256", "json"),
+        ("embed", "json"),
+        ("receive", "messages"),
+    ],
 )
 def test_any_bytes_give_a_verdict(
     make: Callable[[str], Path], compiler: str, target: str, corpus: str

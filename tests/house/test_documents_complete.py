@@ -154,7 +154,7 @@ def test_the_runbook_names_what_a_dead_letter_shows(documents: dict[str, str]) -
 
 
 def test_every_dependency_has_its_reason(documents: dict[str, str]) -> None:
-    """The two tables are the two lists of pyproject.toml."""
+    """The three tables are the lists of pyproject.toml."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     page = documents["docs/dependencies.md"]
 
@@ -162,6 +162,10 @@ def test_every_dependency_has_its_reason(documents: dict[str, str]) -> None:
         return {re.split(r"[<>=\[;]", one)[0] for one in requirements}
 
     assert set(first_cells(section(page, "At run time"))) == names(project["dependencies"])
+    extras = {name: of for name, of in project["optional-dependencies"].items() if name != "dev"}
+    assert set(first_cells(section(page, "With an extra"))) == {
+        package for requirements in extras.values() for package in names(requirements)
+    }
     assert set(first_cells(section(page, "For development"))) == names(
         project["optional-dependencies"]["dev"]
     )

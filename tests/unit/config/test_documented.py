@@ -18,7 +18,7 @@ ROW = re.compile(
 )
 # One block is a comment for editors, which configures nothing.
 EXAMPLES = [block for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL) if block[0] != "#"]
-SHIPPED = ("file", "kafka", "stdout", "webhook")
+SHIPPED = ("file", "kafka", "postgres", "redis", "stdout", "webhook")
 
 # What the page says in words, since the default depends on other settings.
 IN_WORDS = {"tables[].sinks": "all"}

@@ -330,17 +330,22 @@ WRONG: dict[str, tuple[str, list[str]]] = {
         [
             (
                 "4: sinks.out.type: no sink type 'stdot': did you mean 'stdout'? known are file, "
-                "kafka, stdout, webhook"
+                "kafka, postgres, redis, stdout, webhook"
             )
         ],
     ),
     "a sink without a type": (
         _sinks("out: {path: x}"),
-        ["4: sinks.out.type: required; known are file, kafka, stdout, webhook"],
+        ["4: sinks.out.type: required; known are file, kafka, postgres, redis, stdout, webhook"],
     ),
     "a number for a type": (
         _sinks("out: {type: 7}"),
-        ["4: sinks.out.type: wanted a name; known are file, kafka, stdout, webhook"],
+        [
+            (
+                "4: sinks.out.type: wanted a name; known are file, kafka, postgres, redis, stdout, "
+                "webhook"
+            )
+        ],
     ),
     "a path of nothing": (
         BOTH + "journal: {path: ''}\n",

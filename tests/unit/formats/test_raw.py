@@ -17,7 +17,7 @@ def test_each_value_is_the_bytes_of_its_record() -> None:
     assert lines.buffer is PAYLOAD
     assert [lines.event(index).value for index in range(2)] == [PAYLOAD[:2], PAYLOAD[2:]]
     assert [lines.event(index).key for index in range(2)] == [b'{"order_id":1}', b'{"order_id":2}']
-    assert (lines.line_feed, lines.content_type) == (False, "avro/binary")
+    assert (lines.line_feed, lines.content_type) == (False, "application/octet-stream")
     assert write(RawFormat(), block(), keyed=False).event(0).key is None
 
 

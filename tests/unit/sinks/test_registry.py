@@ -11,6 +11,8 @@ import pytest
 from bridge.errors import BridgeError
 from bridge.sinks.file import FileSink
 from bridge.sinks.kafka import KafkaSink
+from bridge.sinks.postgres import PostgresSink
+from bridge.sinks.redis import RedisSink
 from bridge.sinks.registry import SinkNotFound, available, find
 from bridge.sinks.stdout import StdoutSink
 from bridge.sinks.webhook import WebhookSink
@@ -39,7 +41,14 @@ def publish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Publish
 
 def test_our_own_sinks_are_published() -> None:
     """The four that ship with the bridge are found under their names."""
-    ours = {"file": FileSink, "kafka": KafkaSink, "stdout": StdoutSink, "webhook": WebhookSink}
+    ours = {
+        "file": FileSink,
+        "kafka": KafkaSink,
+        "postgres": PostgresSink,
+        "redis": RedisSink,
+        "stdout": StdoutSink,
+        "webhook": WebhookSink,
+    }
 
     assert ours.items() <= available().items()
     assert {name: find(name) for name in ours} == ours
@@ -49,7 +58,9 @@ def test_an_unknown_type_names_the_nearest() -> None:
     """A slip is answered with what was meant, and with all there is."""
     with pytest.raises(SinkNotFound, match=r"no sink type 'kafak': did you mean 'kafka'\?"):
         find("kafak")
-    with pytest.raises(SinkNotFound, match="known are file, kafka, stdout, webhook"):
+    with pytest.raises(
+        SinkNotFound, match="known are file, kafka, postgres, redis, stdout, webhook"
+    ):
         find("q")
 
 

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
 import pytest
-from pydantic import ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from bridge.events import Event
 from bridge.sinks.base import Batch, NotConnected, Reject, Retry, Sink, SinkSettings
 from bridge.testing import SinkConformance, drive, make_event, slices_of
+from bridge.testing.settings import check_defaults
+from bridge.units import Duration, Size
 
 
 class MemorySettings(SinkSettings):
@@ -127,6 +129,17 @@ class Loose(MemorySink):
     Settings = LooseSettings
 
 
+class TextualSettings(SinkSettings):
+    type: Literal["memory"] = Field(description="Keeps events in memory.")
+    timeout: Duration = Field(default="10s", description="Never parsed, as it is a default.")
+
+
+class Textual(MemorySink):
+    """Has a default that is no value of its setting."""
+
+    Settings = TextualSettings
+
+
 def suite_of(kind: type[MemorySink]) -> SinkConformance:
     class Suite(SinkConformance):
         order = "all"
@@ -178,6 +191,7 @@ def test_a_sink_that_keeps_the_contract_passes() -> None:
         (Brittle, "test_close_may_come_twice_or_without_open"),
         (Unfair, "test_a_rejected_event_fails_alone"),
         (Loose, "test_settings_are_strict"),
+        (Textual, "test_settings_are_strict"),
     ],
 )
 def test_each_way_to_break_the_contract_is_found(kind: type[MemorySink], scenario: str) -> None:
@@ -234,6 +248,53 @@ def test_a_defect_of_the_sink_fails_its_test_at_once() -> None:
         drive(sink, [make_event(0)])
 
     assert raised.traceback[-1].name == "deliver"
+
+
+def test_a_mark_that_is_no_sink_error_fails_its_test_at_once() -> None:
+    """The engine takes it for a defect, and would try again for ever."""
+    sink = MemorySink([])
+    sink.open()
+    sink.deliver = lambda batch: batch.fail(batch[0], ValueError("odd"))  # type: ignore[assignment,method-assign,arg-type]
+
+    with pytest.raises(TypeError, match="marked with a SinkError, not ValueError"):
+        drive(sink, [make_event(0)])
+
+
+@pytest.mark.parametrize("error", [ValueError("a bug"), RuntimeError("a bug"), KeyError("a bug")])
+def test_a_defect_of_open_fails_its_test_at_once(error: Exception) -> None:
+    """Only a sink's error, or the system's, may say that nobody is there."""
+    sink = Scripted(NotConnected("lost"))
+    sink.open()
+
+    def broken() -> None:
+        raise error
+
+    sink.open = broken  # type: ignore[method-assign]
+
+    with pytest.raises(type(error)) as raised:
+        drive(sink, [make_event(0)])
+
+    assert raised.traceback[-1].name == "broken"
+
+
+def test_defaults_are_what_settings_take() -> None:
+    """Numbers of seconds and bytes, models and limits; the first that is not is named."""
+
+    class Inner(BaseModel):
+        size: Size = 2**20
+
+    class Fine(BaseModel):
+        timeout: Duration | None = Field(default=10.0, gt=0)
+        inner: Inner = Inner()
+        names: tuple[str, ...] = ()
+
+    class Low(Fine):
+        timeout: Duration | None = Field(default=None)
+        tries: int = Field(default=0, ge=1)
+
+    check_defaults(Fine)
+    with pytest.raises(AssertionError, match=r"Low\.tries: the default 0 is none of its values"):
+        check_defaults(Low)
 
 
 def test_driving_finds_the_event_to_blame_under_the_rules_of_the_engine() -> None:

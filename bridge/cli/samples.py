@@ -1,0 +1,86 @@
+"""`check --sample`: one event of each table as each of its sinks would get it.
+
+Format and shape are applied as the service does; the values are made up, from the layout.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from bridge.cli.sample_rows import sample_row
+from bridge.codec import compile_schema
+from bridge.config import Config
+from bridge.errors import BridgeError
+from bridge.events import Block, Schema
+from bridge.formats.base import Output, Rows
+from bridge.formats.shape import PLAIN
+from bridge.lines import Lines
+from bridge.sinks.base import Sink
+from bridge.supervisor.plan import SinkPlan, make_plan
+
+_JOURNAL_ID, _OFFSET = "0" * 16, 1234
+
+
+class Sample(NamedTuple):
+    """One event, or why there can be none.
+
+    Attributes:
+        sink: the sink's id.
+        table: the qualified name.
+        text: what it looks like.
+        problem: None where all is well.
+    """
+
+    sink: str
+    table: str
+    text: str
+    problem: str | None = None
+
+
+def samples(config: Config, layouts: Mapping[str, Schema]) -> Iterator[Sample]:
+    """Make a sample for each sink and each of its tables whose layout is known.
+
+    Args:
+        config: with patterns, perhaps.
+        layouts: of tables, by qualified name.
+    """
+    for name, plan in make_plan(config, layouts).sinks.items():
+        for table in sorted(plan.tables & layouts.keys()):
+            try:
+                text = _sample(config, name, plan, table, layouts[table])
+            except BridgeError as error:
+                yield Sample(name, table, "", str(error))
+            else:
+                yield Sample(name, table, text)
+
+
+def _sample(config: Config, name: str, plan: SinkPlan, table: str, schema: Schema) -> str:
+    sink = plan.build(name)  # no I/O, as it is not opened
+    output = plan.output(sink)
+    lines = _written(output, table, config.kinetica.urls[0], schema)
+    place = sink.place_of(table)
+    where = f"{name} ({plan.settings.type}, {plan.settings.format}): {table}"
+    return "\n".join([where if place == table else f"{where} to {place}", *_shown(lines, sink)])
+
+
+def _written(output: Output, table: str, cluster: str, schema: Schema) -> Lines:
+    payload, times = sample_row(schema), ((1, time.time_ns() // 1000),)
+    block = Block(table, cluster, "insert", schema, payload, 1, times)
+    codec, shape = compile_schema(schema), output.shapes.get(table, PLAIN)
+    return output.format.rows(
+        Rows(_JOURNAL_ID, _OFFSET, block, codec, shape, output.wants_keys, payload, 1, times)
+    )
+
+
+def _shown(lines: Lines, sink: Sink) -> Iterator[str]:
+    event = lines.event(0)
+    if sink.keyed:
+        yield f"key: {'none' if event.key is None else event.key.decode()}"
+    if lines.attributes is not None:
+        for attribute, value in lines.attributes.of(lines, 0, 1)[0]:
+            yield f"{attribute}: {value}"
+    if lines.header is not None:
+        yield lines.header.decode().rstrip("\n")
+    yield event.value.decode() if lines.line_feed else event.value.hex(" ")

@@ -1,0 +1,42 @@
+"""What an error of PostgreSQL is about: the connection, the table, or the rows."""
+
+from __future__ import annotations
+
+import psycopg
+
+from bridge.errors import Reject, Retry
+from bridge.foreign import Cleaner
+from bridge.sinks.base import NotConnected
+
+# By SQLSTATE, or its class. https://www.postgresql.org/docs/current/errcodes-appendix.html
+_GONE = ("08", "57P", "25006", "28", "3D")  # connection, shutdown, a standby, refused
+_ROWS = ("22", "23", "44", "54", "P0001")  # values, constraints, checks of views, limits, a trigger
+_LATER = ("40", "53", "55", "57", "58")  # deadlocks, no space, locks, time-outs, the disk
+_TABLE = ("0A", "0L", "3F", "42", "428C9")  # names, types, rights
+
+_CURES = {
+    "42P01": "create it: the sink knows no types",
+    "42P10": "create a unique index on them",
+    "42703": "add it, or see exclude and rename",
+}
+
+
+def verdict(error: psycopg.Error, clean: Cleaner) -> Retry | Reject:
+    """Return what a sink says of an error."""
+    state, text = error.sqlstate, text_of(error, clean)
+    if state is None or state.startswith(_GONE):
+        return NotConnected(text)
+    answer = f"{state} {text}"
+    if state.startswith(_ROWS):
+        return Reject(text, answer=answer)
+    if cure := _CURES.get(state):
+        return Retry(f"{text} ({cure})", answer=answer)
+    # An error that no class explains may be the rows' fault: it counts as one after some tries.
+    return Retry(text, answer=answer, answered=not state.startswith((*_LATER, *_TABLE)))
+
+
+def text_of(error: psycopg.Error, clean: Cleaner) -> str:
+    """Return what the server or libpq said, on one line, without secrets."""
+    said = error.diag.message_primary or str(error) or type(error).__name__
+    detail = error.diag.message_detail
+    return clean(f"{said}: {detail}" if detail else said)
