@@ -8,6 +8,7 @@
     │   ├── RequestRefused        the cluster understood the request and said no
     │   └── ReplyNotUnderstood    the answer is not what the protocol promises
     ├── DecodeError               bytes that are no record of their table
+    │   └── Unwritable            records with values that a format cannot say
     ├── JournalError
     │   ├── JournalUnavailable    cannot be opened: locked, forbidden, no folder
     │   ├── JournalDiskError      the disk failed to read or write: try again
@@ -95,6 +96,21 @@ class DecodeError(BridgeError):
 
     def __reduce__(self) -> tuple[type[DecodeError], tuple[int, int, str]]:
         return DecodeError, (self.index, self.offset, self.reason)
+
+
+class Unwritable(DecodeError):
+    """Records with values that a format cannot say; those beside them it can.
+
+    Attributes:
+        bad: the index of each such record, ascending, and why.
+    """
+
+    def __init__(self, bad: list[tuple[int, str]]) -> None:
+        super().__init__(bad[0][0], 0, bad[0][1])
+        self.bad = bad
+
+    def __reduce__(self) -> tuple[type[Unwritable], tuple[list[tuple[int, str]]]]:  # type: ignore[override]
+        return Unwritable, (self.bad,)
 
 
 class JournalError(BridgeError):

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import re
+import time
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, WithJsonSchema
@@ -51,6 +53,32 @@ def parse_size(value: Any) -> int:
     """
     number, unit = _split(value, "a size like 64KiB, 1MiB or 10GiB", _BYTES, "MiB")
     return round(number * _BYTES[unit])
+
+
+def parse_moment(text: str, now: float | None = None) -> int:
+    """Read an RFC 3339 time, or an age such as `2h`, as microseconds since the epoch.
+
+    Args:
+        text: what was written; a time without a zone is UTC.
+        now: from which an age counts, seconds since the epoch; None for the present.
+
+    Raises:
+        ValueError: it is neither.
+
+    >>> parse_moment("1970-01-01T00:00:01Z"), parse_moment("1s", now=3.0)
+    (1000000, 2000000)
+    """
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        try:
+            return round(((time.time() if now is None else now) - parse_duration(text)) * 1e6)
+        except ValueError:
+            example = "a time like 2026-11-23T08:42:00Z or an age like 2h"
+            raise ValueError(f"{text!r} is not {example}") from None
+    if found.tzinfo is None:
+        found = found.replace(tzinfo=UTC)
+    return round(found.timestamp() * 1e6)
 
 
 def _split(value: Any, wanted: str, units: dict[str, Any], example: str) -> tuple[float, str]:

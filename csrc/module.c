@@ -1,4 +1,5 @@
 /* The extension module: it gathers the types and the exception Malformed. */
+#include "avro_type.h"
 #include "form_type.h"
 #include "plan_type.h"
 #include "receive_type.h"
@@ -14,7 +15,7 @@ static int module_exec(PyObject *module) {
         PyModule_AddObjectRef(module, "Malformed", state->malformed) < 0)
         return -1;
 
-    if (plan_type_add(module) < 0 || form_type_add(module) < 0)
+    if (plan_type_add(module) < 0 || form_type_add(module) < 0 || avro_type_add(module) < 0)
         return -1;
     return receive_add(module);
 }

@@ -19,6 +19,7 @@ from services.debezium import debezium_jars
 from services.kafka import KafkaBroker, KafkaMissing, jars
 from services.postgres import PostgresMissing, PostgresServer, programs
 from services.redis import RedisMissing, RedisServer, program
+from services.registry import RegistryMissing, SchemaRegistryServer, distribution
 from services.webhook import WebhookReceiver
 
 # A busy machine is no failure.
@@ -80,6 +81,30 @@ def own_kafka_broker(kafka_jars: Path) -> Iterator[KafkaBroker]:
     """A broker of this test alone, to be stopped, killed, paused and restarted."""
     with KafkaBroker() as broker:
         yield broker
+
+
+@pytest.fixture(scope="session")
+def registry_files() -> Path:
+    """What a schema registry is run from; skips or fails as `kafka_jars`."""
+    try:
+        return distribution()
+    except RegistryMissing as error:
+        _missing(error)
+
+
+@pytest.fixture(scope="session")
+def schema_registry(registry_files: Path) -> Iterator[SchemaRegistryServer]:
+    """One registry for all tests, which use subjects of their own and leave it running."""
+    with SchemaRegistryServer() as registry:
+        yield registry
+
+
+@pytest.fixture
+def own_schema_registry(registry_files: Path) -> Iterator[SchemaRegistryServer]:
+    """A registry of this test alone, not started yet."""
+    registry = SchemaRegistryServer()
+    yield registry
+    registry.stop()
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
-from bridge.admin.requests import Answer, Refused, Request, json_answer, require_token
+from bridge.admin.requests import Answer, Refused, Request, Route, json_answer, require_token
 from bridge.errors import BridgeError
 from bridge.monitor.gaps import OpenGap
 from bridge.monitor.table import TableMonitor
@@ -23,6 +24,17 @@ class GapPages:
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
         self._desk = supervisor.gaps
+
+    def route(self, path: Sequence[str]) -> Route | None:
+        """Return the page for what stands behind `/api/gaps/`."""
+        match path:
+            case []:
+                return "GET", self.listed
+            case [gap]:
+                return "GET", lambda _: self.one(gap)
+            case [gap, "close" | "accept" as action]:
+                return "POST", lambda request: self.act(request, gap, action)
+        return None
 
     def listed(self, request: Request) -> Answer:
         """Return the open gaps, of one table where the query names one."""

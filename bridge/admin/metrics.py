@@ -185,6 +185,8 @@ def _of_sinks(snapshot: Snapshot) -> Iterator[Metric]:
         replayed.add_metric(lane, events)
     yield replayed
 
+    yield from _of_letters(snapshot)
+
     failing = _gauge("sink_failing", "1 while the sink's destination does not accept.", "sink")
     waiting = _gauge("sink_waiting_tables", "Tables whose lane waits on its own.", "sink")
     attempts = _counter("sink_attempts", "Batches handed to the sink, retries included.", "sink")
@@ -197,6 +199,22 @@ def _of_sinks(snapshot: Snapshot) -> Iterator[Metric]:
         retries.add_metric((name,), stats.retries)
         busy.add_metric((name,), stats.busy_seconds)
     yield from (failing, waiting, attempts, retries, busy)
+
+
+def _of_letters(snapshot: Snapshot) -> Iterator[Metric]:
+    kept = _gauge("dead_letters", "Events set aside that are still kept.", "sink", "table")
+    size = _gauge("dead_letters_bytes", "What they take on disk, about.", "sink", "table")
+    for lane in {(a.sink, a.table): None for a in snapshot.accounts} | dict(snapshot.letters):
+        there = snapshot.letters.get(lane)
+        kept.add_metric(lane, 0 if there is None else there.count)
+        size.add_metric(lane, 0 if there is None else there.bytes)
+    yield from (kept, size)
+    text = "Dead letters deleted for their size or age."
+    gone = _counter("dead_letters_discarded", text, "sink", "reason")
+    every = {(sink, reason): 0 for sink in snapshot.sinks for reason in ("age", "size")}
+    for (sink, reason), events in (every | dict(snapshot.letters_pruned)).items():
+        gone.add_metric((sink, reason), events)
+    yield gone
 
 
 def _of_journal(snapshot: Snapshot) -> Iterator[Metric]:

@@ -15,17 +15,16 @@ from prometheus_client.exposition import choose_encoder
 
 from bridge.admin.gaps import GapPages
 from bridge.admin.health import readiness
+from bridge.admin.letters import LetterPages
 from bridge.admin.replays import ReplayPages
-from bridge.admin.requests import TEXT, Answer, Refused, Request, json_answer
+from bridge.admin.requests import TEXT, Answer, Page, Refused, Request, Route, json_answer
 from bridge.loop import Loop
 from bridge.supervisor import Supervisor
 
 # Pages that read the journal wait while a disk hangs; more of them than this are turned away.
 _MOST_WAITING = 8
 _PATIENCE_SECONDS = 0.5
-_PAGES = ("/livez", "/readyz", "/metrics", "/api/gaps", "/api/replays")
-
-_Page = Callable[[Request], Answer]
+_PAGES = ("/livez", "/readyz", "/metrics", "/api/deadletters", "/api/gaps", "/api/replays")
 
 
 class Pages:
@@ -50,8 +49,11 @@ class Pages:
         self._loops = loops
         self._hide = hide
         self._reading = threading.BoundedSemaphore(_MOST_WAITING)
-        self._gaps = GapPages(supervisor)
-        self._replays = ReplayPages(supervisor)
+        self._routes: dict[str, Callable[[Sequence[str]], Route | None]] = {
+            "deadletters": LetterPages(supervisor).route,
+            "gaps": GapPages(supervisor).route,
+            "replays": ReplayPages(supervisor).route,
+        }
 
     def answer(self, request: Request) -> Answer:
         """Return the answer to a request; what is wrong with it is an answer, too."""
@@ -75,7 +77,7 @@ class Pages:
         finally:
             self._reading.release()
 
-    def _page(self, request: Request) -> Answer:  # noqa: PLR0911 (one for each page)
+    def _page(self, request: Request) -> Answer:
         match request.path.strip("/").split("/"):
             case [""]:
                 return self._only(("GET",), request, _index)
@@ -83,23 +85,18 @@ class Pages:
                 return self._only(("GET",), request, self._readyz)
             case ["metrics"]:
                 return self._only(("GET",), request, self._metrics)
-            case ["api", "gaps"]:
-                return self._only(("GET",), request, self._gaps.listed)
-            case ["api", "gaps", gap]:
-                return self._only(("GET",), request, lambda _: self._gaps.one(gap))
-            case ["api", "gaps", gap, "close" | "accept" as action]:
-                return self._only(
-                    ("POST",), request, lambda _: self._gaps.act(request, gap, action)
-                )
-            case ["api", "replays"]:
-                return self._only(("GET", "POST"), request, self._replays.listed)
-            case ["api", "replays", number]:
-                return self._only(
-                    ("GET", "DELETE"), request, lambda _: self._replays.one(request, number)
-                )
-        raise Refused(HTTPStatus.NOT_FOUND, f"there is no page {request.path}", pages=list(_PAGES))
+            case ["api", *path]:
+                methods, page = self._api(path)
+                return self._only(methods.split(), request, page)
+        return _no_page(request)
 
-    def _only(self, methods: Sequence[str], request: Request, page: _Page) -> Answer:
+    def _api(self, path: Sequence[str]) -> Route:
+        """Return the methods that a page under `/api` takes, and the page."""
+        route = self._routes.get(path[0])
+        found = route(path[1:]) if route is not None else None
+        return found or ("GET", _no_page)
+
+    def _only(self, methods: Sequence[str], request: Request, page: Page) -> Answer:
         if request.method in methods:
             return page(request)
         allowed = ", ".join("GET, HEAD" if method == "GET" else method for method in methods)
@@ -137,3 +134,7 @@ class Pages:
 
 def _index(_: Request) -> Answer:
     return Answer(HTTPStatus.OK, TEXT, ("  ".join(_PAGES) + "\n").encode())
+
+
+def _no_page(request: Request) -> Answer:
+    raise Refused(HTTPStatus.NOT_FOUND, f"there is no page {request.path}", pages=list(_PAGES))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 
-from bridge.admin.requests import Answer, Refused, Request, json_answer, require_token
+from bridge.admin.requests import Answer, Refused, Request, Route, json_answer, require_token
 from bridge.errors import BridgeError, ConfigurationError, JournalError
 from bridge.supervisor import Supervisor
 from bridge.supervisor.replays import Wish, replay_fields
@@ -20,6 +21,15 @@ class ReplayPages:
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
         self._desk = supervisor.replays
+
+    def route(self, path: Sequence[str]) -> Route | None:
+        """Return the page for what stands behind `/api/replays/`."""
+        match path:
+            case []:
+                return "GET POST", self.listed
+            case [number]:
+                return "GET DELETE", lambda request: self.one(request, number)
+        return None
 
     def listed(self, request: Request) -> Answer:
         """Return the replays, or with POST begin one as the query says.

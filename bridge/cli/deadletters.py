@@ -1,43 +1,154 @@
-"""`deadletters`: what was set aside and why, read beside a running service."""
+"""`deadletters`: what was set aside and why, shown and dropped, beside a running service."""
 
 from __future__ import annotations
 
 import argparse
-import base64
-from typing import Any
+import sys
+from collections.abc import Iterator
+from urllib.parse import urlencode
 
 import orjson
 
-from bridge.cli.listing import print_json, print_table
-from bridge.cli.main import OK
-from bridge.config import find_file, load
+from bridge.cli.beside import ask_or_do
+from bridge.cli.listing import counted, print_json, print_pages
+from bridge.cli.main import OK, RUNTIME
+from bridge.cli.service import Service
+from bridge.config import Config, find_file, load
+from bridge.config.names import qualified
+from bridge.config.nearest import suggestion
+from bridge.errors import ConfigurationError
 from bridge.events import rfc3339
-from bridge.journal import DeadLetter, JournalReader, LetterFilter
-from bridge.wire.calls import qualified
+from bridge.journal import DeadLetter, Journal, JournalReader, LetterFilter
+from bridge.supervisor.letters import letter_fields
 
 _HEADERS = ("number", "sink", "table", "offset", "set aside", "attempts", "reason")
+_PAGE = 1000
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the dead letters that were asked for, oldest first."""
+    """Carry out `deadletters ls`, `show` or `drop`."""
     config = load(find_file(arguments.config))
+    match arguments.action:
+        case "show":
+            return _show(config, arguments)
+        case "drop":
+            return _drop(config, arguments)
+        case _:
+            return _list(config, arguments)
+
+
+def letter_filter(config: Config, arguments: argparse.Namespace) -> LetterFilter:
+    """Return the filter that arguments ask for.
+
+    Raises:
+        ConfigurationError: no such sink or table is configured, nor has any dead letters.
+    """
+    sink, table = arguments.sink, arguments.table
+    if table is not None:
+        table = qualified(table)
+    if sink is not None or table is not None:
+        with JournalReader(config.journal.path) as reader:
+            there = reader.letter_sums()
+        sinks = {*config.sinks, *(key[0] for key in there)}
+        if sink is not None and sink not in sinks:
+            meant = suggestion(sink, sorted(sinks), otherwise="sinks are")
+            raise ConfigurationError([f'no sink has the id "{sink}"; {meant}'])
+        if table is not None and config.entry(table) is None:
+            tables = {key[1] for key in there}
+            if table not in tables:
+                known = sorted({*(qualified(e.name) for e in config.tables), *tables})
+                raise ConfigurationError(
+                    [f"no table {table} is watched; {suggestion(table, known)}"]
+                )
+    return LetterFilter(sink, table, arguments.since, arguments.reason, arguments.after)
+
+
+def _list(config: Config, arguments: argparse.Namespace) -> int:
+    which = letter_filter(config, arguments)
     with JournalReader(config.journal.path) as reader:
-        letters = _letters(reader, arguments)
-    if arguments.json:
-        print_json(map(_as_json, letters))
-    else:
-        print_table(_HEADERS, map(_as_row, letters))
+        pages = _pages(reader, which, arguments.limit)
+        if arguments.json:
+            for page in pages:
+                print_json(map(letter_fields, page))
+        else:
+            print_pages(_HEADERS, (map(_as_row, page) for page in pages))
     return OK
 
 
-def _letters(reader: JournalReader, arguments: argparse.Namespace) -> list[DeadLetter]:
-    table = qualified(arguments.table) if arguments.table is not None else None
-    which = LetterFilter(arguments.sink, table, arguments.since, after=arguments.after)
-    found: list[DeadLetter] = []
-    while page := reader.dead_letters(which, limit=arguments.limit - len(found)):
-        found += page
+def _pages(
+    reader: JournalReader, which: LetterFilter, limit: int | None
+) -> Iterator[list[DeadLetter]]:
+    """Yield page after page: a broken receiver can leave millions."""
+    left = sys.maxsize if limit is None else limit
+    while left > 0:
+        page = reader.dead_letters(which, limit=min(_PAGE, left))
+        if not page:
+            return
+        yield page
+        left -= len(page)
         which = which._replace(after=page[-1].number)
-    return found
+
+
+def _show(config: Config, arguments: argparse.Namespace) -> int:
+    which = LetterFilter(numbers=frozenset((arguments.number,)))
+    with JournalReader(config.journal.path) as reader:
+        found = reader.dead_letters(which)
+    if not found:
+        print(f"no dead letter has the number {arguments.number}", file=sys.stderr)
+        return RUNTIME
+    fields = letter_fields(found[0])
+    if arguments.json:
+        print_json([fields])
+        return OK
+    value = fields.pop("value", None)
+    for name, text in fields.items():
+        if text is not None:
+            print(f"{name.replace('_', ' '):<10}{text}")
+    if value is not None:
+        event = orjson.loads(found[0].value or b"null")
+        print(orjson.dumps(event, option=orjson.OPT_INDENT_2).decode())
+    return OK
+
+
+def _drop(config: Config, arguments: argparse.Namespace) -> int:
+    numbers: list[int] = sorted(set(arguments.numbers))
+    if numbers:
+        cuts = range(0, len(numbers), _PAGE)
+        steps = [LetterFilter(numbers=frozenset(numbers[at : at + _PAGE])) for at in cuts]
+    else:
+        steps = [letter_filter(config, arguments)]
+
+    def ask(service: Service) -> int:
+        query = [_query(which, arguments.limit) for which in steps]
+        return sum(service.post(f"/api/deadletters/drop?{one}")["dropped"] for one in query)
+
+    def do(journal: Journal) -> int:
+        return sum(journal.letters.drop(which, arguments.limit) for which in steps)
+
+    dropped = ask_or_do(config, ask, do)
+    if arguments.json:
+        print_json([{"dropped": dropped}])
+    else:
+        print(f"dropped {counted(dropped, 'dead letter')}")
+    if numbers and dropped < len(numbers):
+        missing = counted(len(numbers) - dropped, "number")
+        print(f"no dead letter has {missing} of those given", file=sys.stderr)
+        return RUNTIME
+    return OK
+
+
+def _query(which: LetterFilter, limit: int | None) -> str:
+    values = {
+        "sink": which.sink,
+        "table": which.table,
+        "since": None if which.since is None else rfc3339(which.since),
+        "reason": which.reason,
+        "after": which.after,
+        "limit": limit,
+        "numbers": None if which.numbers is None else ",".join(map(str, sorted(which.numbers))),
+        "all": "true" if which.numbers is None else None,
+    }
+    return urlencode({name: value for name, value in values.items() if value is not None})
 
 
 def _as_row(letter: DeadLetter) -> tuple[object, ...]:
@@ -50,23 +161,3 @@ def _as_row(letter: DeadLetter) -> tuple[object, ...]:
         letter.attempts,
         letter.reason,
     )
-
-
-def _as_json(letter: DeadLetter) -> dict[str, Any]:
-    shown: dict[str, Any] = {
-        "number": letter.number,
-        "sink": letter.sink,
-        "table": letter.table,
-        "offset": letter.offset,
-        "id": letter.id,
-        "time": rfc3339(letter.time),
-        "set_aside": rfc3339(letter.set_aside),
-        "reason": letter.reason,
-        "attempts": letter.attempts,
-        "answer": letter.answer,
-    }
-    if letter.raw is not None:
-        shown["raw"] = base64.b64encode(letter.raw).decode()
-    else:
-        shown["value"] = orjson.Fragment(letter.value) if letter.value is not None else None
-    return shown

@@ -20,14 +20,28 @@ def print_json(rows: Iterable[Mapping[str, Any]]) -> None:
 
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print rows under their headers, numbers to the right; long texts are cut."""
-    texts = [[excerpt(str(cell), _WIDEST) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(headers, *texts, strict=True)]
-    for row in ([*headers], *texts):
-        cells = [
-            cell.rjust(width) if _is_number(cell) else cell.ljust(width)
-            for cell, width in zip(row, widths, strict=True)
-        ]
-        print("  ".join(cells).rstrip())
+    print_pages(headers, [rows])
+
+
+def print_pages(headers: Sequence[str], pages: Iterable[Iterable[Sequence[object]]]) -> None:
+    """Print a table page by page; its columns are as wide as those seen so far want."""
+    rest = iter(pages)
+    texts = [list(headers), *_texts(next(rest, ()))]
+    widths = [0] * len(headers)
+    while texts:
+        for row in texts:
+            widths = [max(width, len(cell)) for width, cell in zip(widths, row, strict=True)]
+        for row in texts:
+            cells = [
+                cell.rjust(width) if _is_number(cell) else cell.ljust(width)
+                for cell, width in zip(row, widths, strict=True)
+            ]
+            print("  ".join(cells).rstrip())
+        texts = _texts(next(rest, ()))
+
+
+def _texts(rows: Iterable[Sequence[object]]) -> list[list[str]]:
+    return [[excerpt(str(cell), _WIDEST) for cell in row] for row in rows]
 
 
 def counted(number: int, what: str) -> str:

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from bridge import __version__
-from bridge.cli.moments import moment
-from bridge.cli.replay_arguments import add_journal_replay, add_letters_replay
+from bridge.cli.arguments import add, add_deadletters, add_gaps, add_journal, natural
 from bridge.cli.signals import Signals
 from bridge.errors import BridgeError, ConfigurationError
 
@@ -28,6 +27,8 @@ def carry_out(argv: Sequence[str] | None, signals: Signals) -> int:
         signals: installed; given back where the command has no use for them.
     """
     arguments = _parser().parse_args(argv)
+    if hasattr(arguments, "refuse"):
+        arguments.refuse(arguments)
     if arguments.module not in _LASTING:
         signals.give_back()
     elif signals.stop:
@@ -53,7 +54,7 @@ def carry_out(argv: Sequence[str] | None, signals: Signals) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:  # noqa: PLR0915 (one for each argument)
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="kinetica-bridge",
         description="Streams the rows that land in Kinetica tables to Kafka, webhooks and files.",
@@ -61,63 +62,25 @@ def _parser() -> argparse.ArgumentParser:  # noqa: PLR0915 (one for each argumen
     parser.add_argument("--version", action="version", version=f"kinetica-bridge {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    _add(commands, "run", "the service", config=True)
+    add(commands, "run", "the service", config=True)
 
     _add_check(commands)
 
-    demo = _add(commands, "demo", "everything on one machine, no Kinetica needed")
+    demo = add(commands, "demo", "everything on one machine, no Kinetica needed")
     demo.add_argument("--seconds", type=_seconds, metavar="N", help="end by itself after N seconds")
 
-    tail = _add(commands, "tail", "print a table's events, from new ones on", config=True)
+    tail = add(commands, "tail", "print a table's events, from new ones on", config=True)
     tail.add_argument("table", metavar="TABLE")
-    tail.add_argument("--from", dest="start", type=_natural, metavar="OFFSET", help="start here")
-    tail.add_argument("--count", type=_natural, metavar="N", help="end after N events")
+    tail.add_argument("--from", dest="start", type=natural, metavar="OFFSET", help="start here")
+    tail.add_argument("--count", type=natural, metavar="N", help="end after N events")
 
-    _add(commands, "health", "exit 0 if the service on admin.listen is alive", config=True)
+    add(commands, "health", "exit 0 if the service on admin.listen is alive", config=True)
 
-    journal = _add(commands, "journal", "what is stored, and where each sink stands")
-    inner = journal.add_subparsers(required=True, metavar="COMMAND", dest="action")
-    listing = _add(inner, "ls", "segments, sinks and their lanes", config=True, module="journal")
-    _add_json(listing)
+    add_journal(commands)
+    add_deadletters(commands)
+    add_gaps(commands)
 
-    replay = _add(inner, "replay", "deliver it again", config=True, module="redelivery")
-    add_journal_replay(replay)
-
-    letters = _add(commands, "deadletters", "events set aside, with the reason")
-    inner = letters.add_subparsers(required=True, metavar="COMMAND", dest="action")
-    listing = _add(inner, "ls", "one line each", config=True, module="deadletters")
-    listing.add_argument("--sink", metavar="ID", help="of this sink only")
-    listing.add_argument("--table", metavar="T", help="of this table only")
-    listing.add_argument(
-        "--since", type=moment, metavar="TIME", help="set aside since then; 2h is an age"
-    )
-    listing.add_argument("--limit", type=_natural, default=10_000, metavar="N", help="so many")
-    listing.add_argument("--after", type=_natural, metavar="NUMBER", help="with higher numbers")
-    _add_json(listing)
-
-    replay = _add(inner, "replay", "deliver them again", config=True, module="redelivery")
-    add_letters_replay(replay)
-
-    gaps = _add(commands, "gaps", "spans that may have missed events: why open, and to be closed")
-    inner = gaps.add_subparsers(required=True, metavar="COMMAND", dest="action")
-    listing = _add(inner, "ls", "the open ones, one line each", config=True, module="gaps")
-    listing.add_argument("--table", metavar="T", help="of this table only")
-    which = listing.add_mutually_exclusive_group()
-    which.add_argument("--open", action="store_true", help="those that are open, the default")
-    which.add_argument("--all", action="store_true", help="also those closed, as far as stored")
-    _add_json(listing)
-    shown = _add(inner, "show", "one, with what told of it", config=True, module="gaps")
-    shown.add_argument("gap", metavar="GAP")
-    _add_json(shown)
-    for name, text in (
-        ("close", "read the table now, and wait for the end"),
-        ("accept", "let it be open no longer, as it is"),
-    ):
-        action = _add(inner, name, text, config=True, module="gaps")
-        action.add_argument("gaps", nargs="+", metavar="GAP")
-        _add_json(action)
-
-    emulator = _add(commands, "emulator", "a stand-in Kinetica")
+    emulator = add(commands, "emulator", "a stand-in Kinetica")
     emulator.add_argument("--host", default="127.0.0.1", metavar="H")
     emulator.add_argument("--port", type=_port, default=9191, metavar="N", help="0 is a free one")
     emulator.add_argument("--monitor-port", type=_port, default=9002, metavar="N", help="likewise")
@@ -127,12 +90,12 @@ def _parser() -> argparse.ArgumentParser:  # noqa: PLR0915 (one for each argumen
     emulator.add_argument("--password", metavar="TEXT", help="and this password")
     either.add_argument("--weather", action="store_true", help="feed it the demo's table")
 
-    _add(commands, "schema", "print the JSON Schema of the configuration")
+    add(commands, "schema", "print the JSON Schema of the configuration")
     return parser
 
 
 def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    check = _add(
+    check = add(
         commands, "check", "validate the configuration, then try every connection", config=True
     )
     extent = check.add_mutually_exclusive_group()
@@ -144,38 +107,8 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
 
 
-def _add(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
-    name: str,
-    text: str,
-    *,
-    config: bool = False,
-    module: str | None = None,
-) -> argparse.ArgumentParser:
-    parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-    parser.set_defaults(module=module or name)
-    if config:
-        parser.add_argument(
-            "-c",
-            "--config",
-            metavar="FILE",
-            help="default: $KINETICA_BRIDGE_CONFIG, else ./bridge.yaml",
-        )
-    return parser
-
-
-def _add_json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
-
-
-def _natural(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
-    return int(text)
-
-
 def _port(text: str) -> int:
-    number = _natural(text)
+    number = natural(text)
     if number > 65535:
         raise argparse.ArgumentTypeError(f"{number} is above 65535")
     return number

@@ -61,13 +61,11 @@ def _wish(arguments: argparse.Namespace) -> Wish:
         ConfigurationError: it is not clear what.
     """
     letters: bool = arguments.letters
-    if letters and bool(arguments.numbers) == arguments.all:
-        raise ConfigurationError(["deadletters replay takes numbers, or --all with filters"])
     if not letters and arguments.sink is None:
         raise ConfigurationError(["journal replay wants --sink ID, --watch N or --stop N"])
     given = {
         name: getattr(arguments, name, None)
-        for name in ("sink", "to", "table", "since", "until", "start", "reason")
+        for name in ("sink", "to", "table", "since", "until", "start", "reason", "after", "limit")
     }
     numbers = tuple(arguments.numbers) if letters and arguments.numbers else None
     return Wish(**given, rate=arguments.rate, letters=letters, numbers=numbers)

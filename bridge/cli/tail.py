@@ -68,7 +68,7 @@ def _lines(encoder: Encoder, output: Output, stored: Stored) -> Iterator[Lines]:
     if isinstance(stored.entry, Undecodable):
         return
     try:
-        for piece in encoder.pieces(stored):
+        for piece in encoder.pieces(stored, output):
             yield encoder.lines(stored, piece, output)
     except DecodeError as error:
         _say(stored.offset, stored.offset + stored.count - 1, str(error))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 
+from bridge.codec.avro import AvroColumn, AvroForm
 from bridge.codec.base import Codec, Joined
 from bridge.codec.fallback import FallbackCodec
 from bridge.codec.form import Form, Mask, Member, Slot, Template, Values, Written, members
@@ -55,6 +56,8 @@ def compile_schema(schema: Schema) -> Codec:
 
 __all__ = [
     "IMPLEMENTATION",
+    "AvroColumn",
+    "AvroForm",
     "Codec",
     "Form",
     "Joined",

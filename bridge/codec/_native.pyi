@@ -76,6 +76,22 @@ class Form:
         /,
     ) -> tuple[bytes, bytes, bytes | None, bytes | None]: ...
 
+# A way to write a plan's records as Avro of another schema. Immutable, for any number of threads.
+@final
+class AvroForm:
+    # Fields: the column's place, a value of `bridge.codec.avro.AvroForm`, digits and scale of a
+    # decimal, the JSON form of what is hashed, the key of the hash. ValueError: no such column, or
+    # none with that form.
+    def __new__(
+        cls, plan: Plan, fields: tuple[tuple[int, str, int, int, str | None, bytes], ...]
+    ) -> AvroForm: ...
+
+    # Values, each behind the header; their ends, 64 bits each; and (record, field) of values
+    # that have no such form, where nothing is written. Raises as `Plan.decode`.
+    def write(
+        self, payload: bytes, count: int, header: bytes, /
+    ) -> tuple[bytes, bytes, list[tuple[int, int]]]: ...
+
 # Drains SUB sockets into blocks, in one thread. `drain` lets go of the GIL.
 @final
 class Receiver:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bridge.codec.avro import AvroColumn, AvroWriter
 from bridge.codec.form import Form, Member, Values
 from bridge.errors import DecodeError
 from bridge.events import Column, Schema
@@ -38,6 +39,7 @@ class Codec(ABC):
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
         self._forms: dict[_Wish, Form] = {}
+        self._avro_writers: dict[tuple[AvroColumn, ...], AvroWriter] = {}
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of type {self.schema.type_id}>"
@@ -137,6 +139,17 @@ class Codec(ABC):
         if form is None:
             form = self._forms[wish] = self._make_form(*wish)
         return form
+
+    @abstractmethod
+    def _make_avro(self, columns: Sequence[AvroColumn]) -> AvroWriter: ...
+
+    def avro(self, columns: Sequence[AvroColumn]) -> AvroWriter:
+        """Compile a way to write records as Avro; the same columns give the same writer."""
+        wish = tuple(columns)
+        writer = self._avro_writers.get(wish)
+        if writer is None:
+            writer = self._avro_writers[wish] = self._make_avro(wish)
+        return writer
 
     def place(self, name: str) -> tuple[int, Column]:
         """Return the column of a name and its place in the record.

@@ -12,6 +12,8 @@ from typing import Any
 
 import fastavro
 
+from bridge.codec.avro import AvroColumn, AvroWriter
+from bridge.codec.avro_fallback import FallbackAvroWriter
 from bridge.codec.base import Codec, Joined
 from bridge.codec.digests import digests
 from bridge.codec.fallback_form import FallbackForm
@@ -79,6 +81,9 @@ class FallbackCodec(Codec):
         self, values: Values, columns: Sequence[Member] | None, key: Sequence[Member] | None
     ) -> Form:
         return FallbackForm(self.decode, self.schema, values, columns, key)
+
+    def _make_avro(self, columns: Sequence[AvroColumn]) -> AvroWriter:
+        return FallbackAvroWriter(self._boundaries, self._walker, self.schema, columns)
 
     def _boundaries(self, payload: bytes, count: int) -> list[int]:
         """Walk all records; where each begins, and where the last one ends."""

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from bridge.codec import _native
+from bridge.codec.avro import AvroColumn, AvroWriter
+from bridge.codec.avro_native import NativeAvroWriter
 from bridge.codec.base import Codec, Joined
 from bridge.codec.digests import digests, native_form
 from bridge.codec.faults import decode_error
@@ -97,6 +99,9 @@ class NativeCodec(Codec):
         self, values: Values, columns: Sequence[Member] | None, key: Sequence[Member] | None
     ) -> Form:
         return NativeForm(self.plan, self.schema, values, columns, key)
+
+    def _make_avro(self, columns: Sequence[AvroColumn]) -> AvroWriter:
+        return NativeAvroWriter(self.plan, self.schema, columns)
 
 
 class NativeForm(Form):

@@ -55,6 +55,13 @@ class Walker:
             raise
         return at
 
+    def columns(self, data: bytes, at: int) -> list[int]:
+        """Return where each column of a good record begins, and where the last one ends."""
+        bounds = [at]
+        for step in self._steps:
+            bounds.append(step(data, bounds[-1]))
+        return bounds
+
     def frame(self, data: bytes) -> None:
         """Walk a frame of one record to its last byte.
 
@@ -81,7 +88,12 @@ def _varint(data: bytes, at: int, most: int, last: int, beyond: Fault) -> tuple[
     raise FaultFound(beyond, at)
 
 
-def _long(data: bytes, at: int) -> tuple[int, int]:
+def read_long(data: bytes, at: int) -> tuple[int, int]:
+    """Read a number of 64 bits, or one of fewer: it, and where it ends.
+
+    Raises:
+        FaultFound: it is none.
+    """
     return _varint(data, at, 10, 0x01, Fault.BEYOND_64_BITS)
 
 
@@ -99,7 +111,7 @@ def _value(operation: Operation) -> Step:
         case "int":
             return _number(_int, operation)
         case "long":
-            return _number(_long, operation)
+            return _number(read_long, operation)
         case "float":
             return _fixed(4)
         case "double":
@@ -113,7 +125,7 @@ def _value(operation: Operation) -> Step:
 
 def _nullable(value: Step) -> Step:
     def step(data: bytes, at: int) -> int:
-        index, after = _long(data, at)
+        index, after = read_long(data, at)
         if index == 0:
             return value(data, after)
         if index == 1:
@@ -149,7 +161,7 @@ def _span(operation: Operation) -> Callable[[bytes, int], tuple[int, int]]:
     most = operation.high
 
     def read(data: bytes, at: int) -> tuple[int, int]:
-        length, begin = _long(data, at)
+        length, begin = read_long(data, at)
         if length < 0:
             raise FaultFound(Fault.NEGATIVE_LENGTH, at)
         if length > len(data) - begin:

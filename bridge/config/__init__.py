@@ -14,8 +14,6 @@ from bridge.config.models import (
     Config,
     Journal,
     Kinetica,
-    Log,
-    Shutdown,
     Table,
     Tls,
     UpdateRows,
@@ -23,6 +21,7 @@ from bridge.config.models import (
 from bridge.config.names import is_pattern, matches
 from bridge.config.redaction import Secrets, redacted
 from bridge.config.schema import json_schema
+from bridge.config.whole import DeadLetters, Log, Shutdown
 
 __all__ = [
     "DEFAULT_FILE",
@@ -30,6 +29,7 @@ __all__ = [
     "Admin",
     "CatchUp",
     "Config",
+    "DeadLetters",
     "Journal",
     "Kinetica",
     "Log",

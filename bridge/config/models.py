@@ -25,9 +25,11 @@ from pydantic import (
 
 from bridge.config.addresses import cluster_urls, listen_address
 from bridge.config.names import is_pattern, matches, qualified, table_name
+from bridge.config.section import PositiveDuration, PositiveSize, Section
+from bridge.config.whole import DeadLetters, Log, Shutdown
 from bridge.formats.settings import Shaping
 from bridge.sinks.base import SinkSettings
-from bridge.units import Duration, Size
+from bridge.units import Duration
 
 SINK_ID = re.compile(r"[a-z0-9-]+")
 
@@ -65,8 +67,6 @@ def _catch_up(value: Any) -> Any:
 
 Text = Annotated[str, StringConstraints(min_length=1, pattern=r"\S")]
 SomePath = Annotated[Path, BeforeValidator(_not_empty)]  # "" would be the folder we run in
-PositiveDuration = Annotated[Duration, Field(gt=0)]
-PositiveSize = Annotated[Size, Field(gt=0)]
 Names = Annotated[tuple[Text, ...], AfterValidator(_unique)]
 ClusterUrls = Annotated[
     tuple[str, ...],
@@ -76,12 +76,6 @@ ListenAddress = Annotated[
     str,
     BeforeValidator(listen_address, json_schema_input_type=str),
 ]
-
-
-class Section(BaseModel):
-    """A part of the configuration: unknown keys are refused, values never change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Tls(Section):
@@ -318,25 +312,6 @@ class Admin(Section):
         return int(self.listen.rpartition(":")[2])
 
 
-class Log(Section):
-    """What is logged, and how."""
-
-    level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="The least severe messages that are logged."
-    )
-    format: Literal["json", "console"] | None = Field(
-        default=None, description="Form of a line; default: console on a terminal, else json."
-    )
-
-
-class Shutdown(Section):
-    """How the bridge ends."""
-
-    grace: Duration = Field(
-        default=8.0, description="How long it may go on delivering after SIGTERM."
-    )
-
-
 class Config(Section):
     """The whole configuration, valid; `tables[i].sinks` always names its sinks.
 
@@ -355,6 +330,9 @@ class Config(Section):
     tables: tuple[Table, ...] = Field(min_length=1, description="The tables to watch.")
     sinks: Mapping[str, SerializeAsAny[SinkSettings]] = Field(
         default={}, description="Where events go: id to settings; ids are [a-z0-9-]+."
+    )
+    dead_letters: DeadLetters = Field(
+        default=DeadLetters(), description="How long events are kept that no destination took."
     )
     admin: Admin = Field(default=Admin(), description="Health and metrics.")
     log: Log = Field(default=Log(), description="What is logged, and how.")

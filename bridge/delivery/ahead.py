@@ -62,7 +62,7 @@ class Ahead:
     def _make(self, coming: Sequence[Coming]) -> None:
         left = _MOST_BYTES
         for stored, pieces in coming:
-            for piece in pieces or self._encoder.pieces(stored):
+            for piece in pieces or self._encoder.pieces(stored, self._output):
                 if left <= 0 or not self._wishes.empty():
                     return
                 lines = self._encoder.lines(stored, piece, self._output)

@@ -27,6 +27,8 @@ KEPT_OVERHEAD = 6 * 2**10
 # record, of which a byte becomes six at worst.
 _PIECE_RECORDS = 16_384
 _PIECE_BYTES = 2**19
+# Of what a format puts beside records and envelopes: schemas that each event carries, say.
+_PIECE_WEIGHT = 2**22
 
 
 class Piece(NamedTuple):
@@ -79,8 +81,8 @@ class Encoder:
         self._kept: OrderedDict[_Name, _Making] = OrderedDict()
         self._kept_bytes = 0
 
-    def pieces(self, stored: Stored) -> list[Piece]:
-        """Cut an entry into what is encoded at once, the same way each time.
+    def pieces(self, stored: Stored, output: Output) -> list[Piece]:
+        """Cut an entry into what is encoded at once, the same way each time for equal formats.
 
         Raises:
             DecodeError: its bytes are no records of its layout.
@@ -88,13 +90,17 @@ class Encoder:
         entry = stored.entry
         if not isinstance(entry, Block):
             return [Piece(0, stored.count, 0, 0)]
-        size = len(entry.payload)
-        if stored.count <= _PIECE_RECORDS and size <= _PIECE_BYTES:
+        size, records = len(entry.payload), _PIECE_RECORDS
+        shape = output.shapes.get(entry.table, PLAIN)
+        weight = output.format.weight(entry.table, entry.schema, shape)
+        if weight:
+            records = min(records, max(1, _PIECE_WEIGHT // weight))
+        if stored.count <= records and size <= _PIECE_BYTES:
             return [Piece(0, stored.count, 0, size)]
         ends = self._codec(entry.schema).ends(entry.payload, entry.count)
         pieces, begin, at = [], 0, 0
         while begin < stored.count:
-            most = min(begin + _PIECE_RECORDS, stored.count)
+            most = min(begin + records, stored.count)
             end = max(begin + 1, bisect_right(ends, at + _PIECE_BYTES, begin, most))
             to = int(ends[end - 1])
             pieces.append(Piece(begin, end, at, to))

@@ -193,7 +193,7 @@ class Feed:
             self._set_aside(load, lane, stored, stored.entry.reason, stored.entry.payload)
             return
         try:
-            self._pieces.extend(self._encoder.pieces(stored))
+            self._pieces.extend(self._encoder.pieces(stored, self._output))
         except DecodeError as error:
             self._refuse(load, lane, stored, error)
         except Exception as error:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import ClassVar, NamedTuple
 
 from bridge.codec import Codec
-from bridge.events import Alter, Block, Count, Drop, Gap, Times
+from bridge.events import Alter, Block, Count, Drop, Gap, Schema, Times
 from bridge.formats.shape import Shape
 from bridge.lines import Lines
 
@@ -69,12 +69,28 @@ class Format(ABC):
 
         Raises:
             DecodeError: the bytes are no records of the layout.
+            Unwritable: it has no form for values of some of them; the others can be written.
             Retry: they cannot be written now, or not in this shape; their table waits.
         """
+
+    def weight(self, table: str, schema: Schema, shape: Shape) -> int:  # noqa: ARG002
+        """Return about how many bytes each row of a table has besides its own and an envelope."""
+        return 0
 
     @abstractmethod
     def single(self, journal_id: str, offset: int, entry: Single) -> Lines:
         """Write an entry that is exactly one event."""
+
+    def check(self, table: str, schema: Schema, shape: Shape) -> str | None:  # noqa: ARG002
+        """Try what it needs elsewhere to write a table's rows; change nothing there.
+
+        Returns:
+            What was found, None where it needs nothing.
+
+        Raises:
+            Retry: they could not be written.
+        """
+        return None
 
 
 @dataclass(frozen=True, slots=True)

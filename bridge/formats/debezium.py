@@ -9,6 +9,7 @@ of `snapshot` are those of `SnapshotRecord`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar
@@ -17,9 +18,11 @@ import orjson
 
 import bridge
 from bridge.codec import Slot
-from bridge.events import ReadCause
+from bridge.errors import Retry
+from bridge.events import ReadCause, Schema
 from bridge.formats.base import Carries, Format, Rows, Single
 from bridge.formats.debezium_schema import CONNECTOR, described_form, envelope_schema, key_schema
+from bridge.formats.shape import Shape
 from bridge.formats.singles import as_notification
 from bridge.formats.writing import write
 from bridge.lines import Lines
@@ -63,6 +66,14 @@ class DebeziumFormat(Format):
             described = key_schema(self.instance, block.table, block.schema, rows.shape)
             key = (b'{"schema":%b,"payload":' % described, Slot.KEY, b"}")
         return write(rows, template, form=form, key_template=key)
+
+    def weight(self, table: str, schema: Schema, shape: Shape) -> int:
+        """See `Format.weight`."""
+        weight = 0
+        if self.schemas:
+            with suppress(Retry):  # a shape that does not fit is told when rows are written
+                weight = len(envelope_schema(self.instance, table, schema, shape))
+        return weight
 
     def single(self, journal_id: str, offset: int, entry: Single) -> Lines:
         """See `Format.single`."""

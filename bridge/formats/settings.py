@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from bridge.codec import Mask
+from bridge.formats.registry_settings import SchemaRegistry
 from bridge.formats.shape import Stage
 
 FormatName = Literal["json", "cloudevents", "cloudevents-binary", "debezium", "avro", "raw", "csv"]
@@ -42,19 +43,6 @@ class Shaping(BaseModel):
         return Stage(
             self.columns, self.exclude, tuple(self.rename.items()), tuple(self.mask.items()), key
         )
-
-
-class SchemaRegistry(BaseModel):
-    """Where the schemas of Avro events are registered."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-    url: str = Field(min_length=1, description="Its address.")
-    username: str | None = Field(default=None, description="User name.")
-    password: SecretStr | None = Field(default=None, description="The user's password.")
-    subjects: Literal["topic", "record", "topic-record"] = Field(
-        default="topic", description="What a subject is named after."
-    )
 
 
 class FormatSettings(BaseModel):

@@ -25,7 +25,7 @@ from bridge.journal.moments import offset_at, steps_of
 from bridge.journal.opening import Limits, OnFull, Opened, open_journal
 from bridge.journal.reader import JournalReader
 from bridge.journal.recent import KEPT_BYTES
-from bridge.journal.records import Account, Damage, JournalStats, Lane, Move
+from bridge.journal.records import Account, Damage, JournalStats, Lane, LetterLimits, Move
 from bridge.journal.replays import Replays
 from bridge.journal.rows import drafts_of
 from bridge.journal.troubles import Troubles
@@ -47,6 +47,7 @@ class Journal:
             or the largest append, whichever is more.
         max_age: seconds after which acknowledged entries go.
         on_full: refuse new entries, or drop the oldest even if not acknowledged.
+        letters: what all dead letters may take, and how old they get.
         segment_size: bytes after which a new segment begins; by default an eighth of
             `max_size`, or of the disk where that is less, at most 64 MiB.
         memory: bytes of the newest entries that are kept for readers, beside the files.
@@ -64,6 +65,7 @@ class Journal:
         max_size: int = 10 * 2**30,
         max_age: float = 7 * 86400,
         on_full: OnFull = "stop_capture",
+        letters: LetterLimits = LetterLimits(),  # noqa: B008 (a value)
         segment_size: int | None = None,
         memory: int = KEPT_BYTES,
         clock: Callable[[], float] = time.time,
@@ -71,6 +73,7 @@ class Journal:
     ) -> None:
         self._path = path
         self._limits = Limits(max_size, max_age, on_full, segment_size, memory)
+        self.letter_limits = letters
         self._clock = clock
         self._file_lock = JournalLock(path)
         self._troubles = Troubles(monotonic)
@@ -326,7 +329,8 @@ class Journal:
     def upkeep(self) -> float:
         """Do one piece of what keeps the journal within its size and age.
 
-        Deletes what nobody wants, thins a segment of which little is wanted, writes cursors.
+        Deletes what nobody wants, thins a segment of which little is wanted, writes cursors,
+        lets dead letters go that are too old or too many.
 
         Returns:
             Seconds until it wants to be called again.
@@ -344,7 +348,8 @@ class Journal:
                 log.roll_if_old()
             finally:
                 log.append_lock.release()
-        return 0.0 if opened.upkeep.step() else _UPKEEP_SECONDS
+        more = opened.state.letters.prune(self.letter_limits, self._now())
+        return 0.0 if opened.upkeep.step() or more else _UPKEEP_SECONDS
 
     def accounts(self) -> list[Account]:
         """Return the counts of every registered sink and its tables, of one moment."""

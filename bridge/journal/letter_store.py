@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 
 import structlog
 
-from bridge.journal.letters import LaneKey, Pruned, Retried
-from bridge.journal.records import LetterFilter, LetterSum
+from bridge.journal.letters import LaneKey, Retried
+from bridge.journal.records import LetterFilter, LetterLimits, LetterSum
 from bridge.journal.state_file import StateFile
 
 # So many go in one transaction: cursors have to move between two of them.
@@ -36,22 +36,27 @@ class LetterStore:
         """Return what there is, by sink and table."""
         return dict(self._file.letters.sums)
 
-    def pruned(self) -> Mapping[tuple[str, Pruned], int]:
+    def pruned(self) -> Mapping[tuple[str, str], int]:
         """Return how many went for their size or age, by sink and reason, over all time."""
-        return self._file.letters.pruned
+        return dict(self._file.letters.pruned.items())
 
-    def drop(self, which: LetterFilter) -> int:
+    def drop(self, which: LetterFilter, limit: int | None = None) -> int:
         """Delete the letters that a filter lets through; return how many there were.
 
         What was counted as dead-lettered stays so.
+
+        Args:
+            which: these.
+            limit: at most so many, the oldest first; None for all.
 
         Raises:
             JournalError: they could not be deleted, or not all of them.
         """
         dropped = 0
         while True:
+            step = _STEP if limit is None else min(_STEP, limit - dropped)
             with self._writing:
-                gone = self._file.drop_letters(which, _STEP)
+                gone = self._file.drop_letters(which, step)
             dropped += len(gone)
             if len(gone) < _STEP:
                 return dropped
@@ -73,15 +78,15 @@ class LetterStore:
                 which = LetterFilter(numbers=frozenset(delivered))
                 self._file.drop_letters(which, len(delivered))
 
-    def prune(self, max_size: int, before: int) -> bool:
+    def prune(self, limits: LetterLimits, now: int) -> bool:
         """Delete some of those that are too old or too many, and give their disk back.
 
         What is too much goes from the lane that takes most, its oldest first, so that no sink's
         letters push out those of another.
 
         Args:
-            max_size: bytes that all may take.
-            before: one set aside earlier than this time, in microseconds, is too old.
+            limits: what they may take.
+            now: microseconds since the epoch.
 
         Returns:
             Whether there may be more to do.
@@ -90,7 +95,8 @@ class LetterStore:
             JournalError: it could not be written.
         """
         sums = self.sums()
-        excess = sum(each.bytes for each in sums.values()) - max_size
+        excess = sum(each.bytes for each in sums.values()) - limits.max_size
+        before = now - int(limits.max_age * 1e6)
         old = [key for key, each in sums.items() if each.oldest < before]
         if not old and excess <= 0:
             with self._writing:

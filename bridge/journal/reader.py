@@ -18,7 +18,7 @@ from typing import Self
 from bridge.journal.extent import Extent, holds_none, missing
 from bridge.journal.folder import look
 from bridge.journal.layout import Spans
-from bridge.journal.records import Damage, DeadLetter, LetterFilter, Page, Stored
+from bridge.journal.records import Damage, DeadLetter, LetterFilter, LetterSum, Page, Stored
 from bridge.journal.scan import Wanted
 from bridge.journal.segment_pages import SegmentPages
 from bridge.journal.state_reader import StateReader
@@ -197,6 +197,15 @@ class JournalReader:
         """
         with StateReader(self._path) as state:
             return state.dead_letters(which, limit, max_bytes, entries=entries)
+
+    def letter_sums(self) -> dict[tuple[str, str], LetterSum]:
+        """Return what there is of events set aside, by sink and table.
+
+        Raises:
+            JournalError: `state.db` cannot be read.
+        """
+        with StateReader(self._path) as state:
+            return state.sum_dead_letters()
 
     def _look(self) -> Extent:
         return look(self._path) if self._extent is None else self._extent()

@@ -132,6 +132,18 @@ class LetterFilter(NamedTuple):
     numbers: frozenset[int] | None = None
 
 
+class LetterLimits(NamedTuple):
+    """What dead letters may take.
+
+    Attributes:
+        max_size: bytes of all of them, about.
+        max_age: seconds after which one goes.
+    """
+
+    max_size: int = 2**30
+    max_age: float = 30 * 86400.0
+
+
 class LetterSum(NamedTuple):
     """The dead letters of one lane.
 

@@ -11,10 +11,11 @@ from bridge.delivery.calls import Connection
 from bridge.delivery.replaying import Replayer
 from bridge.delivery.worker import rules_of
 from bridge.errors import BridgeError, JournalError
-from bridge.journal import Journal, Replay
+from bridge.journal import Replay
 from bridge.supervisor.plan import make_plan
 from bridge.supervisor.replays import Wish, begin, replay_fields
 from bridge.supervisor.running import recall_found
+from bridge.supervisor.service import make_journal
 
 
 class Alone:
@@ -29,13 +30,7 @@ class Alone:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        journal = config.journal
-        self._journal = Journal(
-            journal.path,
-            max_size=journal.max_size,
-            max_age=journal.max_age,
-            on_full=journal.on_full,
-        )
+        self._journal = make_journal(config)
 
     def __enter__(self) -> Self:
         self._journal.open()

@@ -15,6 +15,7 @@ from bridge.errors import BridgeError, ConfigurationError
 from bridge.events import rfc3339
 from bridge.journal import Journal, JournalReader, LetterFilter, Letters, Replay
 from bridge.supervisor.workers import SinkWorkers
+from bridge.units import parse_moment
 
 DEFAULT_RATE = 1000  # events a second
 
@@ -34,6 +35,8 @@ class Wish:
         letters: whether dead letters are meant.
         reason: of dead letters: with this text in their reason.
         numbers: of dead letters: these alone.
+        after: of dead letters: with higher numbers.
+        limit: of dead letters: at most so many.
     """
 
     sink: str | None = None
@@ -46,6 +49,8 @@ class Wish:
     letters: bool = False
     reason: str | None = None
     numbers: tuple[int, ...] | None = None
+    after: int | None = None
+    limit: int | None = None
 
     def to_query(self) -> dict[str, str]:
         """Return it as the parameters of a request."""
@@ -68,8 +73,10 @@ class Wish:
                 value = json.loads(text)
             except ValueError:
                 value = text
-            if isinstance(value, list):
-                value = tuple(value)
+            if name in ("since", "until") and isinstance(value, str):
+                value = _moment(name, value)
+            elif name == "numbers":
+                value = tuple(value) if isinstance(value, list) else _numbers(text)
             kinds = _KINDS[name]
             if not isinstance(value, kinds) or (bool not in kinds and isinstance(value, bool)):
                 raise ConfigurationError([f"{name} cannot be {text}"])
@@ -126,7 +133,9 @@ class Wish:
     def filter(self) -> LetterFilter:
         """Return which dead letters are meant."""
         numbers = None if self.numbers is None else frozenset(self.numbers)
-        return LetterFilter(self.sink, self.table, self.since, self.reason, numbers=numbers)
+        return LetterFilter(
+            self.sink, self.table, self.since, self.reason, after=self.after, numbers=numbers
+        )
 
 
 _TEXT, _NUMBER = (str,), (int,)
@@ -141,7 +150,23 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
     "letters": (bool,),
     "reason": _TEXT,
     "numbers": (tuple,),
+    "after": _NUMBER,
+    "limit": _NUMBER,
 }
+
+
+def _moment(name: str, text: str) -> int:
+    try:
+        return parse_moment(text)
+    except ValueError as error:
+        raise ConfigurationError([f"{name}: {error}"]) from None
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(map(int, text.split(",")))
+    except ValueError:
+        raise ConfigurationError([f"numbers are like 1,2,3, not {text}"]) from None
 
 
 def begin(wish: Wish, config: Config, known: Collection[str], journal: Journal) -> list[Replay]:
@@ -175,7 +200,7 @@ def begin(wish: Wish, config: Config, known: Collection[str], journal: Journal) 
 
 def _begin_letters(wish: Wish, config: Config, journal: Journal) -> list[Replay]:
     with journal.reader() as reader:
-        counts, last = count_letters(reader, wish.filter())
+        counts, last = count_letters(reader, wish.filter(), wish.limit)
     if not counts:
         raise BridgeError("no dead letter is meant")
     gone = sorted(counts.keys() - config.sinks.keys())
@@ -195,11 +220,19 @@ def _begin_letters(wish: Wish, config: Config, journal: Journal) -> list[Replay]
     ]
 
 
-def count_letters(reader: JournalReader, which: LetterFilter) -> tuple[Counter[str], int]:
-    """Return how many dead letters of each sink a filter lets through, and the last number."""
+def count_letters(
+    reader: JournalReader, which: LetterFilter, limit: int | None = None
+) -> tuple[Counter[str], int]:
+    """Return how many dead letters of each sink a filter lets through, and the last number.
+
+    Args:
+        reader: of the journal.
+        which: the filter.
+        limit: the first so many alone, None for all.
+    """
     counts: Counter[str] = Counter()
-    last = 0
-    while page := reader.dead_letters(which):
+    last, most = 0, 2**62 if limit is None else limit
+    while page := reader.dead_letters(which, limit=min(1000, most - counts.total())):
         counts.update(letter.sink for letter in page)
         last = page[-1].number
         which = which._replace(after=last)

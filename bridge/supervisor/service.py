@@ -20,7 +20,7 @@ from bridge.delivery.encoding import Encoder
 from bridge.delivery.worker import Worker
 from bridge.errors import BridgeError, JournalError, JournalUnavailable
 from bridge.history import JournalHistory
-from bridge.journal import Journal
+from bridge.journal import Journal, LetterLimits
 from bridge.loop import Deadline, Loop, backoff
 from bridge.monitor.intake import MAX_QUEUED_BYTES, Intake
 from bridge.monitor.receiver import WHY_NOT_C
@@ -70,6 +70,7 @@ class Supervisor:
         trouble: why a start does not come to its end, None where all is well.
         gaps: the open gaps, and requests to close them.
         replays: what is delivered again, and requests for it.
+        journal: open while it runs.
     """
 
     def __init__(
@@ -84,12 +85,7 @@ class Supervisor:
         self._config = config
         self._sinks = {name: sink.build(name) for name, sink in make_plan(config).sinks.items()}
         journal = config.journal
-        self._journal = Journal(
-            journal.path,
-            max_size=journal.max_size,
-            max_age=journal.max_age,
-            on_full=journal.on_full,
-        )
+        self.journal = self._journal = make_journal(config)
         self._intake = Intake(
             self._journal.append, self._suspect, linger=journal.linger, max_bytes=queue_bytes
         )
@@ -203,6 +199,7 @@ class Supervisor:
             old = running.plan.config
             running.reload(config)
             self._config = config
+            self._journal.letter_limits = _letter_limits(config)
         self._discovery.again()  # another pattern may mean other tables of what was seen
         for part in _FIXED:
             if getattr(old, part) != getattr(config, part):
@@ -282,6 +279,8 @@ class Supervisor:
             accounts=accounts,
             journal=self._journal.stats(),
             replayed=self._journal.replays.totals(),
+            letters=self._journal.letters.sums(),
+            letters_pruned=self._journal.letters.pruned(),
             failovers=dict(watch.failovers),
             ring=watch.clusters,
             cluster=watch.cluster,
@@ -367,3 +366,19 @@ class Supervisor:
             running.narrow()
         finally:
             self._changing.release()
+
+
+def make_journal(config: Config) -> Journal:
+    """Return the journal of a configuration, not open."""
+    journal = config.journal
+    return Journal(
+        journal.path,
+        max_size=journal.max_size,
+        max_age=journal.max_age,
+        on_full=journal.on_full,
+        letters=_letter_limits(config),
+    )
+
+
+def _letter_limits(config: Config) -> LetterLimits:
+    return LetterLimits(config.dead_letters.max_size, config.dead_letters.max_age)

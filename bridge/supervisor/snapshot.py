@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from bridge.delivery.health import SinkStats
-from bridge.journal import Account, Journal, JournalStats, Lane
+from bridge.journal import Account, Journal, JournalStats, Lane, LetterSum
 from bridge.monitor.gaps import OpenGap
 from bridge.monitor.table import TableMonitor
 
@@ -30,6 +30,8 @@ class Snapshot:
         patterns: how many tables each pattern means, None where it was not looked at yet.
         lags: seconds by sink and table, the age of the oldest event not yet acknowledged.
         replayed: events delivered again, by sink and table.
+        letters: what there is of dead letters, by sink and table.
+        letters_pruned: how many went for their size or age, by sink and reason.
     """
 
     ready: bool
@@ -41,6 +43,8 @@ class Snapshot:
     accounts: list[Account]
     journal: JournalStats
     replayed: Mapping[tuple[str, str], int]
+    letters: Mapping[tuple[str, str], LetterSum]
+    letters_pruned: Mapping[tuple[str, str], int]
     failovers: Mapping[tuple[str, str], int]
     ring: list[str]
     cluster: str

@@ -15,10 +15,10 @@ from typing import get_args
 
 import yaml
 
-from bridge.cli.deadletters import _as_json
 from bridge.cli.main import ENVIRONMENT, OK, RUNTIME, USAGE, _parser
 from bridge.events import EventType, GapReason
 from bridge.journal import DeadLetter
+from bridge.supervisor.letters import letter_fields
 
 ROOT = Path(__file__).parents[2]
 # The command with its first words, and neither the user nor a file of that name.
@@ -62,7 +62,7 @@ def test_every_command_stands_there_with_its_options(documents: dict[str, str]) 
         words = re.match(r"kinetica-bridge(?: [a-z]+)+", row)
         if words:
             rest = row[words.end() :].replace("-c FILE", "--config FILE")
-            given = set(re.findall(r"--[a-z-]+|(?<!\S)(?:TABLE|GAP)\b", rest))
+            given = set(re.findall(r"--[a-z-]+|(?<!\S)(?:TABLE|GAP|NUMBER)\b", rest))
             shown[words.group()] = given
 
     assert shown == dict(commands())
@@ -150,7 +150,7 @@ def test_the_runbook_names_what_a_dead_letter_shows(documents: dict[str, str]) -
 
     named = re.findall(r"`(\w+)`", paragraph)
 
-    assert named == [key for key in _as_json(letter) if key != "raw"] + ["value", "raw"]
+    assert named == [key for key in letter_fields(letter) if key != "raw"] + ["value", "raw"]
 
 
 def test_every_dependency_has_its_reason(documents: dict[str, str]) -> None:

@@ -154,10 +154,10 @@ def test_an_encoder_that_fails_on_a_table_holds_up_that_table_alone(
         broken = threading.Event()
         broken.set()
 
-        def fail(stored: Any, piece: Any, *wanted: Any) -> Any:
+        def fail(stored: Any, piece: Any, output: Any) -> Any:
             if broken.is_set() and stored.entry.table == TABLE:
                 raise error
-            return lines(stored, piece, *wanted)
+            return lines(stored, piece, output)
 
         rig.encoder.lines = fail  # type: ignore[method-assign]
         for n in range(5):

@@ -14,6 +14,7 @@ from bridge.journal import (
     DeadLetter,
     Journal,
     LetterFilter,
+    LetterLimits,
     Move,
     Retried,
     Settled,
@@ -115,8 +116,8 @@ def test_more_than_a_page_is_dropped_in_one_go(tmp_path: Path) -> None:
         assert journal.letters.drop(LetterFilter(after=10)) == 2490
 
 
-def prune(journal: Journal, *, max_size: int = 2**40, before: int = 0) -> None:
-    while journal.letters.prune(max_size, before):
+def prune(journal: Journal, *, max_size: int = 2**40, max_age: float = 1e9, now: int = 0) -> None:
+    while journal.letters.prune(LetterLimits(max_size, max_age), now):
         pass
 
 
@@ -127,7 +128,7 @@ def test_those_too_old_go_and_are_counted_over_a_restart(tmp_path: Path, clock: 
         clock.seconds += 100
         fill(journal, 2)
 
-        prune(journal, before=int((clock.seconds - 50) * 1e6))
+        prune(journal, max_age=50.0, now=int(clock.seconds * 1e6))
 
         assert journal.letters.sums()["s", "t"].count == 2
         assert journal.letters.pruned() == {("s", "age"): 3}
@@ -148,7 +149,7 @@ def test_the_lane_that_takes_most_gives_way_and_the_disk_gets_it_back(tmp_path: 
         for _ in range(10):
             fill(journal, 200, value=b"v" * 10_000)
         state, wal = tmp_path / "state.db", tmp_path / "state.db-wal"
-        journal.letters.prune(2**40, 0)
+        prune(journal)
         full = state.stat().st_size + wal.stat().st_size
 
         prune(journal, max_size=2**20)

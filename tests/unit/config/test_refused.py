@@ -35,7 +35,7 @@ def _sinks(text: str) -> str:
     return BOTH + "sinks:\n" + "".join(f"  {line}\n" for line in text.splitlines())
 
 
-_VALID_TOP = "instance, kinetica, journal, tables, sinks, admin, log, shutdown"
+_VALID_TOP = "instance, kinetica, journal, tables, sinks, dead_letters, admin, log, shutdown"
 _DURATION = "write a duration like 500ms, 30s, 20m, 2h or 7d, for example"
 
 WRONG: dict[str, tuple[str, list[str]]] = {

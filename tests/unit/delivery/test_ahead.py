@@ -34,7 +34,7 @@ def test_lines_are_there_before_they_are_asked_for() -> None:
     """Whoever takes the entry gets what was made meanwhile."""
     encoder = Watched()
     stored = Stored(0, 2, block([1, 2]))
-    (piece,) = encoder.pieces(stored)
+    (piece,) = encoder.pieces(stored, output())
     ahead = Ahead("audit", encoder, output(keyed=False))
     ahead.loop.start()
 

@@ -1,0 +1,131 @@
+"""`/api/deadletters`: what was set aside, page by page, and requests to drop some of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+
+import orjson
+
+from bridge.admin.requests import (
+    JSON,
+    Answer,
+    Refused,
+    Request,
+    Route,
+    json_answer,
+    require_token,
+)
+from bridge.journal import LetterFilter
+from bridge.supervisor import Supervisor
+from bridge.supervisor.letters import letter_fields
+from bridge.units import parse_moment
+
+_LIMIT, _MOST = 100, 1000
+
+
+class LetterPages:
+    """Answers what is asked of dead letters; they show rows, so all of it wants a token.
+
+    Args:
+        supervisor: the service.
+    """
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+
+    def route(self, path: Sequence[str]) -> Route | None:
+        """Return the page for what stands behind `/api/deadletters/`."""
+        match path:
+            case []:
+                return "GET", self.listed
+            case ["drop"]:
+                return "POST", self.drop
+            case [number]:
+                return "GET", lambda request: self.one(request, number)
+        return None
+
+    def listed(self, request: Request) -> Answer:
+        """Return those that the query asks for, oldest first, and where the next page begins.
+
+        Raises:
+            Refused: the token is missing, or the query is not understood.
+        """
+        require_token(request, self._supervisor.tokens)
+        which, limit = _filter(request), _number(request, "limit")
+        most = _LIMIT if limit is None else min(limit, _MOST)
+        with self._supervisor.journal.reader() as reader:
+            found = reader.dead_letters(which, limit=most)
+        body = {
+            "dead_letters": [letter_fields(letter) for letter in found],
+            "next": found[-1].number if found else None,
+        }
+        return Answer(HTTPStatus.OK, JSON, orjson.dumps(body) + b"\n")
+
+    def one(self, request: Request, number: str) -> Answer:
+        """Return one of them.
+
+        Raises:
+            Refused: the token is missing, or there is none with this number.
+        """
+        require_token(request, self._supervisor.tokens)
+        which = LetterFilter(numbers=frozenset((_natural("number", number),)))
+        with self._supervisor.journal.reader() as reader:
+            found = reader.dead_letters(which)
+        if not found:
+            raise Refused(HTTPStatus.NOT_FOUND, f"no dead letter has the number {number}")
+        return Answer(HTTPStatus.OK, JSON, orjson.dumps(letter_fields(found[0])) + b"\n")
+
+    def drop(self, request: Request) -> Answer:
+        """Delete those that the query names, or with `all=true` all that it lets through.
+
+        Raises:
+            Refused: the token is missing, or the query is not understood.
+        """
+        require_token(request, self._supervisor.tokens)
+        which = chosen(request)
+        dropped = self._supervisor.journal.letters.drop(which, _number(request, "limit"))
+        return json_answer({"dropped": dropped})
+
+
+def chosen(request: Request) -> LetterFilter:
+    """Return which dead letters a request to do something is about.
+
+    Raises:
+        Refused: it does not say so.
+    """
+    which = _filter(request)
+    if which.numbers is None and request.query.get("all") != "true":
+        raise Refused(HTTPStatus.BAD_REQUEST, "give numbers=1,2,3, or all=true with filters")
+    return which
+
+
+def _filter(request: Request) -> LetterFilter:
+    query = request.query
+    numbers, since = query.get("numbers"), query.get("since")
+    try:
+        at = None if since is None else parse_moment(since)
+    except ValueError as error:
+        raise Refused(HTTPStatus.BAD_REQUEST, f"since: {error}") from None
+    return LetterFilter(
+        query.get("sink"),
+        query.get("table"),
+        at,
+        query.get("reason"),
+        _number(request, "after"),
+        None
+        if numbers is None
+        else frozenset(_natural("numbers", one) for one in numbers.split(",") if one),
+    )
+
+
+def _number(request: Request, name: str) -> int | None:
+    text = request.query.get(name)
+    return None if text is None else _natural(name, text)
+
+
+def _natural(name: str, text: str) -> int:
+    # SQLite has no room for more.
+    if not text.isdecimal() or int(text) >= 2**63:
+        raise Refused(HTTPStatus.BAD_REQUEST, f"{name}: {text!r} is not a number from 0 on")
+    return int(text)
