@@ -50,6 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         begun = service.post(f"/api/replays?{urlencode(wish.to_query())}")["replays"]
     except NotRunning:
         return _alone(config, wish, arguments)
+    _say_unknown(wish, sum(each["expected"] for each in begun))
     numbers = [each["replay"] for each in begun]
     return _watch(arguments, numbers, lambda n: service.get(f"/api/replays/{n}"))
 
@@ -69,6 +70,12 @@ def _wish(arguments: argparse.Namespace) -> Wish:
     }
     numbers = tuple(arguments.numbers) if letters and arguments.numbers else None
     return Wish(**given, rate=arguments.rate, letters=letters, numbers=numbers)
+
+
+def _say_unknown(wish: Wish, expected: int) -> None:
+    unknown = len(set(wish.numbers or ())) - expected
+    if unknown > 0:
+        print(f"no dead letter has {counted(unknown, 'number')} of those", file=sys.stderr)
 
 
 def _watch(arguments: argparse.Namespace, numbers: Sequence[int], look: _Look) -> int:
@@ -165,6 +172,7 @@ def _alone(config: Config, wish: Wish, arguments: argparse.Namespace) -> int:
     """Carry a wish out in this process."""
     with Alone(config) as alone:
         begun = alone.begin(wish)
+        _say_unknown(wish, sum(each.expected for each in begun))
         shown: list[_Fields] = []
         try:
             for replay in begun:

@@ -218,6 +218,7 @@ def test_a_killed_service_goes_on_with_a_replay_and_a_watch_may_be_interrupted(
         assert "goes on" in said
         bridge.kill()
         bridge.start()
+        wait_until(lambda: bridge.readyz().get("tables"), "the service is up")
         found = command(bridge, "journal", "replay", "--watch", "1", "--json")
         assert found.returncode == 0, found.stderr
         assert (last(found)["replayed"], last(found)["gone"]) == (200, 0)
