@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from http import HTTPStatus
 
-from bridge.admin.requests import Answer, Refused, Request, Route, json_answer, require_token
+from bridge.admin.requests import Answer, Refused, Request, json_answer, require_token
+from bridge.admin.routes import Route
 from bridge.errors import BridgeError, ConfigurationError, JournalError
 from bridge.supervisor import Supervisor
 from bridge.supervisor.replays import Wish, replay_fields
@@ -16,29 +16,31 @@ class ReplayPages:
 
     Args:
         supervisor: the service.
+
+    Attributes:
+        routes: the pages.
     """
 
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
         self._desk = supervisor.replays
+        self.routes = [
+            Route("GET", "/api/replays", self.listed),
+            Route("POST", "/api/replays", self.begin),
+            Route("GET", "/api/replays/*", self.one),
+            Route("DELETE", "/api/replays/*", self.stop),
+        ]
 
-    def route(self, path: Sequence[str]) -> Route | None:
-        """Return the page for what stands behind `/api/replays/`."""
-        match path:
-            case []:
-                return "GET POST", self.listed
-            case [number]:
-                return "GET DELETE", lambda request: self.one(request, number)
-        return None
+    def listed(self, _: Request) -> Answer:
+        """Return what is delivered again, and what was."""
+        return json_answer({"replays": [replay_fields(*each) for each in self._desk.all()]})
 
-    def listed(self, request: Request) -> Answer:
-        """Return the replays, or with POST begin one as the query says.
+    def begin(self, request: Request) -> Answer:
+        """Begin what the query asks for.
 
         Raises:
-            Refused: the token is missing, or the replay cannot be begun.
+            Refused: the token is missing, or it cannot be begun.
         """
-        if request.method == "GET":
-            return json_answer({"replays": [replay_fields(*each) for each in self._desk.all()]})
         require_token(request, self._supervisor.tokens)
         try:
             begun = self._desk.begin(Wish.from_query(request.query))
@@ -50,27 +52,31 @@ class ReplayPages:
             raise Refused(HTTPStatus.CONFLICT, str(error)) from None
         return json_answer({"replays": list(map(replay_fields, begun))}, HTTPStatus.ACCEPTED)
 
-    def one(self, request: Request, number: str) -> Answer:
-        """Return one replay, with DELETE once it was let end where it is.
+    def one(self, _: Request, number: str) -> Answer:
+        """Return one replay.
 
         Raises:
-            Refused: the token is missing, or none has the number.
+            Refused: none has the number.
         """
-        if request.method == "DELETE":
-            require_token(request, self._supervisor.tokens)
-            self._stop(number)
         for replay, waits in self._desk.all():
             if str(replay.number) == number:
                 return json_answer(replay_fields(replay, waits))
         raise _unknown(number)
 
-    def _stop(self, number: str) -> None:
+    def stop(self, request: Request, number: str) -> Answer:
+        """Let a replay end where it is, and return it.
+
+        Raises:
+            Refused: the token is missing, or none has the number.
+        """
+        require_token(request, self._supervisor.tokens)
         try:
             self._desk.stop(int(number))
         except (KeyError, ValueError):
             raise _unknown(number) from None
         except BridgeError as error:
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from None
+        return self.one(request, number)
 
 
 def _unknown(number: str) -> Refused:

@@ -108,6 +108,24 @@ def _add_redelivery(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
+def add_sinks(commands: Commands[argparse.ArgumentParser]) -> None:
+    """Add `sinks`."""
+    sinks = add(commands, "sinks", "how each sink stands, and what can be done about it")
+    inner = sinks.add_subparsers(required=True, metavar="COMMAND", dest="action")
+    listing = add(inner, "ls", "a line for each sink and table", config=True, module="sinks")
+    add_json(listing)
+    for name, text, whole in (
+        ("pause", "let a sink, or a table of it, rest until it is resumed", True),
+        ("resume", "let it go on", True),
+        ("skip", "set the first waiting event of a table aside by hand", False),
+    ):
+        action = add(inner, name, text, config=True, module="sinks")
+        action.add_argument("sink", metavar="SINK")
+        help_ = "this table alone" if whole else "whose first event"
+        action.add_argument("--table", metavar="T", required=not whole, help=help_)
+        add_json(action)
+
+
 def add_letter_filters(parser: argparse.ArgumentParser) -> None:
     """Add the filters of dead letters."""
     parser.add_argument("--sink", metavar="ID", help="of this sink only")

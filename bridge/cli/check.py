@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bridge.cli import logs
+from bridge.cli.check_shaping import misnamed
 from bridge.cli.listing import counted
 from bridge.cli.main import ENVIRONMENT, OK
 from bridge.cli.samples import Sample, samples
@@ -52,14 +53,17 @@ def run(arguments: argparse.Namespace) -> int:
         failed += finding.problem is not None
         mark = "FAILED" if finding.problem else "ok"
         print(f"{mark:<7} {finding.what}: {finding.problem or finding.found}", flush=True)
-    shown: set[tuple[str, str]] = set()
+    texts: dict[tuple[str, str], str] = {}  # of a pattern one table
     for sample in samples(config, layouts):
         if sample.problem is not None:
             failed += 1
             print(f"FAILED  sink {sample.sink}, table {sample.table}: {sample.problem}", flush=True)
-        elif arguments.sample and (of := _entry_of(config, sample)) not in shown:
-            shown.add(of)
-            print(f"\n{sample.text}", flush=True)
+            continue
+        if sample.found is not None:
+            print(f"ok      sink {sample.sink}, table {sample.table}: {sample.found}", flush=True)
+        texts.setdefault(_entry_of(config, sample), sample.text)
+    if arguments.sample:
+        print("".join(f"\n{text}\n" for text in texts.values()), end="", flush=True)
     if failed:
         print(f"\n{failed} of the things above need a hand")
         return ENVIRONMENT
@@ -89,6 +93,8 @@ def _findings(config: Config, layouts: dict[str, Schema]) -> Iterator[Finding]:
         else:
             yield _table(table, tables_of, layouts)
     ring.close()
+    for what, problem in misnamed(config, layouts):
+        yield Finding(what, "", problem)
     for name, settings in config.sinks.items():
         sink = find(settings.type)(settings)
         what = f"sink {name} ({settings.type})"

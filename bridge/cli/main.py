@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from bridge import __version__
-from bridge.cli.arguments import add, add_deadletters, add_gaps, add_journal, natural
+from bridge.cli.arguments import add, add_deadletters, add_gaps, add_journal, add_sinks, natural
 from bridge.cli.signals import Signals
 from bridge.errors import BridgeError, ConfigurationError
 
@@ -79,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     add_journal(commands)
     add_deadletters(commands)
     add_gaps(commands)
+    add_sinks(commands)
 
     emulator = add(commands, "emulator", "a stand-in Kinetica")
     emulator.add_argument("--host", default="127.0.0.1", metavar="H")

@@ -15,6 +15,7 @@ from bridge.config.format_checks import check_format
 from bridge.config.names import is_pattern, qualified
 from bridge.config.nearest import suggestion
 from bridge.config.problems import KeyPath, Problems
+from bridge.config.shaping_checks import check_key, check_place, check_sink
 from bridge.sinks.file import expand
 
 
@@ -36,11 +37,15 @@ def check(data: Mapping[str, Any], unset: frozenset[KeyPath], problems: Problems
         _filter_needs_insert(path, table, problems)
         _update_rows_need_update(path, table, problems)
         _known_sinks(path, table, sinks, problems)
+        check_place(path, table, unset, problems)
+        check_key(path, table, problems)
     _one_writer_per_file(tables, sinks, problems)
     for name, settings in sinks.items():
         if isinstance(settings, Mapping):
             routed = [(path, table) for path, table in tables if _goes_to(table, name)]
             check_format(name, settings, routed, problems)
+            check_place(("sinks", name), settings, unset, problems)
+            check_sink(name, settings, routed, problems)
 
 
 def _tables(data: Mapping[str, Any]) -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:

@@ -19,7 +19,6 @@ from pydantic import (
     Field,
     SecretStr,
     SerializeAsAny,
-    StringConstraints,
     model_validator,
 )
 
@@ -27,20 +26,13 @@ from bridge.config.addresses import cluster_urls, listen_address
 from bridge.config.names import is_pattern, matches, qualified, table_name
 from bridge.config.section import PositiveDuration, PositiveSize, Section
 from bridge.config.whole import DeadLetters, Log, Shutdown
-from bridge.formats.settings import Shaping
+from bridge.formats.settings import Names, Shaping, Text, unique
 from bridge.sinks.base import SinkSettings
 from bridge.units import Duration
 
 SINK_ID = re.compile(r"[a-z0-9-]+")
 
 Operation = Literal["insert", "update", "delete"]
-
-
-def _unique(values: tuple[str, ...]) -> tuple[str, ...]:
-    for index, value in enumerate(values):
-        if value in values[:index]:
-            raise ValueError(f'"{value}" is given twice')
-    return values
 
 
 def _unset_when_empty(value: Any) -> Any:
@@ -65,9 +57,7 @@ def _catch_up(value: Any) -> Any:
     raise ValueError("wanted {column: C}, {whole_table: ROWS} or off")
 
 
-Text = Annotated[str, StringConstraints(min_length=1, pattern=r"\S")]
 SomePath = Annotated[Path, BeforeValidator(_not_empty)]  # "" would be the folder we run in
-Names = Annotated[tuple[Text, ...], AfterValidator(_unique)]
 ClusterUrls = Annotated[
     tuple[str, ...],
     BeforeValidator(cluster_urls, json_schema_input_type=str | list[str]),
@@ -208,7 +198,7 @@ class Table(Section, Shaping):
         alias="except",
         description="Tables that the pattern does not mean: names, or patterns, ki_home.tmp_*.",
     )
-    events: Annotated[tuple[Operation, ...], AfterValidator(_unique)] = Field(
+    events: Annotated[tuple[Operation, ...], AfterValidator(unique)] = Field(
         default=("insert", "update", "delete"),
         min_length=1,
         description="Which operations to watch; alter and drop always are.",

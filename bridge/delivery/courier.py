@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ from bridge.delivery.sources import Source
 from bridge.delivery.troubled import TroubledLanes, remember_waiting
 from bridge.delivery.verdicts import Verdicts
 from bridge.formats.base import Output
-from bridge.journal import Move
+from bridge.journal import WHOLE, Move
 from bridge.sinks.base import Batching
 
 # How long it may take until a courier with nothing to do notices what is asked of it.
@@ -113,6 +113,7 @@ class Courier:
         self.leaving = False
         self.lanes: dict[str, Lane] = {}
         self._fault: str | None = None
+        self._resting: Mapping[str, int] = {}
 
     def __repr__(self) -> str:
         return f"<Courier of {self.name}, {len(self._tables)} lanes>"
@@ -154,6 +155,8 @@ class Courier:
         """Make one pass: a try, or a wait. Returns whether to go on."""
         if self.leaving:
             return False
+        if self._batches is not None and self._journal.pauses.of(self.name) != self._resting:
+            self._let_go()  # what rests has changed: begin anew
         batches = self._batches or self._begin()
         if self._ledger.behind and not self._ledger.write():
             return not self.draining
@@ -202,6 +205,7 @@ class Courier:
     def _begin(self) -> Batches:
         """Begin anew, with what the journal says."""
         places = self._journal.lanes(self.name)
+        resting = self._resting = self._journal.pauses.of(self.name)
         batches = Batches(
             self.name,
             (self._journal.reader(), self._journal.reader()),
@@ -228,6 +232,8 @@ class Courier:
                 place = places[table]
                 start = max(place.start, place.cursor)
                 lane = lanes[table] = Lane(table, place.cursor, start)
+                if table in resting or WHOLE in resting:
+                    continue
                 if place.waiting:
                     remember_waiting(batches, lane, place.waiting)
                     lane.more_waits(self._clock())
@@ -343,7 +349,8 @@ class Courier:
         lane, hold = self.lanes.get(table), Hold()
         if self._held is not None and table in self._held.load.tables:
             hold = self._held.hold
-        waits = lane is not None and (hold.failed or lane.trouble or lane.waiting)
+        rests = table in self._resting or WHOLE in self._resting
+        waits = lane is not None and (hold.failed or lane.trouble or lane.waiting or rests)
         if lane is None or self._troubled is None or not waits:
             _answer(asked, 0)
             return
@@ -363,7 +370,8 @@ class Courier:
         """Wait for more to read, or for what is due."""
         self._journalist.flush()
         self._fault = None
-        self.calls.open_early(now)
+        if WHOLE not in self._resting:
+            self.calls.open_early(now)
         self.calls.idle()
         dues = self._troubled.due if self._troubled is not None else []
         until = min([now + _LOOK_SECONDS, *dues, *([] if batches.due is None else [batches.due])])

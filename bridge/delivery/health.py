@@ -27,7 +27,8 @@ class SinkStats:
     """A snapshot of a sink.
 
     Attributes:
-        state: delivering while any lane flows, else connecting, retrying, disabled or failed.
+        state: delivering while any lane flows, else connecting, retrying, paused, disabled or
+            failed.
         error: the first cause of the present trouble, None where there is none.
         waiting: the error by table, where its lane waits.
         oldest: by table, when the oldest event in hand was received, microseconds.

@@ -22,7 +22,7 @@ from bridge.delivery.sources import LetterPage, Span
 from bridge.errors import JournalError
 from bridge.events import Undecodable
 from bridge.formats.base import Output
-from bridge.journal import DeadLetter, Journal, LetterFilter, Letters, Move, Replay, Settled
+from bridge.journal import WHOLE, DeadLetter, Journal, LetterFilter, Letters, Move, Replay, Settled
 from bridge.sinks.base import Batching
 
 log = structlog.get_logger()
@@ -147,7 +147,7 @@ class Replayer:
             return True
         if self._over(now):
             return True
-        self._why = self._hindrance()
+        self._why = self._rests(now) or self._hindrance()
         left = self._due - self._clock()
         if self._why is not None or left > 0:
             self._pause(_LOOK_SECONDS if self._why is not None else left)
@@ -265,6 +265,11 @@ class Replayer:
         self.close()
         self._end(number)
         return True
+
+    def _rests(self, now: _Round) -> str | None:
+        resting = self._journal.pauses.of(self.name).keys()
+        tables = now.source.lanes(self.name).keys()
+        return "paused by hand" if WHOLE in resting or tables & resting else None
 
     def _end(self, number: int) -> None:
         replay = self._journal.replays.finish(number, "done")

@@ -40,8 +40,29 @@ class Reader(Protocol):
         """Let go of the files; it may be used again."""
 
 
+class Resting(Protocol):
+    """Says what rests because somebody said so; see `Pauses`."""
+
+    def of(self, sink: str) -> Mapping[str, int]:
+        """Return what rests of a sink."""
+
+
+class _Nothing:
+    """What is delivered again rests as a whole, or not: its owner sees to that."""
+
+    def of(self, _: str) -> Mapping[str, int]:
+        return {}
+
+
+NOTHING_RESTS = _Nothing()
+
+
 class Source(Protocol):
     """What a courier needs of the journal; see the methods of `Journal`."""
+
+    @property
+    def pauses(self) -> Resting:
+        """What rests."""
 
     def lanes(self, sink: str) -> Mapping[str, Lane]:
         """Return where each table stands."""
@@ -71,6 +92,7 @@ class Span:
         self._journal = journal
         self._number = replay.number
         self.end = replay.end
+        self.pauses: Resting = NOTHING_RESTS
 
     def lanes(self, _: str) -> Mapping[str, Lane]:
         """Return how far each table is."""
@@ -110,6 +132,7 @@ class LetterPage:
     def __init__(self, journal: Journal, replay: Replay, letters: Sequence[DeadLetter]) -> None:
         self._journal = journal
         self._number = replay.number
+        self.pauses: Resting = NOTHING_RESTS
         self.last = letters[-1].number
         ordered = sorted(letters, key=lambda letter: letter.offset)
         self._numbers = {letter.offset: letter.number for letter in ordered}

@@ -24,7 +24,7 @@ from bridge.delivery.health import SinkStats
 from bridge.delivery.policy import Rules, Said
 from bridge.delivery.replaying import Replayer
 from bridge.formats.base import Output
-from bridge.journal import Journal
+from bridge.journal import WHOLE, Journal
 from bridge.loop import Loop, backoff
 from bridge.sinks.base import Retrying, Sink, SinkSettings
 
@@ -225,6 +225,12 @@ class Worker:
                     return 0
         return 0
 
+    def look(self) -> None:
+        """Let the couriers look again at what rests, whatever they wait for."""
+        crew = self._crew
+        for wake in crew.wakes if crew is not None else ():
+            wake.set()
+
     @property
     def loops(self) -> list[Loop]:
         """All threads, the first of them `loop`."""
@@ -238,7 +244,8 @@ class Worker:
         """Return a snapshot."""
         crew = self._crew
         couriers = crew.couriers if crew is not None else []
-        waiting: dict[str, str] = {}
+        resting = self._journal.pauses.of(self.name)
+        waiting = {table: "paused by hand" for table in resting if table != WHOLE}
         oldest: dict[str, int] = {}
         flowing = False
         states: list[tuple[str, str | None]] = []
@@ -252,15 +259,19 @@ class Worker:
                 states.append((_STATES[held.said], held.error))
             for lane in courier.lanes.values():
                 trouble = lane.trouble or lane.parked
-                if trouble is not None:
+                rests = lane.table in resting
+                if trouble is not None and not rests:
                     waiting[lane.table] = trouble.last.error
                     states.append((_STATES[trouble.last.said], trouble.last.error))
-                if lane.trouble is None and held is None and fault is None:
+                if lane.trouble is None and held is None and fault is None and not rests:
                     flowing = True
                 time_ = lane.oldest
                 if time_ is not None:
                     oldest[lane.table] = time_
         state, error = self._state(crew, states, flowing=flowing)
+        lanes = {table for courier in couriers for table in courier.lanes}
+        if WHOLE in resting or (lanes and lanes <= resting.keys()):
+            state, error = "paused", None
         attempts, retries, busy = self._counts
         return SinkStats(
             state,

@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+)
 
 from bridge.codec import Mask
 from bridge.formats.registry_settings import SchemaRegistry
 from bridge.formats.shape import Stage
 
 FormatName = Literal["json", "cloudevents", "cloudevents-binary", "debezium", "avro", "raw", "csv"]
+
+Text = Annotated[str, StringConstraints(min_length=1, pattern=r"\S")]
+
+
+def unique(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse what is given twice.
+
+    Raises:
+        ValueError: something is.
+    """
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            raise ValueError(f'"{value}" is given twice')
+    return values
+
+
+Names = Annotated[tuple[Text, ...], AfterValidator(unique)]
 
 
 class Shaping(BaseModel):
@@ -19,14 +43,14 @@ class Shaping(BaseModel):
     # An error that quoted its input would print the secrets in it.
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    columns: tuple[str, ...] | None = Field(
+    columns: Names | None = Field(
         default=None, min_length=1, description="Only these columns, in this order."
     )
-    exclude: tuple[str, ...] = Field(default=(), description="Columns to leave out.")
-    rename: dict[str, str] = Field(
+    exclude: Names = Field(default=(), description="Columns to leave out.")
+    rename: dict[Text, Text] = Field(
         default={}, description="New names of columns, by the old ones.", examples=[{"a": "b"}]
     )
-    mask: dict[str, Mask] = Field(
+    mask: dict[Text, Mask] = Field(
         default={},
         description=(
             "Columns whose values must not be seen: hash puts an HMAC-SHA-256 with mask_key in "
@@ -34,7 +58,11 @@ class Shaping(BaseModel):
         ),
         examples=[{"email": "hash"}],
     )
-    mask_key: SecretStr | None = Field(default=None, description="The key of the hashes.")
+    mask_key: SecretStr | None = Field(
+        default=None,
+        min_length=1,
+        description="The key of the hashes: with it, and a guess, a value can be found out.",
+    )
 
     @property
     def stage(self) -> Stage:

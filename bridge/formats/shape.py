@@ -80,14 +80,14 @@ def members_of(schema: Schema, shape: Shape) -> tuple[Member, ...]:
     """Return the members of a row's object.
 
     Raises:
-        Retry: two would have one name.
+        Retry: two would have one name, after any of the stages.
     """
-    members: Sequence[Member] = [Member(column.name, column.name) for column in schema.columns]
+    members = [Member(column.name, column.name) for column in schema.columns]
     for stage in shape.stages:
         members = stage.apply(members)
-    names = [member.name for member in members]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise Retry(f"two columns would be named {', '.join(twice)}; see rename")
+        names = [member.name for member in members]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise Retry(f"two columns would be named {', '.join(twice)}; see rename")
     return tuple(members)
 
 
@@ -108,7 +108,10 @@ def key_of(table: str, schema: Schema, shape: Shape) -> tuple[Member, ...]:
     shaped = {member.column: member for member in members_of(schema, shape)}
     if gone := [name for name in key if name not in shaped]:
         names = ", ".join(gone)
-        raise Retry(f"the key has {names}, which shaping leaves out; see columns and exclude")
+        raise Retry(
+            f"the key has {names}, which shaping leaves out; keep what it has, or give the table a "
+            "key of other columns"
+        )
     return tuple(shaped[name] for name in key)
 
 

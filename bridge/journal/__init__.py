@@ -14,6 +14,7 @@ from bridge.journal.letter_store import LetterStore
 from bridge.journal.letters import Retried
 from bridge.journal.opening import MIN_SIZE, OnFull
 from bridge.journal.overview import overview
+from bridge.journal.pauses import WHOLE, Pauses
 from bridge.journal.reader import JournalReader
 from bridge.journal.records import (
     Account,
@@ -41,6 +42,7 @@ from bridge.journal.stored import stored_gaps, stored_marks, stored_replays
 
 __all__ = [
     "MIN_SIZE",
+    "WHOLE",
     "Account",
     "CommitTimes",
     "Damage",
@@ -58,6 +60,7 @@ __all__ = [
     "OnFull",
     "Overview",
     "Page",
+    "Pauses",
     "Replay",
     "Replays",
     "Retried",

@@ -23,6 +23,7 @@ from bridge.journal.letter_store import LetterStore
 from bridge.journal.lock import JournalLock
 from bridge.journal.moments import offset_at, steps_of
 from bridge.journal.opening import Limits, OnFull, Opened, open_journal
+from bridge.journal.pauses import Pauses
 from bridge.journal.reader import JournalReader
 from bridge.journal.recent import KEPT_BYTES
 from bridge.journal.records import Account, Damage, JournalStats, Lane, LetterLimits, Move
@@ -306,6 +307,11 @@ class Journal:
     def letters(self) -> LetterStore:
         """What was set aside, to be dropped or settled; `reader` reads it."""
         return self._require_open().state.letters
+
+    @property
+    def pauses(self) -> Pauses:
+        """What rests because somebody said so."""
+        return self._require_open().state.pauses
 
     def wait(self, offset: int, timeout: float) -> bool:
         """Wait until there is an event at `offset`, for at most `timeout` seconds.

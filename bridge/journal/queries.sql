@@ -185,6 +185,10 @@ WHERE number > coalesce(:after, 0)
   AND (:numbers IS NULL OR number IN (SELECT value FROM json_each(:numbers)))
 ORDER BY number LIMIT :limit;
 
+-- name: last_dead_letter
+-- Those that come later have higher numbers.
+SELECT coalesce(max(number), 0) FROM dead_letters;
+
 -- name: sum_dead_letters
 -- How many each lane has, what they take, and when its oldest was set aside.
 SELECT sink, table_name, count(*), sum(size), min(set_aside)

@@ -207,5 +207,15 @@ class JournalReader:
         with StateReader(self._path) as state:
             return state.sum_dead_letters()
 
+    def last_letter(self) -> int:
+        """Return the number of the event set aside last, 0 where there was none; as above."""
+        with StateReader(self._path) as state:
+            return state.last_dead_letter()
+
+    def paused(self) -> dict[tuple[str, str], int]:
+        """Return what rests and since when, by sink and table (empty for a sink); as above."""
+        with StateReader(self._path) as state:
+            return state.paused()
+
     def _look(self) -> Extent:
         return look(self._path) if self._extent is None else self._extent()

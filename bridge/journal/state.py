@@ -20,6 +20,7 @@ from bridge.journal.beside import Beside
 from bridge.journal.lane import Boundary, LaneState
 from bridge.journal.layout import Spans
 from bridge.journal.letter_store import LetterStore
+from bridge.journal.pauses import Pauses
 from bridge.journal.records import Account, DeadLetter, Move
 from bridge.journal.state_file import Key, StateFile
 from bridge.journal.state_reader import spans_of
@@ -40,6 +41,7 @@ class State:
         facts: as of opening.
         beside: what is written with the lanes, None for nothing.
         letters: what was set aside.
+        pauses: what rests because somebody said so.
     """
 
     def __init__(self, journal: Path) -> None:
@@ -58,6 +60,7 @@ class State:
         self._file = StateFile(journal)
         self.format = self._file.format
         self.letters = LetterStore(self._file, self._writing)
+        self.pauses = Pauses(self._file, self._writing)
         self._registered, self._lanes = dict(self._file.sinks), dict(self._file.lanes)
         meta = self._file.meta
         self.journal_id = meta["journal_id"]

@@ -120,6 +120,14 @@ class StateReader:
         fact = self._ask(load_meta).get(FACT)
         return self._guard(lambda: list(load_replays(fact).known.values()))
 
+    def last_dead_letter(self) -> int:
+        """Return the number given last."""
+        return int(self._ask(lambda c: c.execute(QUERIES["last_dead_letter"]).fetchone())[0])
+
+    def paused(self) -> dict[tuple[str, str], int]:
+        """Return what rests and since when, by sink and table."""
+        return self._ask(load_paused)
+
     def _ask(self, question: Callable[[sqlite3.Connection], _Result]) -> _Result:
         connection = self._connection
         if connection is None:

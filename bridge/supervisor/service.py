@@ -32,9 +32,11 @@ from bridge.reading import Readers, ReadingOptions
 from bridge.supervisor.discovery import Discovery, Listed
 from bridge.supervisor.found import Found, schemas
 from bridge.supervisor.gaps import GapDesk
+from bridge.supervisor.onlooker import Onlooker
 from bridge.supervisor.plan import Plan, make_plan, make_ring, watch_options
 from bridge.supervisor.replays import ReplayDesk
 from bridge.supervisor.running import Running, recall_found
+from bridge.supervisor.sinks import SinkDesk
 from bridge.supervisor.snapshot import Reloads, Snapshot, lags
 from bridge.supervisor.token import leave_token
 from bridge.supervisor.workers import SinkWorkers
@@ -70,6 +72,8 @@ class Supervisor:
         trouble: why a start does not come to its end, None where all is well.
         gaps: the open gaps, and requests to close them.
         replays: what is delivered again, and requests for it.
+        onlooker: what went through lately, and events as they come.
+        sinks: how each stands, and requests to pause, resume or skip.
         journal: open while it runs.
     """
 
@@ -105,12 +109,14 @@ class Supervisor:
         self.replays = ReplayDesk(
             self._journal, self._running_config, self._tables, self._running_workers
         )
+        self.sinks = SinkDesk(self._journal, self.snapshot, self._worker)
         self._changing = threading.Lock()  # held by whoever starts, reloads or stops
         self._stopping = threading.Event()
         self._running: Running | None = None
         self._token: str | None = None
         self.trouble: str | None = None
         self.reloads = Reloads()
+        self.onlooker = Onlooker(lambda: self._running, self._journal)
 
     def start(self) -> None:
         """Start everything; what cannot be reached is waited for, visibly.
@@ -146,6 +152,7 @@ class Supervisor:
                 workers.configure(name, self._sinks[name], sink)
             self._running = running
             self._upkeep.start()
+            self.onlooker.loop.start()
             self._discovery.loop.start()
             self._intake.start()
             self._subscriber.start()
@@ -242,6 +249,7 @@ class Supervisor:
 
     def _drain(self, running: Running, deadline: Deadline, grace: float) -> bool:
         self._upkeep.stop()
+        self.onlooker.loop.stop()
         self._discovery.stop()
         running.watch.stop(min(grace * _CLEARING_SHARE, _CLEARING_SECONDS))
         self._subscriber.stop()
@@ -252,6 +260,7 @@ class Supervisor:
         self.readers.stop(0.0)
         drained &= running.workers.stop(deadline, lambda: bool(self._pending()))
         self._upkeep.join(deadline.left)
+        self.onlooker.loop.join(deadline.left)
         pending = self._pending()
         closed = self._journal.close(deadline.left)
         log.info("stopped", drained=drained, pending=pending)
@@ -298,6 +307,7 @@ class Supervisor:
         return [
             *([journal] if journal is not None else []),
             self._upkeep,
+            self.onlooker.loop,
             self._discovery.loop,
             *self._intake.loops,
             *self._subscriber.loops,
@@ -305,6 +315,11 @@ class Supervisor:
             *running.watch.loops,
             *running.workers.loops(),
         ]
+
+    @property
+    def instance(self) -> str:
+        """The name of this bridge, one of several."""
+        return self._config.instance
 
     @property
     def tokens(self) -> Collection[str]:
@@ -334,6 +349,12 @@ class Supervisor:
     def _running_workers(self) -> SinkWorkers | None:
         running = self._running
         return None if running is None else running.workers
+
+    def _worker(self, sink: str) -> Worker:
+        running = self._running
+        if running is None:
+            raise KeyError(sink)
+        return running.workers.of(sink)
 
     def _cluster(self) -> str:
         running = self._running

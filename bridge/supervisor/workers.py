@@ -44,6 +44,12 @@ class SinkWorkers:
             self._workers = {**self._workers, name: worker}
         self._retired.discard(name)
 
+    def of(self, name: str) -> Worker:
+        """Return the worker of a sink that is configured; raises `KeyError` where it is not."""
+        if name in self._retired:
+            raise KeyError(name)
+        return self._workers[name]
+
     def retire(self, name: str) -> None:
         """Let a name's worker end; `ended` says when it has."""
         self._workers[name].retire()

@@ -126,6 +126,40 @@ def test_check_tells_what_the_environment_lacks(
     assert "FAILED  pattern ki_home.*: ki_home.prices has no column nope" in found
 
 
+def test_check_tells_of_columns_that_no_table_has_and_keys_that_are_left_out(
+    db: gpudb.GPUdb, kinetica: EmulatorProcess, tmp_path: Path
+) -> None:
+    """A mask of a misspelt column masks nothing; a key that is gone lets the table wait."""
+    columns = [["id", "long", "primary_key"], ["email", "string"], ["note", "string"]]
+    gpudb.GPUdbTable(columns, name="ki_home.people", db=db)
+    config: dict[str, Any] = {**GOOD, "kinetica": {"urls": [kinetica.url]}}
+    config["journal"] = {"path": str(tmp_path / "journal")}
+    config["tables"] = [{"name": "people", "rename": {"id": "number"}, "exclude": ["note"]}]
+    config["sinks"] = {"out": {"type": "stdout", "mask": {"email": "redact", "note": "redact"}}}
+    well = run_command("check", "-c", str(write(tmp_path, config)))
+    assert well.returncode == 0, well.stdout
+
+    config["tables"] = [{"name": "people", "mask": {"emial": "redact"}, "sinks": ["out"]}]
+    config["tables"] += [{"name": "ki_home.p*", "exclude": ["ssn"], "sinks": ["events"]}]
+    config["sinks"] = {
+        "out": {"type": "stdout", "exclude": ["sn"]},
+        "events": {"type": "stdout", "format": "cloudevents", "exclude": ["id"]},
+    }
+    gpudb.GPUdbTable(columns, name="ki_home.pupils", db=db)
+    ill = run_command("check", "-c", str(write(tmp_path, config)))
+    assert ill.returncode == 3
+    failed = [line for line in ill.stdout.splitlines() if line.startswith("FAILED")]
+    assert [line.removeprefix("FAILED  ") for line in failed] == [
+        "shaping of table ki_home.people: the table has no column emial, which mask has",
+        "shaping of pattern ki_home.p*: no table that it means has a column ssn, which exclude has",
+        "shaping of sink out: none of its tables leaves a column sn, which exclude has",
+        (
+            "sink events, table ki_home.pupils: the key has id, which shaping leaves out; keep "
+            "what it has, or give the table a key of other columns"
+        ),
+    ]
+
+
 def test_check_shows_an_event_of_each_table_as_its_sinks_will_get_it(
     db: gpudb.GPUdb, kinetica: EmulatorProcess, tmp_path: Path
 ) -> None:
@@ -168,6 +202,7 @@ def test_check_shows_an_event_of_each_table_as_its_sinks_will_get_it(
     assert not out.exists()
 
     config["sinks"]["rows"]["rename"] = {"id": "email"}
+    del config["sinks"]["rows"]["columns"]  # with it, it would be seen without the table
     ill = run_command("check", "-c", str(write(tmp_path, config)))
     assert ill.returncode == 3
     assert "FAILED  sink rows, table ki_home.orders: two columns would be named email" in ill.stdout

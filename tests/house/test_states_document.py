@@ -81,8 +81,8 @@ def test_the_ends_are_as_the_page_says() -> None:
 
 
 def test_every_state_of_a_sink_is_explained(documents: dict[str, str]) -> None:
-    """Those of trouble, and the two of a sink that is well or not open yet."""
+    """Those of trouble, what a person asks for, and the two of a sink that is well or not open."""
     page = documents["docs/states.md"].partition("## What a sink goes through")[2]
     shown = [line.split("`")[1] for line in page.splitlines() if line.startswith("| `")]
 
-    assert sorted(shown) == sorted({*worker._STATES.values(), "connecting", "delivering"})
+    assert sorted(shown) == sorted({*worker._STATES.values(), "connecting", "delivering", "paused"})

@@ -322,3 +322,17 @@ def test_a_replay_survives_a_restart_without_counting_twice(tmp_path: Path) -> N
         assert (over.replayed, over.gone) == (64, 0)
         assert len(rig.sink.numbers()) == 64 - first
         assert rig.journal.replays.totals() == {("s", TABLE): 64}
+
+
+def test_a_replay_rests_while_its_sink_is_paused(rig: Engine) -> None:
+    """It goes on where it stood once the sink is resumed."""
+    rig.insert(*range(20))
+    rig.start()
+    rig.wait_settled()
+    rig.journal.pauses.pause("s", TABLE, 1)
+    replay = begin(rig)
+    wait_until(lambda: rig.worker.replay_waits == "paused by hand", "it says so")
+    assert rig.sink.numbers() == list(range(20))
+    rig.journal.pauses.resume("s", TABLE)
+
+    assert wait_over(rig, replay).replayed == 20

@@ -1,0 +1,145 @@
+"""`sinks` as an operator has it: listed, paused and resumed, and helped over an event."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from services.kinetica import Program
+from services.outside import FAST, Service, ids_of, lines_of, run_command, until
+from services.webhook import Answer, WebhookReceiver
+
+ORDERS, ITEMS = "ki_home.orders", "ki_home.items"
+
+
+def command(service: Service, *words: str) -> subprocess.CompletedProcess[str]:
+    return run_command("sinks", *words, "-c", str(service.config_file))
+
+
+def listed(service: Service) -> dict[tuple[str, str], dict[str, Any]]:
+    ran = command(service, "ls", "--json")
+    assert ran.returncode == 0, ran.stderr
+    rows = [json.loads(line) for line in ran.stdout.splitlines()]
+    return {(row["sink"], row["table"]): row for row in rows}
+
+
+def two_sinks(program: Program, folder: Path) -> dict[str, Any]:
+    return {
+        "kinetica": {"urls": [program.url]},
+        "tables": [{"name": ORDERS}, {"name": ITEMS}],
+        "sinks": {
+            name: {"type": "file", "path": str(folder / f"{name}-{{table}}.jsonl")}
+            for name in ("one", "two")
+        },
+    }
+
+
+def test_a_paused_sink_rests_over_a_restart_and_its_events_wait(
+    program: Program, tmp_path: Path
+) -> None:
+    """The other sink flows; once resumed all comes, in order."""
+    program.create(ORDERS, ITEMS)
+    rested, other = tmp_path / f"one-{ORDERS}.jsonl", tmp_path / f"two-{ORDERS}.jsonl"
+    with Service(tmp_path, two_sinks(program, tmp_path)) as service:
+        service.wait_tables(ORDERS, ITEMS)
+        assert command(service, "pause", "one").stdout == "one: paused\n"
+        assert command(service, "pause", "one").stdout == "one: was paused already\n"
+        program.insert(ORDERS, list(range(5)))
+        until(lambda: len(lines_of(other)) == 5, "the other sink flows", service.said)
+        assert service.readyz()["status"] == "degraded"
+        assert service.sink("one")["state"] == "paused"
+        assert service.sink("two")["state"] == "delivering"
+        service.check_accounts()
+        assert service.terminate() == 0
+
+        offline = command(service, "ls")
+        assert (offline.returncode, "paused" in offline.stdout) == (0, True)
+        assert "left in the journal" in offline.stderr
+        service.start().wait_tables(ORDERS, ITEMS)
+        row = listed(service)["one", ORDERS]
+        assert (row["state"], row["pending"] >= 5) == ("paused", True)
+        assert row["paused_since"] is not None
+        assert lines_of(rested) == []
+
+        assert command(service, "resume", "one").stdout == "one: resumed\n"
+        until(lambda: len(ids_of(lines_of(rested))) == 5, "all of it came", service.said)
+        until(lambda: service.sink("one")["state"] == "delivering", "it delivers", service.said)
+        assert service.terminate() == 0
+        assert command(service, "pause", "two").stdout == "two: paused\n"
+        assert command(service, "resume", "two", "--json").stdout == (
+            '{"sink":"two","table":null,"changed":true}\n'
+        )
+    assert ids_of(lines_of(rested)) == list(range(5))
+
+
+def test_a_paused_table_rests_alone(program: Program, tmp_path: Path) -> None:
+    program.create(ORDERS, ITEMS)
+    with Service(tmp_path, two_sinks(program, tmp_path)) as service:
+        service.wait_tables(ORDERS, ITEMS)
+        assert command(service, "pause", "one", "--table", ORDERS).returncode == 0
+        for table in (ORDERS, ITEMS):
+            program.insert(table, [1, 2])
+        flowing = tmp_path / f"one-{ITEMS}.jsonl"
+        until(lambda: len(lines_of(flowing)) == 2, "the other table flows", service.said)
+        until(
+            lambda: listed(service)["one", ORDERS]["pending"] == 2,
+            "two rows wait",
+            service.said,
+        )
+        assert service.sink("one")["state"] == "delivering"
+        assert service.waiting("one") == {ORDERS: "paused by hand"}
+        assert service.readyz()["status"] == "degraded"
+
+        assert command(service, "resume", "one", "--table", ORDERS).returncode == 0
+        resting = tmp_path / f"one-{ORDERS}.jsonl"
+        until(lambda: len(lines_of(resting)) == 2, "its rows came", service.said)
+        until(lambda: service.waiting("one") == {}, "nothing waits", service.said)
+
+
+def test_a_skip_sets_the_first_event_aside_and_says_which(
+    program: Program, webhook_receiver: WebhookReceiver, tmp_path: Path
+) -> None:
+    """Of a table of which all is refused, so that nothing is proven to be poison."""
+    program.create(ORDERS)
+    webhook_receiver.answer = lambda _: Answer(422)
+    config = {
+        "kinetica": {"urls": [program.url]},
+        "tables": [{"name": ORDERS}],
+        "sinks": {"hook": {"type": "webhook", "url": webhook_receiver.url, "retry": FAST}},
+    }
+    with Service(tmp_path, config) as service:
+        service.wait_tables(ORDERS)
+        nothing = command(service, "skip", "hook", "--table", ORDERS)
+        assert (nothing.returncode, nothing.stdout) == (1, "")
+        assert "nothing waits" in nothing.stderr
+        program.insert(ORDERS, [7])
+        until(lambda: service.waiting("hook"), "the table waits", service.said)
+        program.insert(ORDERS, [8])
+
+        ran = command(service, "skip", "hook", "--table", ORDERS, "--json")
+
+        assert ran.returncode == 0, ran.stderr
+        skipped = json.loads(ran.stdout)["skipped"]
+        assert skipped["value"]["record"]["id"] == 7
+        assert "by hand" in skipped["reason"]
+        webhook_receiver.answer = lambda _: Answer()
+        until(lambda: len(webhook_receiver.accepted) == 1, "the next one came", service.said)
+        assert [event["record"]["id"] for event in webhook_receiver.accepted] == [8]
+        assert service.sink("hook")["dead_letters"] == 1
+        service.check_accounts()
+
+
+def test_what_is_not_known_exits_with_2(program: Program, tmp_path: Path) -> None:
+    program.create(ORDERS, ITEMS)
+    with Service(tmp_path, two_sinks(program, tmp_path)) as service:
+        service.wait_tables(ORDERS)
+        for words, said in (
+            (["pause", "oen"], 'did you mean "one"?'),
+            (["pause", "one", "--table", "oders"], 'did you mean "ki_home.orders"?'),
+            (["skip", "one"], "--table"),
+        ):
+            ran = command(service, *words)
+            assert (ran.returncode, ran.stdout) == (2, "")
+            assert said in ran.stderr
