@@ -19,7 +19,7 @@ from bridge.delivery.policy import ACCEPTED, Answer, Rules, Said, answer_of
 from bridge.errors import Reject, Retry
 from bridge.lines import Slice
 from bridge.loop import Deadline
-from bridge.sinks.base import Batch, NotConnected, Sink
+from bridge.sinks.base import Batch, NotConnected, Sink, Standing
 
 log = structlog.get_logger()
 
@@ -51,10 +51,13 @@ class Outcome:
 
 
 def attempt(
-    sink: Sink, slices: Sequence[Slice], clock: Callable[[], float] = time.monotonic
+    sink: Sink,
+    slices: Sequence[Slice],
+    clock: Callable[[], float] = time.monotonic,
+    standing: Callable[[str], Standing] | None = None,
 ) -> Outcome:
     """Hand events to a sink once. Whatever it raises is an outcome, never an exception."""
-    batch = Batch(slices)
+    batch = Batch(slices, standing)
     started = clock()
     try:
         sink.deliver(batch)
@@ -276,11 +279,18 @@ class Calls:
         """Why nothing goes out, None where it does, or nothing was to."""
         return self._held or self._connection.trouble
 
-    def deliver(self, slices: Sequence[Slice], *, held: bool = False) -> Outcome | None:
+    def deliver(
+        self,
+        slices: Sequence[Slice],
+        standing: Callable[[str], Standing] | None = None,
+        *,
+        held: bool = False,
+    ) -> Outcome | None:
         """Try a batch once.
 
         Args:
             slices: the batch.
+            standing: where its tables stand afterwards; None where no cursor moves.
             held: whether it stands for the sink as a whole, which is well once it goes through.
 
         Returns:
@@ -288,12 +298,14 @@ class Calls:
         """
         started = self._clock()
         tables = frozenset(each.table for each in slices)
+        if self._replaying:
+            standing = None  # its cursors are no cursors of the sink's
         use = self._connection.use(self._interrupted, tables, replaying=self._replaying)
         try:
             with use as sink:
                 if not held:
                     self.well()
-                outcome = attempt(sink, slices, self._clock)
+                outcome = attempt(sink, slices, self._clock, standing)
         except Interrupted:
             return None
         except BaseException as error:  # noqa: BLE001 (whatever a sink raises, it is not open)

@@ -260,7 +260,7 @@ class Courier:
 
     def _try_held(self, batches: Batches, held: _Held) -> None:
         load = held.load
-        outcome = self.calls.deliver(load.slices, held=True)
+        outcome = self.calls.deliver(load.slices, load.standing, held=True)
         if outcome is None:
             return
         now = self._clock()

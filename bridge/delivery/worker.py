@@ -26,7 +26,7 @@ from bridge.delivery.replaying import Replayer
 from bridge.formats.base import Output
 from bridge.journal import WHOLE, Journal
 from bridge.loop import Loop, backoff
-from bridge.sinks.base import Retrying, Sink, SinkSettings
+from bridge.sinks.base import Assignment, Retrying, Sink, SinkSettings
 
 log = structlog.get_logger()
 
@@ -163,6 +163,7 @@ class Worker:
             tables: those routed to it; their lanes are registered in the journal.
             output: the form that it wants.
         """
+        sink.assignment = Assignment(self.name, self._encoder.journal_id, frozenset(tables))
         self._ask(_Job(sink, settings, frozenset(tables), output))
 
     def retire(self) -> None:

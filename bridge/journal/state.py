@@ -241,7 +241,8 @@ class State:
             with self._changed:
                 moved, lost = self._moved(sink, moves, boundary)
                 letters = self._new_letters(sink, moves)
-            self._replace(moved, {}, letters, now)
+            # Before a destination that keeps a cursor of its own may move it past them.
+            self._replace(moved, {}, letters, now, durable=bool(letters))
         return lost
 
     def _moved(

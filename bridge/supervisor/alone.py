@@ -12,6 +12,7 @@ from bridge.delivery.replaying import Replayer
 from bridge.delivery.worker import rules_of
 from bridge.errors import BridgeError, JournalError
 from bridge.journal import Replay
+from bridge.sinks.base import Assignment
 from bridge.supervisor.plan import make_plan
 from bridge.supervisor.replays import Wish, begin, replay_fields
 from bridge.supervisor.running import recall_found
@@ -71,6 +72,7 @@ class Alone:
         plan = make_plan(self._config, recall_found(self._config, self._journal).names)
         sink_plan = plan.sinks[replay.sink]
         sink = sink_plan.build(replay.sink)
+        sink.assignment = Assignment(replay.sink, self._journal.id, sink_plan.tables)
         connection = Connection(replay.sink, sink)
         replayer = Replayer(
             replay.sink,

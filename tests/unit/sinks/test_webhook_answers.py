@@ -58,11 +58,23 @@ def test_an_answer_is_kept_with_its_error_up_to_a_limit() -> None:
     assert len(str(error)) < 200
 
 
-def test_a_redirect_names_the_address_to_configure() -> None:
-    """It is not followed: events would go where nobody has said they should."""
-    error = judge(308, {"Location": "https://b/hook"}, "", now=NOW)
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        ("https://b/hook", "https://b/hook"),
+        ("https://me:hunter2@b:8443/hook/", "https://b:8443/hook/"),
+        ("/hook/?ticket=hunter2", "/hook/"),
+        ("https://b/login/hunter2?ticket=hunter2#hunter2", "https://b/…"),
+        ("/hunter2", "/…"),
+        ("//b?hunter2", "//b"),
+        ("https://[hunter2", "somewhere else"),
+    ],
+)
+def test_a_redirect_names_the_address_to_configure(location: str, shown: str) -> None:
+    """It is not followed; of the new address nothing is said that may be a token."""
+    error = judge(308, {"Location": location}, "", now=NOW, path="/hook")
 
-    assert "https://b/hook" in str(error)
+    assert f"a redirect to {shown}: put the final address into url" in str(error)
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
