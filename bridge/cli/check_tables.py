@@ -17,7 +17,8 @@ from bridge.wire.calls import Cluster, TableInfo, qualified
 
 # Columns of these types are in no order that tells old from new.
 _UNORDERED = frozenset({"array", "boolean", "bytes", "json", "vector", "wkt"})
-_NEAR = 3
+# Names that may be meant: at most so many, at least so alike.
+_NEAR, _ALIKE = 3, 0.7
 
 
 def tables(
@@ -117,10 +118,11 @@ def _names_like(name: str, cluster: Cluster, config: Config) -> str:
         there = cluster.names(schema, config.kinetica.timeout)
     except BridgeError as error:
         return f"mend the schema in tables[].name: {said(error)}"
-    near = difflib.get_close_matches(name.lower(), {n.lower() for n in there}, _NEAR)
-    meant = [n for n in there if n.lower() in near]
+    bare = {one.rpartition(".")[2].lower(): one for one in there}
+    near = difflib.get_close_matches(name.rpartition(".")[2].lower(), bare, _NEAR, _ALIKE)
+    meant = [bare[one] for one in near]
     if meant:
-        return f"did you mean {' or '.join(sorted(meant))}? mend tables[].name, or create the table"
+        return f"did you mean {' or '.join(meant)}? mend tables[].name, or create the table"
     return f"mend tables[].name, or create the table; {schema} has {_some(there)}"
 
 
