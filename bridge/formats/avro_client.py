@@ -93,7 +93,8 @@ class Client:
         client = self._client
         if client is None:
             client = self._client = SchemaRegistryClient(self._configuration())
-            self._close = weakref.finalize(self, client.close)  # no format is told that it is over
+            # No format is told that it is over; and `close` is younger than what we ask for.
+            self._close = weakref.finalize(self, client.__exit__)
         return client
 
     def _begin_anew(self) -> None:
