@@ -384,6 +384,20 @@ WRONG: dict[str, tuple[str, list[str]]] = {
         _sinks('a: {type: file, path: "/out/{table}"}\nb: {type: file, path: /out/s.t}'),
         ["5: sinks.b.path: the sink a writes /out/s.t too; each needs its own"],
     ),
+    "a file that another sink closes": (
+        _sinks(
+            "a: {type: file, path: '/out/{name}.txt', rotate: {max_size: 1MiB}}\n"
+            "b: {type: file, path: /out/x.12.txt}"
+        ),
+        ["5: sinks.b.path: the sink a writes /out/x.12.txt too; each needs its own"],
+    ),
+    "a file for what is no row": (
+        _sinks(
+            "a: {type: file, path: /out/x, format: csv}\n"
+            "b: {type: file, path: /out/x.notifications.jsonl}"
+        ),
+        ["5: sinks.b.path: the sink a writes /out/x.notifications.jsonl too; each needs its own"],
+    ),
     # Formats
     "a format that a webhook cannot carry": (
         _sinks("hook: {type: webhook, url: 'http://a', format: raw}"),
