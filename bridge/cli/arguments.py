@@ -44,6 +44,9 @@ def add_journal(commands: Commands[argparse.ArgumentParser]) -> None:
     inner = journal.add_subparsers(required=True, metavar="COMMAND", dest="action")
     listing = add(inner, "ls", "segments, sinks and their lanes", config=True, module="journal")
     add_json(listing)
+    shown = add(inner, "show", "one event, and what became of it", config=True, module="journal")
+    shown.add_argument("offset", type=natural, metavar="OFFSET")
+    add_json(shown)
 
 
 def add_deadletters(commands: Commands[argparse.ArgumentParser]) -> None:

@@ -23,6 +23,7 @@ from bridge.monitor.table_options import TableOptions
 from bridge.monitor.watch import Watch
 from bridge.reading import Readers
 from bridge.sinks.base import Sink
+from bridge.supervisor.beginnings import begin_of
 from bridge.supervisor.damage import JournalDamage
 from bridge.supervisor.discovery import Listed
 from bridge.supervisor.found import MARK, Found, schemas
@@ -195,7 +196,8 @@ class Running:
                 before = old.sinks[name].tables if name in old.sinks else frozenset()
                 if name not in old.sinks or sink.tables - before:
                     done.append(name)
-                    self._journal.register(name, sink.tables | before)
+                    begin = begin_of(self._journal, name, sink.settings)
+                    self._journal.register(name, sink.tables | before, begin=begin)
         except BaseException:
             # What cannot be undone now is undone by the upkeep.
             self._too_wide.update(done)

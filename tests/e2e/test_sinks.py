@@ -143,3 +143,49 @@ def test_what_is_not_known_exits_with_2(program: Program, tmp_path: Path) -> Non
             ran = command(service, *words)
             assert (ran.returncode, ran.stdout) == (2, "")
             assert said in ran.stderr
+
+
+def test_a_new_sink_begins_with_history_once(program: Program, tmp_path: Path) -> None:
+    """`from: oldest` has all, an age what is younger, `now` nothing; a restart begins none anew."""
+    program.create(ORDERS)
+    config: dict[str, Any] = {
+        "kinetica": {"urls": [program.url]},
+        "tables": [{"name": ORDERS}],
+        "sinks": {"first": {"type": "file", "path": str(tmp_path / "first.jsonl")}},
+    }
+    with Service(tmp_path, config) as service:
+        service.wait_tables(ORDERS)
+        program.insert(ORDERS, list(range(6)))
+        until(lambda: len(lines_of(tmp_path / "first.jsonl")) == 6, "it has all", service.said)
+        for name, begin in (("old", "oldest"), ("young", "1h"), ("late", "now"), ("none", "1ms")):
+            path = str(tmp_path / f"{name}.jsonl")
+            config["sinks"][name] = {"type": "file", "path": path, "from": begin}
+        service.reload(config)
+        service.wait_sinks("first", "old", "young", "late", "none")
+        program.insert(ORDERS, [6])
+        for name in ("first", "old", "young", "late", "none"):
+            wanted = [6] if name in ("late", "none") else list(range(7))
+            until(
+                lambda name=name, wanted=wanted: (
+                    ids_of(lines_of(tmp_path / f"{name}.jsonl")) == wanted
+                ),
+                f"{name} has {wanted}",
+                service.said,
+            )
+        service.check_accounts()
+        received = service.counted("received", sink="old", table=ORDERS)
+        assert received == 7
+        assert service.terminate() == 0
+        service.start().wait_tables(ORDERS)
+        program.insert(ORDERS, [7])
+        until(lambda: ids_of(lines_of(tmp_path / "old.jsonl"))[-1:] == [7], "goes on", service.said)
+        assert ids_of(lines_of(tmp_path / "old.jsonl")) == list(range(8))
+
+        shown = run_command("journal", "show", "3", "--json", "-c", str(service.config_file))
+        event = json.loads(shown.stdout)
+        assert event["event"]["record"]["id"] == 3
+        assert (event["offset"], event["type"], event["table"]) == (3, "insert", ORDERS)
+        assert set(event["sinks"].values()) == {"settled"}
+        assert event["layout"][0]["name"] == "id"
+        beyond = run_command("journal", "show", "4711", "-c", str(service.config_file))
+        assert (beyond.returncode, beyond.stdout) == (1, "")
