@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from bridge.admin.requests import Answer, Refused, Request, Route, json_answer, require_token
+from bridge.admin.requests import Answer, Refused, Request, json_answer, require_token
+from bridge.admin.routes import Route
 from bridge.errors import BridgeError
 from bridge.monitor.gaps import OpenGap
 from bridge.monitor.table import TableMonitor
@@ -19,22 +20,20 @@ class GapPages:
 
     Args:
         supervisor: the service.
+
+    Attributes:
+        routes: the pages.
     """
 
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
         self._desk = supervisor.gaps
-
-    def route(self, path: Sequence[str]) -> Route | None:
-        """Return the page for what stands behind `/api/gaps/`."""
-        match path:
-            case []:
-                return "GET", self.listed
-            case [gap]:
-                return "GET", lambda _: self.one(gap)
-            case [gap, "close" | "accept" as action]:
-                return "POST", lambda request: self.act(request, gap, action)
-        return None
+        self.routes = [
+            Route("GET", "/api/gaps", self.listed),
+            Route("GET", "/api/gaps/*", self.one),
+            Route("POST", "/api/gaps/*/close", self.close),
+            Route("POST", "/api/gaps/*/accept", self.accept),
+        ]
 
     def listed(self, request: Request) -> Answer:
         """Return the open gaps, of one table where the query names one."""
@@ -42,7 +41,7 @@ class GapPages:
         gaps = [gap for gap in self._desk.open() if table in (None, gap.table)]
         return json_answer({"gaps": [open_gap_fields(gap) for gap in gaps]})
 
-    def one(self, gap: str) -> Answer:
+    def one(self, _: Request, gap: str) -> Answer:
         """Return an open gap with its evidence, or what became of a read on request.
 
         Raises:
@@ -60,23 +59,28 @@ class GapPages:
             }
         return json_answer(shown)
 
-    def act(self, request: Request, gap: str, action: str) -> Answer:
-        """Accept a gap, or begin to read its table: then the page of the gap tells the rest.
+    def accept(self, request: Request, gap: str) -> Answer:
+        """Accept a gap: its rows may be missing for good.
 
         Raises:
             Refused: the token is missing, the gap unknown, or it goes on.
         """
+        self._act(request, gap, self._desk.accept)
+        return json_answer({"gap": gap, "by": "accepted"})
+
+    def close(self, request: Request, gap: str) -> Answer:
+        """Begin to read a gap's table: the page of the gap tells the rest; raises as `accept`."""
+        self._act(request, gap, self._desk.close)
+        return json_answer({"gap": gap}, HTTPStatus.ACCEPTED)
+
+    def _act(self, request: Request, gap: str, action: Callable[[str], object]) -> None:
         require_token(request, self._supervisor.tokens)
         try:
-            if action == "accept":
-                self._desk.accept(gap)
-                return json_answer({"gap": gap, "by": "accepted"})
-            self._desk.close(gap)
+            action(gap)
         except KeyError:
             raise _unknown(gap) from None
         except BridgeError as error:
             raise Refused(HTTPStatus.CONFLICT, str(error)) from None
-        return json_answer({"gap": gap}, HTTPStatus.ACCEPTED)
 
 
 def _unknown(gap: str) -> Refused:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from http import HTTPStatus
 
 import orjson
@@ -12,10 +11,10 @@ from bridge.admin.requests import (
     Answer,
     Refused,
     Request,
-    Route,
     json_answer,
     require_token,
 )
+from bridge.admin.routes import Route
 from bridge.journal import LetterFilter
 from bridge.supervisor import Supervisor
 from bridge.supervisor.letters import letter_fields
@@ -29,21 +28,18 @@ class LetterPages:
 
     Args:
         supervisor: the service.
+
+    Attributes:
+        routes: the pages.
     """
 
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
-
-    def route(self, path: Sequence[str]) -> Route | None:
-        """Return the page for what stands behind `/api/deadletters/`."""
-        match path:
-            case []:
-                return "GET", self.listed
-            case ["drop"]:
-                return "POST", self.drop
-            case [number]:
-                return "GET", lambda request: self.one(request, number)
-        return None
+        self.routes = [
+            Route("GET", "/api/deadletters", self.listed),
+            Route("GET", "/api/deadletters/*", self.one),
+            Route("POST", "/api/deadletters/drop", self.drop),
+        ]
 
     def listed(self, request: Request) -> Answer:
         """Return those that the query asks for, oldest first, and where the next page begins.

@@ -7,7 +7,7 @@ whose journal is the only place where events still are.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from http import HTTPStatus
 
 from prometheus_client import CollectorRegistry
@@ -16,15 +16,17 @@ from prometheus_client.exposition import choose_encoder
 from bridge.admin.gaps import GapPages
 from bridge.admin.health import readiness
 from bridge.admin.letters import LetterPages
-from bridge.admin.requests import TEXT, Answer, Page, Refused, Request, Route, json_answer
+from bridge.admin.recent import Recent
+from bridge.admin.requests import Answer, Refused, Request, json_answer, require_token
+from bridge.admin.routes import Route, answer
 from bridge.admin.sinks import SinkPages
+from bridge.admin.status import StatusPages
 from bridge.loop import Loop
 from bridge.supervisor import Supervisor
 
 # Pages that read the journal wait while a disk hangs; more of them than this are turned away.
 _MOST_WAITING = 8
 _PATIENCE_SECONDS = 0.5
-_PAGES = ("/livez", "/readyz", "/metrics", "/api/deadletters", "/api/gaps", "/api/sinks")
 
 
 class Pages:
@@ -34,6 +36,8 @@ class Pages:
         supervisor: the service.
         registry: what Prometheus gets.
         loops: gives the loops of the process.
+        recent: what happened lately.
+        reload: asks for the configuration to be read again.
         hide: takes out of a page what must not be shown.
     """
 
@@ -42,6 +46,8 @@ class Pages:
         supervisor: Supervisor,
         registry: CollectorRegistry,
         loops: Callable[[], list[Loop]],
+        recent: Recent,
+        reload: Callable[[], None],
         hide: Callable[[str], str],
     ) -> None:
         self._supervisor = supervisor
@@ -49,17 +55,24 @@ class Pages:
         self._loops = loops
         self._hide = hide
         self._reading = threading.BoundedSemaphore(_MOST_WAITING)
-        self._routes: dict[str, Callable[[Sequence[str]], Route | None]] = {
-            "deadletters": LetterPages(supervisor).route,
-            "gaps": GapPages(supervisor).route,
-            "sinks": SinkPages(supervisor).route,
-        }
+        self._reload = reload
+        self._alive = [Route("GET", "/livez", self._livez), Route("GET", "/healthz", self._livez)]
+        self._routes = [
+            *self._alive,
+            Route("GET", "/readyz", self._readyz),
+            Route("GET", "/metrics", self._metrics),
+            Route("POST", "/api/reload", self._ask_reload),
+            *StatusPages(supervisor, recent).routes,
+            *GapPages(supervisor).routes,
+            *LetterPages(supervisor).routes,
+            *SinkPages(supervisor).routes,
+        ]
 
     def answer(self, request: Request) -> Answer:
         """Return the answer to a request; what is wrong with it is an answer, too."""
         try:
-            if request.path in ("/livez", "/healthz"):
-                return self._only(("GET",), request, self._livez)
+            if request.path in {route.path for route in self._alive}:
+                return answer(self._alive, request)
             return self._in_turn(request)
         except Refused as refused:
             return refused.answer
@@ -72,39 +85,10 @@ class Pages:
         if not self._reading.acquire(timeout=_PATIENCE_SECONDS):
             return json_answer({"status": "busy"}, HTTPStatus.SERVICE_UNAVAILABLE)
         try:
-            found = self._page(request)
+            found = answer(self._routes, request)
             return found._replace(body=self._hide(found.body.decode()).encode())
         finally:
             self._reading.release()
-
-    def _page(self, request: Request) -> Answer:
-        match request.path.strip("/").split("/"):
-            case [""]:
-                return self._only(("GET",), request, _index)
-            case ["readyz"]:
-                return self._only(("GET",), request, self._readyz)
-            case ["metrics"]:
-                return self._only(("GET",), request, self._metrics)
-            case ["api", *path]:
-                method, page = self._api(path)
-                return self._only((method,), request, page)
-        return _no_page(request)
-
-    def _api(self, path: Sequence[str]) -> Route:
-        """Return the method that a page under `/api` takes, and the page."""
-        route = self._routes.get(path[0])
-        found = route(path[1:]) if route is not None else None
-        return found or ("GET", _no_page)
-
-    def _only(self, methods: Sequence[str], request: Request, page: Page) -> Answer:
-        if request.method in methods:
-            return page(request)
-        allowed = ", ".join("GET, HEAD" if method == "GET" else method for method in methods)
-        raise Refused(
-            HTTPStatus.METHOD_NOT_ALLOWED,
-            f"{request.path} takes {allowed}, not {request.method}",
-            headers=(("Allow", allowed),),
-        )
 
     def _livez(self, _: Request) -> Answer:
         dead = self.dead_loops()
@@ -131,10 +115,7 @@ class Pages:
         encode, content_type = choose_encoder(request.accept)
         return Answer(HTTPStatus.OK, content_type, encode(self._registry))
 
-
-def _index(_: Request) -> Answer:
-    return Answer(HTTPStatus.OK, TEXT, ("  ".join(_PAGES) + "\n").encode())
-
-
-def _no_page(request: Request) -> Answer:
-    raise Refused(HTTPStatus.NOT_FOUND, f"there is no page {request.path}", pages=list(_PAGES))
+    def _ask_reload(self, request: Request) -> Answer:
+        require_token(request, self._supervisor.tokens)
+        self._reload()
+        return json_answer({"reload": "asked"}, HTTPStatus.ACCEPTED)

@@ -18,6 +18,7 @@ from bridge.admin.http import Server
 from bridge.admin.listening import listen
 from bridge.admin.metrics import BridgeCollector
 from bridge.admin.pages import Pages
+from bridge.admin.recent import Recent
 from bridge.loop import Loop
 from bridge.supervisor import Supervisor
 
@@ -32,6 +33,8 @@ class AdminServer:
         host: address to listen on, or a name for some.
         port: 0 for a free one.
         extra: loops of the process besides those of the service.
+        recent: what happened lately.
+        reload: asks for the configuration to be read again.
         hide: takes out of a page what must not be shown.
 
     Raises:
@@ -48,6 +51,9 @@ class AdminServer:
         host: str,
         port: int,
         extra: Sequence[Loop] = (),
+        *,
+        recent: Recent | None = None,
+        reload: Callable[[], None] = lambda: None,
         hide: Callable[[str], str] = str,
     ) -> None:
         self._supervisor = supervisor
@@ -58,7 +64,7 @@ class AdminServer:
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
-        pages = Pages(supervisor, registry, self._loops, hide)
+        pages = Pages(supervisor, registry, self._loops, recent or Recent(), reload, hide)
         self.answer = pages.answer
         self.dead_loops = pages.dead_loops
         self._servers = [Server(listening, pages.answer) for listening in listen(host, port)]

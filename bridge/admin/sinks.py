@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from http import HTTPStatus
+from typing import TypeVar
 
 import orjson
 
-from bridge.admin.requests import JSON, Answer, Refused, Request, Route, json_answer, require_token
+from bridge.admin.requests import JSON, Answer, Refused, Request, json_answer, require_token
+from bridge.admin.routes import Route
 from bridge.errors import BridgeError
 from bridge.supervisor import Supervisor
 from bridge.supervisor.letters import letter_fields
+
+_Result = TypeVar("_Result")
 
 
 class SinkPages:
@@ -18,54 +22,71 @@ class SinkPages:
 
     Args:
         supervisor: the service.
+
+    Attributes:
+        routes: the pages.
     """
 
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
         self._desk = supervisor.sinks
+        self.routes = [
+            Route("GET", "/api/sinks", self.listed),
+            Route("GET", "/api/sinks/*", self.one),
+            Route("POST", "/api/sinks/*/pause", self.pause),
+            Route("POST", "/api/sinks/*/resume", self.resume),
+            Route("POST", "/api/sinks/*/skip", self.skip),
+        ]
 
-    def route(self, path: Sequence[str]) -> Route | None:
-        """Return the page for what stands behind `/api/sinks/`."""
-        match path:
-            case []:
-                return "GET", lambda _: json_answer({"sinks": self._desk.all()})
-            case [sink]:
-                return "GET", lambda _: self._one(sink)
-            case [sink, "pause" | "resume" | "skip" as action]:
-                return "POST", lambda request: self._act(request, sink, action)
-        return None
+    def listed(self, _: Request) -> Answer:
+        """Return every sink."""
+        return json_answer({"sinks": self._desk.all()})
 
-    def _one(self, sink: str) -> Answer:
+    def one(self, _: Request, sink: str) -> Answer:
+        """Return one sink.
+
+        Raises:
+            Refused: there is none of that id.
+        """
         try:
             return json_answer(self._desk.one(sink))
         except KeyError:
             raise _unknown(sink) from None
 
-    def _act(self, request: Request, sink: str, action: str) -> Answer:
-        """Let a sink, or the table that the query names, rest, go on, or lose its first event.
+    def pause(self, request: Request, sink: str) -> Answer:
+        """Let a sink, or the table that the query names, rest.
 
         Raises:
             Refused: the token is missing, the sink or the table unknown, or it cannot be now.
         """
-        require_token(request, self._supervisor.tokens)
         table = request.query.get("table")
+        changed = self._act(request, lambda: self._desk.pause(sink, table))
+        return json_answer({"sink": sink, "table": table, "changed": changed})
+
+    def resume(self, request: Request, sink: str) -> Answer:
+        """Let it go on; raises as `pause`."""
+        table = request.query.get("table")
+        changed = self._act(request, lambda: self._desk.resume(sink, table))
+        return json_answer({"sink": sink, "table": table, "changed": changed})
+
+    def skip(self, request: Request, sink: str) -> Answer:
+        """Set the first waiting event of a table aside; raises as `pause`."""
+        table = request.query.get("table")
+        if table is None:
+            raise Refused(HTTPStatus.BAD_REQUEST, "say whose first event: table=…")
+        letter = self._act(request, lambda: self._desk.skip(sink, table))
+        shown = None if letter is None else letter_fields(letter)
+        body = {"sink": sink, "table": table, "skipped": shown}
+        return Answer(HTTPStatus.OK, JSON, orjson.dumps(body) + b"\n")
+
+    def _act(self, request: Request, action: Callable[[], _Result]) -> _Result:
+        require_token(request, self._supervisor.tokens)
         try:
-            if action == "skip":
-                return self._skip(sink, table)
-            act = self._desk.pause if action == "pause" else self._desk.resume
-            return json_answer({"sink": sink, "table": table, "changed": act(sink, table)})
+            return action()
         except KeyError as error:
             raise _unknown(str(error.args[0])) from None
         except BridgeError as error:
             raise Refused(HTTPStatus.CONFLICT, str(error)) from None
-
-    def _skip(self, sink: str, table: str | None) -> Answer:
-        if table is None:
-            raise Refused(HTTPStatus.BAD_REQUEST, "say whose first event: table=…")
-        letter = self._desk.skip(sink, table)
-        shown = None if letter is None else letter_fields(letter)
-        body = {"sink": sink, "table": table, "skipped": shown}
-        return Answer(HTTPStatus.OK, JSON, orjson.dumps(body) + b"\n")
 
 
 def _unknown(name: str) -> Refused:

@@ -53,14 +53,17 @@ def run(arguments: argparse.Namespace) -> int:
         failed += finding.problem is not None
         mark = "FAILED" if finding.problem else "ok"
         print(f"{mark:<7} {finding.what}: {finding.problem or finding.found}", flush=True)
-    shown: set[tuple[str, str]] = set()
+    texts: dict[tuple[str, str], str] = {}  # of a pattern one table
     for sample in samples(config, layouts):
         if sample.problem is not None:
             failed += 1
             print(f"FAILED  sink {sample.sink}, table {sample.table}: {sample.problem}", flush=True)
-        elif arguments.sample and (of := _entry_of(config, sample)) not in shown:
-            shown.add(of)
-            print(f"\n{sample.text}", flush=True)
+            continue
+        if sample.found is not None:
+            print(f"ok      sink {sample.sink}, table {sample.table}: {sample.found}", flush=True)
+        texts.setdefault(_entry_of(config, sample), sample.text)
+    if arguments.sample:
+        print("".join(f"\n{text}\n" for text in texts.values()), end="", flush=True)
     if failed:
         print(f"\n{failed} of the things above need a hand")
         return ENVIRONMENT

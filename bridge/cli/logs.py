@@ -89,6 +89,7 @@ def configure(
     form: Literal["json", "console"] | None,
     instance: str = "",
     hide: Callable[[str], str] = str,
+    onlooker: Processor | None = None,
 ) -> None:
     """Set up logging for the process.
 
@@ -97,6 +98,7 @@ def configure(
         form: json or console; None for console on a terminal, else json.
         instance: the name of this bridge, put into every line; empty to leave it out.
         hide: takes out what must not be shown.
+        onlooker: sees each line of ours that is logged.
     """
     stream = LogStream(sys.stderr.fileno() if sys.stderr is not None else 2, hide=hide)
     shared: list[Processor] = [
@@ -116,7 +118,7 @@ def configure(
     )
     threshold = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
-        processors=[_Surely([*shared, *finish])],
+        processors=[_Surely([*shared, *([onlooker] if onlooker else []), *finish])],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.WriteLoggerFactory(stream),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,

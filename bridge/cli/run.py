@@ -9,6 +9,7 @@ import threading
 
 import structlog
 
+from bridge.admin.recent import Recent
 from bridge.admin.server import AdminServer
 from bridge.cli import logs
 from bridge.cli.main import OK, RUNTIME
@@ -41,12 +42,20 @@ def run(arguments: argparse.Namespace, signals: Signals) -> int:
         return config
 
     instance = "" if config.instance == "default" else config.instance
-    logs.configure(config.log.level, config.log.format, instance, secrets.hide)
+    recent = Recent()
+    logs.configure(config.log.level, config.log.format, instance, secrets.hide, recent)
     supervisor = Supervisor(config)
     control = Control(supervisor, load_again, signals.wake)
     # The port first: a second service on this machine must not touch the journal.
     place = (config.admin.host, config.admin.port)
-    admin = AdminServer(supervisor, *place, extra=[control.loop], hide=secrets.hide)
+    admin = AdminServer(
+        supervisor,
+        *place,
+        extra=[control.loop],
+        recent=recent,
+        reload=control.reload,
+        hide=secrets.hide,
+    )
     signals.idle = False
     admin.start()
     control.start()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from bridge.cli.sample_rows import sample_row
@@ -14,6 +15,8 @@ from bridge.codec import compile_schema
 from bridge.config import Config
 from bridge.errors import BridgeError
 from bridge.events import Block, Schema
+from bridge.formats.avro import AvroFormat
+from bridge.formats.avro_registry import Registry
 from bridge.formats.base import Output, Rows
 from bridge.formats.shape import PLAIN
 from bridge.lines import Lines
@@ -23,6 +26,16 @@ from bridge.supervisor.plan import SinkPlan, make_plan
 _JOURNAL_ID, _OFFSET = "0" * 16, 1234
 
 
+class _Unnumbered:
+    """Stands in for a registry: every schema has the number 0."""
+
+    def id_of(self, subject: str, text: str) -> int:  # noqa: ARG002
+        return 0
+
+    def check(self, subject: str, text: str) -> str:  # noqa: ARG002
+        return ""
+
+
 class Sample(NamedTuple):
     """One event, or why there can be none.
 
@@ -30,12 +43,14 @@ class Sample(NamedTuple):
         sink: the sink's id.
         table: the qualified name.
         text: what it looks like.
+        found: what the format found elsewhere, None where it needs nothing.
         problem: None where all is well.
     """
 
     sink: str
     table: str
-    text: str
+    text: str = ""
+    found: str | None = None
     problem: str | None = None
 
 
@@ -49,27 +64,30 @@ def samples(config: Config, layouts: Mapping[str, Schema]) -> Iterator[Sample]:
     for name, plan in make_plan(config, layouts).sinks.items():
         for table in sorted(plan.tables & layouts.keys()):
             try:
-                text = _sample(config, name, plan, table, layouts[table])
+                yield _sample(config, name, plan, table, layouts[table])
             except BridgeError as error:
-                yield Sample(name, table, "", str(error))
-            else:
-                yield Sample(name, table, text)
+                yield Sample(name, table, problem=str(error))
 
 
-def _sample(config: Config, name: str, plan: SinkPlan, table: str, schema: Schema) -> str:
+def _sample(config: Config, name: str, plan: SinkPlan, table: str, schema: Schema) -> Sample:
     sink = plan.build(name)  # no I/O, as it is not opened
     output = plan.output(sink)
+    found = output.format.check(table, schema, output.shapes.get(table, PLAIN))
     lines = _written(output, table, config.kinetica.urls[0], schema)
     place = sink.place_of(table)
     where = f"{name} ({plan.settings.type}, {plan.settings.format}): {table}"
-    return "\n".join([where if place == table else f"{where} to {place}", *_shown(lines, sink)])
+    shown = [where if place == table else f"{where} to {place}", *_shown(lines, sink)]
+    return Sample(name, table, "\n".join(shown), found)
 
 
 def _written(output: Output, table: str, cluster: str, schema: Schema) -> Lines:
+    form = output.format
+    if isinstance(form, AvroFormat):  # a look registers nothing
+        form = replace(form, registry=Registry("none", _Unnumbered, 1.0))
     payload, times = sample_row(schema), ((1, time.time_ns() // 1000),)
     block = Block(table, cluster, "insert", schema, payload, 1, times)
     codec, shape = compile_schema(schema), output.shapes.get(table, PLAIN)
-    return output.format.rows(
+    return form.rows(
         Rows(_JOURNAL_ID, _OFFSET, block, codec, shape, output.wants_keys, payload, 1, times)
     )
 

@@ -5,19 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable
 
 from bridge.cli.main import OK
 from bridge.cli.tables import one_table
 from bridge.config import find_file, load
 from bridge.delivery.encoding import Encoder
-from bridge.errors import DecodeError
-from bridge.events import Undecodable
+from bridge.delivery.tail import Look, look
 from bridge.formats.base import Output
 from bridge.formats.json import JsonFormat
-from bridge.journal import JournalReader, Stored, overview
-from bridge.lines import Lines, Slice
+from bridge.journal import JournalReader
 from bridge.supervisor import table_shapes
 
 _POLL_SECONDS = 0.1
@@ -33,46 +30,29 @@ def run(arguments: argparse.Namespace) -> int:
         if start < oldest:
             print(f"events before offset {oldest} are not kept any more", file=sys.stderr)
             start = oldest
-        encoder = Encoder(overview(config.journal.path).id, keep_bytes=0)
+        elif start > head:
+            print(f"waiting: the next event gets offset {head}", file=sys.stderr)
+        encoder = Encoder(reader.journal_id(), keep_bytes=0)
         output = Output(JsonFormat(), table_shapes(config, [table]), keyed=False)
-        _follow(reader, partial(_lines, encoder, output), table, start, arguments.count)
+        _follow(lambda place: look(reader, encoder, output, table, place), start, arguments.count)
     return OK
 
 
-def _follow(
-    reader: JournalReader,
-    lines_of: Callable[[Stored], Iterator[Lines]],
-    table: str,
-    start: int,
-    count: int | None,
-) -> None:
+def _follow(look_from: Callable[[int], Look], start: int, count: int | None) -> None:
     position, left = start, count
     while left is None or left > 0:
-        page = reader.read(position, tables=[table])
-        for damage in page.damaged:
-            _say(damage.first, damage.last, damage.reason)
-        for stored in page.entries:
-            for lines in lines_of(stored):
-                first = max(0, start - lines.first)
-                last = len(lines) if left is None else min(len(lines), first + left)
-                if first < last:
-                    sys.stdout.buffer.write(Slice(lines, first, last).data)
-                    left = None if left is None else left - (last - first)
+        found = look_from(position)
+        for span in found.unreadable:
+            print(
+                f"offsets {span.first} to {span.last} cannot be read: {span.reason}",
+                file=sys.stderr,
+            )
+        for each in found.slices:
+            wanted = each if left is None else each.part(0, min(len(each), left))
+            if len(wanted):
+                sys.stdout.buffer.write(wanted.data)
+                left = None if left is None else left - len(wanted)
         sys.stdout.buffer.flush()
-        if page.next == position:
+        if found.next == position:
             time.sleep(_POLL_SECONDS)
-        position = page.next
-
-
-def _lines(encoder: Encoder, output: Output, stored: Stored) -> Iterator[Lines]:
-    if isinstance(stored.entry, Undecodable):
-        return
-    try:
-        for piece in encoder.pieces(stored, output):
-            yield encoder.lines(stored, piece, output)
-    except DecodeError as error:
-        _say(stored.offset, stored.offset + stored.count - 1, str(error))
-
-
-def _say(first: int, last: int, reason: str) -> None:
-    print(f"offsets {first} to {last} cannot be read: {reason}", file=sys.stderr)
+        position = found.next

@@ -74,7 +74,8 @@ class UpdateRows:
         """Forget a table that is not watched any more."""
         with self._lock:
             followed = self._followed.pop(table, None)
-        if followed is not None and not followed.busy:
+            free = followed is not None and not followed.busy  # else its reader lets it go
+        if followed is not None and free:
             self._reader.let_go(followed)
 
     def _pass(self) -> bool:
@@ -130,9 +131,14 @@ class UpdateRows:
         except Stopping:
             return
         except Exception as error:
-            ours = not isinstance(error, BridgeError)
-            log.warning("update_rows_failed", table=table.name, cause=str(error), exc_info=ours)
+            if self._is_followed(followed):
+                ours = not isinstance(error, BridgeError)
+                log.warning("update_rows_failed", table=table.name, cause=str(error), exc_info=ours)
             followed.failures += 1
             wait = backoff(followed.failures, 2 * wait, 60.0)
-        followed.next_at = time.monotonic() + wait
-        followed.busy = False
+        with self._lock:
+            followed.next_at = time.monotonic() + wait
+            followed.busy = False
+            forgotten = not self._is_followed(followed)
+        if forgotten:
+            self._reader.let_go(followed)

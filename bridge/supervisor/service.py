@@ -33,6 +33,7 @@ from bridge.supervisor.beginnings import begin_of
 from bridge.supervisor.discovery import Discovery, Listed
 from bridge.supervisor.found import Found, schemas
 from bridge.supervisor.gaps import GapDesk
+from bridge.supervisor.onlooker import Onlooker
 from bridge.supervisor.plan import Plan, make_plan, make_ring, watch_options
 from bridge.supervisor.running import Running, recall_found
 from bridge.supervisor.sinks import SinkDesk
@@ -70,6 +71,7 @@ class Supervisor:
         readers: read tables; to be asked for a read that closes a gap.
         trouble: why a start does not come to its end, None where all is well.
         gaps: the open gaps, and requests to close them.
+        onlooker: what went through lately, and events as they come.
         sinks: how each stands, and requests to pause, resume or skip.
         journal: open while it runs.
     """
@@ -110,6 +112,7 @@ class Supervisor:
         self._token: str | None = None
         self.trouble: str | None = None
         self.reloads = Reloads()
+        self.onlooker = Onlooker(lambda: self._running, self._journal)
 
     def start(self) -> None:
         """Start everything; what cannot be reached is waited for, visibly.
@@ -145,6 +148,7 @@ class Supervisor:
                 workers.configure(name, self._sinks[name], sink)
             self._running = running
             self._upkeep.start()
+            self.onlooker.loop.start()
             self._discovery.loop.start()
             self._intake.start()
             self._subscriber.start()
@@ -242,6 +246,7 @@ class Supervisor:
 
     def _drain(self, running: Running, deadline: Deadline, grace: float) -> bool:
         self._upkeep.stop()
+        self.onlooker.loop.stop()
         self._discovery.stop()
         running.watch.stop(min(grace * _CLEARING_SHARE, _CLEARING_SECONDS))
         self._subscriber.stop()
@@ -252,6 +257,7 @@ class Supervisor:
         self.readers.stop(0.0)
         drained &= running.workers.stop(deadline, lambda: bool(self._pending()))
         self._upkeep.join(deadline.left)
+        self.onlooker.loop.join(deadline.left)
         pending = self._pending()
         closed = self._journal.close(deadline.left)
         log.info("stopped", drained=drained, pending=pending)
@@ -297,6 +303,7 @@ class Supervisor:
         return [
             *([journal] if journal is not None else []),
             self._upkeep,
+            self.onlooker.loop,
             self._discovery.loop,
             *self._intake.loops,
             *self._subscriber.loops,
@@ -304,6 +311,11 @@ class Supervisor:
             *running.watch.loops,
             *running.workers.loops(),
         ]
+
+    @property
+    def instance(self) -> str:
+        """The name of this bridge, one of several."""
+        return self._config.instance
 
     @property
     def tokens(self) -> Collection[str]:

@@ -34,6 +34,7 @@ SECTIONS = re.compile(r"rotocol,? sections? ((?:\d[\d.]*(?: and | to |, )?)+)")
 ENVIRONMENT = {
     "HOOK_SECRET": "a secret of more than a few letters",
     "KINETICA_URLS": "http://a:9191,http://b:9191",
+    "MASK_KEY": "a key of hashes",
 }
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,9 @@ from typing import Any
 
 from bridge.codec import compile_schema
 from bridge.events import Alter, Block, Column, Count, Drop, Gap, ReadCause, Schema
+from bridge.formats.avro import AvroFormat
+from bridge.formats.avro_registry import Registry
+from bridge.formats.avro_schema import avro_schema
 from bridge.formats.base import Format, Rows, Single
 from bridge.formats.cloudevents import CloudEvents
 from bridge.formats.cloudevents_binary import CloudEventsBinary
@@ -108,6 +112,25 @@ def in_hexadecimal(lines: Lines) -> str:
     return lines.event(0).value.hex(" ")
 
 
+class Numbering:
+    """A registry that gives every schema the number 7."""
+
+    def id_of(self, subject: str, text: str) -> int:
+        return 7
+
+    def check(self, subject: str, text: str) -> str:
+        return ""
+
+
+def avro() -> str:
+    """The schema that is registered, and a value of it."""
+    form = AvroFormat(Registry("test", Numbering, 10.0), "topic", "kinetica.{}".format)
+    text = json.dumps(json.loads(avro_schema(TABLE, SCHEMA, PLAIN).text), indent=1)
+    return f"The schema:\n\n```json\n{text}\n```\n\n" + fenced(
+        one(rows(form)), "text", in_hexadecimal
+    )
+
+
 def one(written: Iterator[Written]) -> Iterator[Written]:
     """The first alone."""
     yield next(written)
@@ -129,6 +152,7 @@ def made() -> dict[str, str]:
         "debezium": fenced(rows(plain), "json", value),
         "debezium-schemas": fenced(one(rows(wrapped)), "json", value)
         + f"Its key:\n\n```json\n{key.decode()}\n```\n\n",
+        "avro": avro(),
         "raw": fenced(one(rows(RawFormat())), "text", in_hexadecimal),
         "csv": fenced(one(rows(CsvFormat())), "text", with_header),
         "notifications": fenced(singles(plain), "json", value),

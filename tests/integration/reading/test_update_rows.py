@@ -222,3 +222,28 @@ def test_where_reads_can_keep_nothing_the_table_is_heard_all_the_same(
         assert rig.state() == "live"
         assert rig.supervisor is not None
         assert sum(loop.faults for loop in rig.supervisor.loops()) == 0
+
+
+def test_a_table_taken_away_while_its_updates_are_read_leaves_nothing_behind(
+    cluster: Emulator, database: Database, tmp_path: Path
+) -> None:
+    """The read that goes on lets go of what was remembered of its rows."""
+    database.create(columns=MOVED)
+    insert(cluster, database, range(3))
+    with rig_of(tmp_path, cluster, catch_up="off", **BY_TIME) as rig, capture_logs() as logs:
+        wait_followed(rig)
+        database.update("id = 1", name="a")
+        wait_updated(rig, (1, "a"))
+        kept = tmp_path / "journal" / "reading"
+        assert list(kept.glob("*-updates.db"))
+        cluster.hang(["/get/records"])
+        database.update("id = 2", name="b")
+        assert rig.supervisor is not None
+        (followed,) = rig.supervisor.readers._updates._followed.values()
+        wait_until(lambda: followed.busy, "a read of it is under way")
+        rig.tables.append({"name": "ki_home.other"})
+        del rig.tables[0]
+        rig.reload()
+        cluster.heal()
+        wait_until(lambda: not list(kept.glob("*-updates.db")), "its index is gone")
+    assert "update_rows_failed" not in [line["event"] for line in logs]

@@ -121,7 +121,19 @@ def test_a_page_that_is_none_is_said_in_json(admin: AdminServer) -> None:
     assert (answer.status, answer.headers["Content-Type"]) == (404, "application/json")
     assert json.loads(content) == {
         "error": "there is no page /api/nope",
-        "pages": ["/livez", "/readyz", "/metrics", "/api/deadletters", "/api/gaps", "/api/sinks"],
+        "pages": [
+            "/",
+            "/api/deadletters",
+            "/api/gaps",
+            "/api/rates",
+            "/api/sinks",
+            "/api/status",
+            "/api/tail",
+            "/healthz",
+            "/livez",
+            "/metrics",
+            "/readyz",
+        ],
     }
 
 

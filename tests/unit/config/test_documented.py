@@ -85,7 +85,8 @@ def test_every_setting_of_a_sink_stands_in_its_section(sink: str) -> None:
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_every_example_loads(example: str) -> None:
     """What is copied from the page works as it is."""
-    assert parse(example, environment={"KINETICA_URLS": "http://a:9191,http://b:9191"}).tables
+    environment = {"KINETICA_URLS": "http://a:9191,http://b:9191", "MASK_KEY": "of hashes"}
+    assert parse(example, environment=environment).tables
 
 
 def test_the_messages_shown_are_the_ones_given() -> None:

@@ -1,0 +1,56 @@
+"""Which request is answered by what: paths with gaps in them, one page for each method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from http import HTTPStatus
+from typing import NamedTuple
+
+from bridge.admin.requests import Answer, Refused, Request
+
+
+class Route(NamedTuple):
+    """One page.
+
+    Attributes:
+        method: GET, which HEAD is too, or POST.
+        path: such as `/api/gaps/*/close`; what stands for a `*` is given to the page.
+        page: called with the request, and what stands for each `*`.
+    """
+
+    method: str
+    path: str
+    page: Callable[..., Answer]
+
+
+def answer(routes: Iterable[Route], request: Request) -> Answer:
+    """Return the answer of the page that is asked for.
+
+    Raises:
+        Refused: there is no such page, or it takes other methods; or as the page raises.
+    """
+    routes, parts = list(routes), request.path.strip("/").split("/")
+    found = [(route, fill) for route in routes if (fill := _fill(route, parts)) is not None]
+    if not found:
+        pages = sorted({r.path for r in routes if r.method == "GET" and "*" not in r.path})
+        raise Refused(HTTPStatus.NOT_FOUND, f"there is no page {request.path}", pages=pages)
+    for route, fill in found:
+        if route.method == request.method:
+            return route.page(request, *fill)
+    methods = sorted({route.method for route, _ in found})
+    allowed = ", ".join("GET, HEAD" if method == "GET" else method for method in methods)
+    raise Refused(
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        f"{request.path} takes {allowed}, not {request.method}",
+        headers=(("Allow", allowed),),
+    )
+
+
+def _fill(route: Route, parts: Sequence[str]) -> list[str] | None:
+    """Return what stands for each `*` of a path, None where the path is another one."""
+    wanted = route.path.strip("/").split("/")
+    if len(wanted) != len(parts):
+        return None
+    if any(one not in ("*", part) for one, part in zip(wanted, parts, strict=True)):
+        return None
+    return [part for one, part in zip(wanted, parts, strict=True) if one == "*"]

@@ -1,0 +1,57 @@
+"""A table's events as they stand in the journal, for whoever looks on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from bridge.delivery.encoding import Encoder
+from bridge.errors import DecodeError
+from bridge.events import Undecodable
+from bridge.formats.base import Output
+from bridge.journal import Damage, JournalReader, Stored
+from bridge.lines import Lines, Slice
+
+
+class Look(NamedTuple):
+    """One page of a table's events.
+
+    Attributes:
+        slices: in order.
+        next: where to go on.
+        unreadable: spans that cannot be read, each with why.
+    """
+
+    slices: list[Slice]
+    next: int
+    unreadable: list[Damage]
+
+
+def look(reader: JournalReader, encoder: Encoder, output: Output, table: str, start: int) -> Look:
+    """Return the events of a table from an offset on, a page of them.
+
+    Raises:
+        JournalError: the journal cannot be read.
+    """
+    page = reader.read(start, tables=[table])
+    unreadable = list(page.damaged)
+    slices: list[Slice] = []
+    for stored in page.entries:
+        for lines in _lines(encoder, output, stored, unreadable):
+            first = max(0, start - lines.first)
+            if first < len(lines):
+                slices.append(Slice(lines, first, len(lines)))
+    return Look(slices, page.next, unreadable)
+
+
+def _lines(
+    encoder: Encoder, output: Output, stored: Stored, unreadable: list[Damage]
+) -> Iterator[Lines]:
+    if isinstance(stored.entry, Undecodable):
+        return
+    try:
+        for piece in encoder.pieces(stored, output):
+            yield encoder.lines(stored, piece, output)
+    except DecodeError as error:
+        last = stored.offset + stored.count - 1
+        unreadable.append(Damage(stored.offset, last, str(error)))
