@@ -37,6 +37,7 @@ from bridge.journal.records import (
     Verdict,
 )
 from bridge.journal.stored import stored_gaps, stored_marks
+from bridge.journal.typed import kind_of
 
 __all__ = [
     "MIN_SIZE",
@@ -66,6 +67,7 @@ __all__ = [
     "StoredEntry",
     "Verdict",
     "filesystem_problem",
+    "kind_of",
     "one_event",
     "overview",
     "record_ends",

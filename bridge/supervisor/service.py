@@ -166,7 +166,7 @@ class Supervisor:
                     self._journal.unregister(name)  # else its lanes would keep events for ever
                 for name, sink in plan.sinks.items():
                     begin = begin_of(self._journal, name, sink.settings)
-                    self._journal.register(name, sink.tables, begin=begin)
+                    self._journal.register(name, sink.tables, begin=begin, events=sink.events)
             except JournalUnavailable:
                 raise
             except (JournalError, OSError) as error:

@@ -189,3 +189,54 @@ def test_a_new_sink_begins_with_history_once(program: Program, tmp_path: Path) -
         assert event["layout"][0]["name"] == "id"
         beyond = run_command("journal", "show", "4711", "-c", str(service.config_file))
         assert (beyond.returncode, beyond.stdout) == (1, "")
+
+
+def test_a_sink_gets_the_types_that_it_asks_for(program: Program, tmp_path: Path) -> None:
+    """Gaps to whoever is on call; with a wider filter after a reload, what comes from then on."""
+    program.create(ORDERS)
+    call, all_ = tmp_path / "call.jsonl", tmp_path / "all.jsonl"
+    config: dict[str, Any] = {
+        "kinetica": {"urls": [program.url]},
+        "tables": [{"name": ORDERS, "catch_up": "off"}],
+        "sinks": {
+            "call": {"type": "file", "path": str(call), "events": ["gap", "drop", "alter"]},
+            "all": {"type": "file", "path": str(all_)},
+        },
+    }
+    with Service(tmp_path, config) as service:
+        service.wait_tables(ORDERS)
+        program.insert(ORDERS, list(range(50)))
+        until(lambda: len(lines_of(all_)) == 50, "one has all", service.said)
+        assert service.terminate() == 0
+        service.start().wait_tables(ORDERS)
+        until(lambda: lines_of(call), "the gap of the restart came", service.said)
+        program.insert(ORDERS, [50])
+        until(lambda: len(ids_of(lines_of(all_))) == 51, "and a row more", service.said)
+        assert {event["type"] for event in lines_of(call)} == {"gap"}
+        service.check_accounts()
+        received = service.counted("received", sink="call", table=ORDERS)
+        assert received == len(lines_of(call))
+
+        config["sinks"]["call"]["events"] = ["gap", "insert"]
+        service.reload(config)
+        until(lambda: "reloaded" in service.log_text(), "it was reloaded", service.said)
+        program.insert(ORDERS, [51])
+        until(lambda: ids_of(lines_of(call)) == [51], "rows come, too", service.said)
+        service.check_accounts()
+        assert service.counted("received", sink="call", table=ORDERS) == received + 1
+
+
+def test_a_type_that_there_is_not_is_refused(tmp_path: Path) -> None:
+    config = tmp_path / "bridge.yaml"
+    config.write_text(
+        "kinetica: {urls: [http://k:9191]}\n"
+        "tables: [{name: ki_home.orders}]\n"
+        "sinks: {a: {type: stdout, events: [gap, dorp], from: yesterday}}\n"
+    )
+
+    ran = run_command("check", "--offline", "-c", str(config))
+
+    assert ran.returncode == 2
+    assert "sinks.a.events[1]" in ran.stderr
+    assert "sinks.a.from" in ran.stderr
+    assert "'yesterday' is not now, oldest, a time like" in ran.stderr
