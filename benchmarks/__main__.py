@@ -9,6 +9,7 @@ from benchmarks import (
     bench_backlog,
     bench_burst,
     bench_file,
+    bench_formats,
     bench_idle,
     bench_kafka,
     bench_library,
@@ -22,6 +23,7 @@ from benchmarks.harness import Options, Row
 _BENCHES = (
     bench_file,
     bench_kafka,
+    bench_formats,
     bench_trickle,
     bench_receive,
     bench_transcode,

@@ -25,7 +25,7 @@ import fastavro
 from gpudb.protocol import RecordType
 
 from benchmarks import orders
-from bridge.codec import Codec, Slot, members
+from bridge.codec import Codec, Member, Slot, members
 from bridge.codec.fallback import FallbackCodec
 from bridge.codec.native import NativeCodec
 from bridge.events import Column, Schema
@@ -144,10 +144,20 @@ def contenders(schema: Schema, frames: list[bytes]) -> dict[str, list[Contender]
     def vendor_json() -> list[str]:
         return [json.dumps(written_out(record)) for record in vendor_decode()]
 
+    times = ((RECORDS, 1_795_423_320_123_456),)
+
     def lines(codec: Codec) -> Callable[[], object]:
         form = codec.form(values="declared", key=members(schema.primary_key))
-        times = ((RECORDS, 1_795_423_320_123_456),)
         return lambda: form.lines(payload, RECORDS, template=TEMPLATE, first=10**6, times=times)
+
+    def masked(codec: Codec) -> Callable[[], object]:
+        first, *others = (column.name for column in schema.columns)
+        form = codec.form(columns=[Member(first, first, "hash", b"a key"), *members(others)])
+        return lambda: form.lines(payload, RECORDS, template=TEMPLATE, first=10**6, times=times)
+
+    def csv(codec: Codec) -> Callable[[], object]:
+        form = codec.form()
+        return lambda: form.lines(payload, RECORDS, template=(Slot.CSV,), first=0, times=times)
 
     return {
         "join": of(lambda codec: lambda: codec.join(frames)),
@@ -157,6 +167,8 @@ def contenders(schema: Schema, frames: list[bytes]) -> dict[str, list[Contender]
             Contender("vendor", vendor_decode),
         ],
         "transcode": [*of(lines), Contender("vendor", vendor_json)],
+        "one hash": of(masked),
+        "csv": of(csv),
     }
 
 

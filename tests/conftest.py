@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 sys.path.insert(0, str(Path(__file__).parent))  # so that tests can import services.kafka
 
 from services.alive import Alive
+from services.browser import Browser, BrowserMissing
 from services.debezium import debezium_jars
 from services.kafka import KafkaBroker, KafkaMissing, jars
 from services.postgres import PostgresMissing, PostgresServer, programs
@@ -67,6 +68,15 @@ def debezium() -> Path:
         if os.environ.get("CI") == "true":
             pytest.fail(str(error))
         pytest.skip(str(error))
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Browser:
+    """A browser; where there is none, as `kafka_jars`."""
+    try:
+        return Browser(tmp_path / "browser")
+    except BrowserMissing as error:
+        _missing(error)
 
 
 @pytest.fixture(scope="session")

@@ -25,8 +25,9 @@ from bridge.events import Schema
 from bridge.journal import filesystem_problem
 from bridge.monitor.route import Route
 from bridge.monitor.subscriber import Subscriber
+from bridge.sinks.base import Assignment
 from bridge.sinks.registry import find
-from bridge.supervisor import make_ring
+from bridge.supervisor import make_plan, make_ring
 from bridge.wire.calls import DEFAULT_MONITOR_PORT, Cluster, TableInfo, qualified
 
 
@@ -95,15 +96,16 @@ def _findings(config: Config, layouts: dict[str, Schema]) -> Iterator[Finding]:
     ring.close()
     for what, problem in misnamed(config, layouts):
         yield Finding(what, "", problem)
-    for name, settings in config.sinks.items():
-        sink = find(settings.type)(settings)
-        what = f"sink {name} ({settings.type})"
+    for name, plan in make_plan(config, layouts).sinks.items():
+        sink = find(plan.settings.type)(plan.settings)
+        sink.assignment = Assignment(name, tables=plan.tables)
+        what = f"sink {name} ({plan.settings.type})"
         try:
-            sink.check()
+            noted = sink.check()
         except Exception as error:  # noqa: BLE001 (whatever a plug-in raises is the finding)
             yield Finding(what, "", str(error) or type(error).__name__)
         else:
-            yield Finding(what, "can be reached")
+            yield Finding(what, noted or "can be reached")
         finally:
             sink.close()
 

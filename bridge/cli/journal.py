@@ -11,9 +11,13 @@ from bridge.cli.main import OK
 from bridge.cli.stored_event import show
 from bridge.config import find_file, load
 from bridge.events import rfc3339
-from bridge.journal import Overview, SegmentSummary, SinkSummary, overview
+from bridge.journal import Overview, Replay, SegmentSummary, SinkSummary, overview, stored_replays
+from bridge.supervisor.replays import replay_fields
 
 _SEGMENT_HEADERS = ("segment", "events", "bytes", "from", "to")
+_REPLAY_HEADERS = (
+    "replay", "sink", "of", "state", "begun", "expected", "replayed", "refused", "gone",
+)  # fmt: skip
 _LANE_HEADERS = (
     "table",
     "cursor",
@@ -31,9 +35,10 @@ def run(arguments: argparse.Namespace) -> int:
     config = load(find_file(arguments.config))
     if arguments.action == "show":
         return show(config, arguments.offset, as_json=arguments.json)
-    found = overview(config.journal.path)
+    found, replays = overview(config.journal.path), stored_replays(config.journal.path)
     if arguments.json:
         print_json(_as_json(found))
+        print_json(map(replay_fields, replays))
         return OK
     print(f"journal {found.id} in {config.journal.path}")
     print(f"offsets {found.oldest} to {found.head}, the next one\n")
@@ -41,6 +46,9 @@ def run(arguments: argparse.Namespace) -> int:
     for sink in found.sinks:
         print(f"\nsink {sink.sink}: dead letters {sink.dead_letters}")
         print_table(_LANE_HEADERS, _lane_rows(sink))
+    if replays:
+        print()
+        print_table(_REPLAY_HEADERS, map(_replay_row, replays))
     return OK
 
 
@@ -50,6 +58,11 @@ def _segment_row(segment: SegmentSummary) -> tuple[object, ...]:
         return segment.first, events, segment.bytes, segment.problem, ""
     begin, end = _time(segment.oldest_time) or "", _time(segment.newest_time) or ""
     return segment.first, events, segment.bytes, begin, end
+
+
+def _replay_row(replay: Replay) -> tuple[object, ...]:
+    fields = replay_fields(replay)
+    return tuple(fields[name] for name in _REPLAY_HEADERS)
 
 
 def _lane_rows(sink: SinkSummary) -> Iterator[tuple[object, ...]]:

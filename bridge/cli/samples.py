@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import NamedTuple
 
 from bridge.cli.sample_rows import sample_row
@@ -15,8 +14,6 @@ from bridge.codec import compile_schema
 from bridge.config import Config
 from bridge.errors import BridgeError
 from bridge.events import Block, Schema
-from bridge.formats.avro import AvroFormat
-from bridge.formats.avro_registry import Registry
 from bridge.formats.base import Output, Rows
 from bridge.formats.shape import PLAIN
 from bridge.lines import Lines
@@ -24,16 +21,6 @@ from bridge.sinks.base import Sink
 from bridge.supervisor.plan import SinkPlan, make_plan
 
 _JOURNAL_ID, _OFFSET = "0" * 16, 1234
-
-
-class _Unnumbered:
-    """Stands in for a registry: every schema has the number 0."""
-
-    def id_of(self, subject: str, text: str) -> int:  # noqa: ARG002
-        return 0
-
-    def check(self, subject: str, text: str) -> str:  # noqa: ARG002
-        return ""
 
 
 class Sample(NamedTuple):
@@ -81,13 +68,10 @@ def _sample(config: Config, name: str, plan: SinkPlan, table: str, schema: Schem
 
 
 def _written(output: Output, table: str, cluster: str, schema: Schema) -> Lines:
-    form = output.format
-    if isinstance(form, AvroFormat):  # a look registers nothing
-        form = replace(form, registry=Registry("none", _Unnumbered, 1.0))
     payload, times = sample_row(schema), ((1, time.time_ns() // 1000),)
     block = Block(table, cluster, "insert", schema, payload, 1, times)
     codec, shape = compile_schema(schema), output.shapes.get(table, PLAIN)
-    return form.rows(
+    return output.format.trial().rows(
         Rows(_JOURNAL_ID, _OFFSET, block, codec, shape, output.wants_keys, payload, 1, times)
     )
 

@@ -16,7 +16,7 @@ from bridge.config.names import is_pattern, qualified
 from bridge.config.nearest import suggestion
 from bridge.config.problems import KeyPath, Problems
 from bridge.config.shaping_checks import check_key, check_place, check_sink
-from bridge.sinks.file import expand
+from bridge.sinks.file_paths import NOTIFICATIONS, expand, may_be_final
 
 
 def check(data: Mapping[str, Any], unset: frozenset[KeyPath], problems: Problems) -> None:
@@ -132,6 +132,11 @@ def _one_writer_per_file(
     tables: list[tuple[KeyPath, Mapping[str, Any]]], sinks: Mapping[str, Any], problems: Problems
 ) -> None:
     owner: dict[str, str] = {}
+    closing = {
+        sink: os.path.normpath(settings["path"])
+        for sink, settings in sinks.items()
+        if _closes_files(settings)
+    }
     for sink, settings in sinks.items():
         if not isinstance(settings, Mapping) or settings.get("type") != "file":
             continue
@@ -146,13 +151,24 @@ def _one_writer_per_file(
                 if _goes_to(table, sink) and not is_pattern(str(table.get("name")))
             ),
         }
-        for file in sorted(files):
-            other = owner.setdefault(file, sink)
+        for file in sorted(files | {file + NOTIFICATIONS for file in files}):
+            finals = (s for s, of in closing.items() if s != sink and may_be_final(file, of))
+            other = next(finals, owner.setdefault(file, sink))
             if other != sink:
                 problems.add(
                     ("sinks", sink, "path"),
                     f"the sink {other} writes {file} too; each needs its own",
                 )
+                break  # its notifications would be named too
+
+
+def _closes_files(settings: Any) -> bool:
+    return (
+        isinstance(settings, Mapping)
+        and settings.get("type") == "file"
+        and isinstance(settings.get("path"), str)
+        and bool(settings.get("rotate") or settings.get("format", "json") != "json")
+    )
 
 
 def _goes_to(table: Mapping[str, Any], sink: str) -> bool:

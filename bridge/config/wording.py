@@ -22,6 +22,7 @@ from bridge.errors import excerpt
 
 # What pydantic's type errors want. Several at one place are the members of a union.
 _LIST = "a list"
+_WORD = re.compile(r"[a-z]{3,4}")
 _WANTED: Mapping[str, str] = {
     "string": "text",
     "int": "a whole number",
@@ -217,8 +218,12 @@ def masked(text: str, path: KeyPath, value: Any, hidden: Mapping[KeyPath, str]) 
         if not isinstance(inner, str):
             continue
         if len(inner) > 2:
-            for form in (repr(inner), f'"{inner}"', inner):
+            for form in (repr(inner), f'"{inner}"'):
                 text = text.replace(form, shown)
+            # Not within a name: `ssl` is a value, and a part of `ssl.ca.location`.
+            part = rf"(?<![\w.-]){re.escape(inner)}(?![\w-]|\.\w)"
+            bare = part if _WORD.fullmatch(inner) else re.escape(inner)
+            text = re.sub(bare, lambda _, shown=shown: shown, text)  # type: ignore[misc]
         elif inner and other == path:
             # A value of a letter or two hides nothing, and is found within words and units.
             whole = rf"(['\"]?)(?<!\w){re.escape(inner)}(?!\w)\1"

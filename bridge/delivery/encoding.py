@@ -13,6 +13,7 @@ from collections import OrderedDict
 from typing import NamedTuple
 
 from bridge.codec import Codec, compile_schema
+from bridge.errors import Unwritable
 from bridge.events import Block, Schema, Times, Undecodable
 from bridge.formats.base import Format, Output, Rows
 from bridge.formats.shape import PLAIN, Shape
@@ -32,12 +33,17 @@ _PIECE_WEIGHT = 2**22
 
 
 class Piece(NamedTuple):
-    """Some records of an entry: from `begin` to `end`, at these bytes of its payload."""
+    """Some records of an entry: from `begin` to `end`, at these bytes of its payload.
+
+    Attributes:
+        unwritable: why its one record has no form; None for all that can be encoded.
+    """
 
     begin: int
     end: int
     from_byte: int
     to_byte: int
+    unwritable: str | None = None
 
 
 class _Making:
@@ -107,6 +113,23 @@ class Encoder:
             begin, at = end, to
         return pieces
 
+    def around(self, stored: Stored, piece: Piece, error: Unwritable) -> list[Piece]:
+        """Cut a piece into the records that have no form, each alone, and those between them."""
+        entry, count = stored.entry, piece.end - piece.begin
+        if not isinstance(entry, Block):
+            raise TypeError("only rows have values")
+        payload = entry.payload[piece.from_byte : piece.to_byte]
+        ends = [0, *self._codec(entry.schema).ends(payload, count)]
+        pieces, at = [], 0
+        for index, reason in [*error.bad, (count, "")]:
+            for start, stop, why in ((at, index, None), (index, index + 1, reason)):
+                if start < stop <= count:
+                    from_byte, to_byte = piece.from_byte + ends[start], piece.from_byte + ends[stop]
+                    begin, end = piece.begin + start, piece.begin + stop
+                    pieces.append(Piece(begin, end, from_byte, to_byte, why))
+            at = index + 1
+        return pieces
+
     def lines(self, stored: Stored, piece: Piece, output: Output) -> Lines:
         """Return the events of a piece of an entry.
 
@@ -117,6 +140,7 @@ class Encoder:
 
         Raises:
             DecodeError: its bytes are no records of its layout.
+            Unwritable: some have values without a form; `around` tells them from the others.
             Retry: it cannot be written now, or not in this shape; its table waits.
         """
         shape = output.shapes.get(stored.entry.table, PLAIN)
@@ -172,7 +196,7 @@ class Encoder:
                 keyed,
                 entry.payload if whole else entry.payload[piece.from_byte : piece.to_byte],
                 piece.end - piece.begin,
-                entry.times if whole else _cut(entry.times, piece.begin, piece.end),
+                entry.times if whole else cut(entry.times, piece.begin, piece.end),
             )
         )
 
@@ -183,7 +207,7 @@ class Encoder:
         return codec
 
 
-def _cut(times: Times, begin: int, end: int) -> Times:
+def cut(times: Times, begin: int, end: int) -> Times:
     """Return the runs of the records from `begin` to before `end`."""
     cut, at = [], 0
     for count, time in times:

@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from bridge.delivery.ahead import Coming
-from bridge.delivery.encoding import Encoder, Piece
+from bridge.delivery.encoding import Encoder, Piece, cut
 from bridge.delivery.lane import MOST_WAITING, Aside, Lane, Load, Part, Waits
 from bridge.delivery.policy import EVERYTHING
-from bridge.errors import DecodeError, JournalError
+from bridge.delivery.sources import Reader
+from bridge.errors import DecodeError, JournalError, Retry, Unwritable
 from bridge.events import Block, Undecodable
 from bridge.formats.base import Output
-from bridge.journal import Damage, DeadLetter, JournalReader, Settled, Stored
+from bridge.journal import Damage, DeadLetter, Settled, Stored
 from bridge.lines import Slice
 
 _READ_BYTES = 2 * 2**20
@@ -55,7 +56,7 @@ class Feed:
     def __init__(
         self,
         sink: str,
-        reader: JournalReader,
+        reader: Reader,
         encoder: Encoder,
         lanes: Sequence[Lane],
         position: int,
@@ -151,7 +152,7 @@ class Feed:
                 self._read()
         coming: list[Coming] = []
         if self._open is not None and self._pieces:
-            coming.append((self._open, tuple(self._pieces)))
+            coming.append((self._open, tuple(p for p in self._pieces if p.unwritable is None)))
         raw = (each for each in self._raw if isinstance(each, Stored) and self._takes(each))
         return [*coming, *((each, ()) for each in raw if isinstance(each.entry, Block))]
 
@@ -225,8 +226,13 @@ class Feed:
             return
         if self._only is not None and not self._wanted(first, end):
             return
+        if piece.unwritable is not None:
+            self._set_unwritable_aside(load, lane, stored, piece, piece.unwritable)
+            return
         try:
             lines = self._encoder.lines(stored, piece, self._output)
+        except Unwritable as error:
+            self._pieces.extendleft(reversed(self._encoder.around(stored, piece, error)))
         except DecodeError as error:
             self._pieces.clear()
             self._refuse(load, lane, stored, error)
@@ -286,6 +292,25 @@ class Feed:
     def _refuse(self, load: Load, lane: Lane, stored: Stored, error: DecodeError) -> None:
         raw = stored.entry.payload if isinstance(stored.entry, Block) else b""
         self._set_aside(load, lane, stored, str(error), raw)
+
+    def _set_unwritable_aside(
+        self, load: Load, lane: Lane, stored: Stored, piece: Piece, reason: str
+    ) -> None:
+        """Note that this sink cannot get one event, which has no form in its format."""
+        if self._looking or not isinstance(stored.entry, Block):
+            return
+        if self._only is not None:  # it waits for another cause, and would be forgotten
+            raise EncodingFailed(lane, stored, Retry(reason))
+        offset = stored.offset + piece.begin
+        load.aside_bytes += piece.to_byte - piece.from_byte + 500
+        ((_, time),) = cut(stored.entry.times, piece.begin, piece.end)
+        id_ = f"{self._encoder.journal_id}-{offset}"
+        letter = DeadLetter(self._sink, stored.entry.table, offset, id_, time, reason)
+        part = load.part(lane)
+        part.asides.append(
+            Aside(offset, offset + 1, (Settled(offset, 1, "dead_lettered"),), (letter,))
+        )
+        part.to = offset + 1
 
     def _set_aside(self, load: Load, lane: Lane, stored: Stored, reason: str, raw: bytes) -> None:
         """Note that no sink can get what is left of an entry."""

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from bridge.delivery.policy import ACCEPTED, EVERYTHING, Trouble
 from bridge.journal import DeadLetter, Settled, StoredEntry, kind_of
 from bridge.lines import Slice
+from bridge.sinks.base import Standing
 
 MOST_WAITING = 10_000
 _ASIDE_BYTES = 2**20
@@ -146,6 +147,10 @@ class Lane:
                 passed.append(Settled(begin, end - begin, "delivered"))
         return passed
 
+    def standing(self) -> Standing:
+        """Return where it stands."""
+        return Standing(self.cursor, [(o, o + 1) for o in self.waiting], tuple(self.done))
+
     def move_to(self, to: int) -> None:
         """Move the cursor."""
         self.cursor = max(self.cursor, to)
@@ -222,6 +227,15 @@ class Part:
                 _add(runs, start, stop)
         return runs
 
+    def standing(self) -> Standing:
+        """Return where the lane stands once all of it is delivered."""
+        lane = self.lane
+        waits = {*lane.waiting, *self.parked}
+        away = [(offset, offset + 1) for offset in waits if offset < self.to]
+        away += [(aside.offset, aside.end) for aside in self.asides if aside.offset < self.to]
+        ahead = [(max(start, self.to), stop) for start, stop in lane.done if stop > self.to]
+        return Standing(max(self.to, lane.cursor), sorted(away), ahead)
+
     def find(self, offset: int) -> Slice:
         """Return an event as a slice of one."""
         for piece in self.slices:
@@ -265,6 +279,14 @@ class Load:
     def tables(self) -> list[str]:
         """The tables of which there are events to be delivered."""
         return [table for table, part in self.parts.items() if part.slices]
+
+    def standing(self, table: str) -> Standing:
+        """Return where a table's lane stands once all of the load is delivered."""
+        return self.parts[table].standing()
+
+    def beside(self, table: str) -> Standing:
+        """Return where a table's lane stands, whose cursor none of the load moves."""
+        return self.parts[table].lane.standing()
 
     def part(self, lane: Lane) -> Part:
         """Return the part of a lane, begun if there is none."""

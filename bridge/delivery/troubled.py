@@ -11,7 +11,6 @@ from bridge.delivery.lane import Lane, Load, Part, Waits
 from bridge.delivery.policy import REST, Ahead, Alone, Answer, Rules, Share, Trouble, Try, answer_of
 from bridge.delivery.verdicts import Verdicts
 from bridge.journal import Move
-from bridge.lines import Slice
 from bridge.sinks.base import Batching
 
 FeedOf = Callable[..., Feed]
@@ -148,8 +147,9 @@ class TroubledLanes:
             return trouble.due
         return max(trouble.due, self._share.due(lane.seconds))
 
-    def _deliver(self, lane: Lane, slices: Sequence[Slice]) -> Outcome | None:
-        outcome = self._calls.deliver(slices)
+    def _deliver(self, lane: Lane, load: Load, *, in_order: bool = False) -> Outcome | None:
+        standing = load.standing if in_order else load.beside
+        outcome = self._calls.deliver(load.slices, standing)
         if outcome is not None:
             lane.seconds = outcome.seconds
             if outcome.error is not None or outcome.tables or outcome.events:
@@ -165,7 +165,7 @@ class TroubledLanes:
         if not more and not part.slices:
             # No further than was read: a commit may be seen once, and not be there yet again.
             part.to = max(part.to, min(stop, feed.position))
-        outcome = self._deliver(lane, load.slices) if part.slices else Outcome()
+        outcome = self._deliver(lane, load, in_order=True) if part.slices else Outcome()
         if outcome is None:
             return
         lane.since = part.time if part.slices else lane.since
@@ -189,7 +189,7 @@ class TroubledLanes:
             lane.parked = lane.parked and lane.parked.passed(self._clock())
             lane.more_waits(self._clock())
             return
-        outcome = self._deliver(lane, load.slices)
+        outcome = self._deliver(lane, load)
         if outcome is not None:
             self._write([self._verdicts.waited(part, outcome, self._clock())])
 
@@ -206,7 +206,7 @@ class TroubledLanes:
         if load is not None:
             (part,) = load.parts.values()
             self._looked_at[lane.table] = part.first
-            outcome = self._deliver(lane, load.slices)
+            outcome = self._deliver(lane, load)
             if outcome is None:
                 return
             mark = outcome.error or outcome.tables.get(lane.table) or outcome.events.get(part.first)

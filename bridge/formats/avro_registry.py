@@ -18,15 +18,15 @@ _T = TypeVar("_T")
 
 # After a call that came to nothing so many times its length passes without another.
 _REST = 9
-_LEAST_REST, _MOST_REST = 1.0, 30.0
+_LEAST_REST, _MOST_REST = 1.0, 45.0
 
 
 class Away(Retry):
     """The registry as a whole is in trouble; it is not about one schema."""
 
 
-class Asked(Protocol):
-    """A registry, as it is asked; may raise `Retry`, and `Away` where it is in trouble."""
+class Numbering(Protocol):
+    """Numbers schemas; may raise `Retry`, and `Away` where it is in trouble."""
 
     def id_of(self, subject: str, text: str) -> int:
         """Return the number of a schema."""
@@ -48,7 +48,7 @@ class Registry:
     def __init__(
         self,
         name: str,
-        connect: Callable[[], Asked],
+        connect: Callable[[], Numbering],
         timeout: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -58,7 +58,7 @@ class Registry:
         self._clock = clock
         self._ids: dict[tuple[str, str], int] = {}
         self._lock = threading.Lock()  # held while a call runs; guards all below
-        self._asked: Asked | None = None
+        self._asked: Numbering | None = None
         self._trouble: tuple[float, Away] | None = None  # until when nobody asks, and why
 
     def __repr__(self) -> str:
@@ -85,7 +85,7 @@ class Registry:
         with self._lock:
             return self._call(lambda asked: asked.check(subject, text))
 
-    def _call(self, ask: Callable[[Asked], _T]) -> _T:
+    def _call(self, ask: Callable[[Numbering], _T]) -> _T:
         """Make a call, unless one has just come to nothing; the lock is held."""
         started = self._clock()
         if self._trouble is not None and started < self._trouble[0]:
@@ -102,7 +102,7 @@ class Registry:
         self._trouble = now + rest, away
         raise away
 
-    def _ready(self) -> Asked:
+    def _ready(self) -> Numbering:
         if self._asked is None:
             self._asked = self._connect()
         return self._asked

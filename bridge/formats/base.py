@@ -92,6 +92,10 @@ class Format(ABC):
         """
         return None
 
+    def trial(self) -> Format:
+        """Return a format that writes the same, and asks and changes nothing elsewhere."""
+        return self
+
 
 @dataclass(frozen=True, slots=True)
 class Output:

@@ -55,8 +55,8 @@ class CloudEvents(Format):
         """See `Format.single`."""
         type_, data = members_of(entry)
         value: dict[str, Any] = {
-            **_first(shared_attributes(self.instance, type_, entry.table, entry.cluster)),
             "id": f"{journal_id}-{offset}",
+            **_shared(shared_attributes(self.instance, type_, entry.table, entry.cluster)),
             "time": rfc3339(entry.time),
             "kineticaoffset": padded(offset),
             "subject": key_of_single(entry).decode(),
@@ -67,7 +67,7 @@ class CloudEvents(Format):
         return replace(lines, content_type=CONTENT_TYPE)
 
 
-def _first(shared: Sequence[tuple[str, str]]) -> dict[str, str]:
+def _shared(shared: Sequence[tuple[str, str]]) -> dict[str, str]:
     return {**dict(shared), "datacontenttype": JSON}
 
 
@@ -82,12 +82,12 @@ def _template(
     *,
     keyed: bool,
 ) -> Sequence[bytes | Slot]:
-    shared = orjson.dumps(_first(shared_attributes(instance, type_, table, cluster, cause)))
+    shared = orjson.dumps(_shared(shared_attributes(instance, type_, table, cluster, cause)))
     subject = (b',"subject":', Slot.KEY_TEXT) if keyed else ()
     return (
-        shared[:-1] + b',"id":"%b-' % journal_id.encode(),
+        b'{"id":"%b-' % journal_id.encode(),  # first, as in json: so a file knows a torn line
         Slot.OFFSET,
-        b'","time":"',
+        b'",' + shared[1:-1] + b',"time":"',
         Slot.TIME,
         b'","kineticaoffset":"',
         Slot.OFFSET20,

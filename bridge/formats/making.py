@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from typing import get_args
 
 from bridge.formats.avro import AvroFormat
-from bridge.formats.avro_registry import Asked, Registry
+from bridge.formats.avro_registry import Numbering, Registry
 from bridge.formats.base import Carries, Format
 from bridge.formats.cloudevents import CloudEvents
 from bridge.formats.cloudevents_binary import CloudEventsBinary
@@ -77,7 +77,7 @@ def _avro(settings: SchemaRegistry | None, place: Callable[[str], str]) -> Forma
     if settings is None:
         raise ValueError("avro needs a schema registry")
 
-    def connect() -> Asked:
+    def connect() -> Numbering:
         from bridge.formats.avro_client import Client  # noqa: PLC0415 (half a second of imports)
 
         return Client(settings)

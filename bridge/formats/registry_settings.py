@@ -70,7 +70,7 @@ class SchemaRegistry(BaseModel):
         default=False, description="Whether the registry normalizes a schema before it compares."
     )
     timeout: Duration = Field(
-        default=10.0, gt=0, description="How long a whole call to the registry may take."
+        default=5.0, gt=0, description="How long a whole call to the registry may take."
     )
 
     @field_validator("url")

@@ -36,7 +36,9 @@ from bridge.journal.records import (
     StoredEntry,
     Verdict,
 )
-from bridge.journal.stored import stored_gaps, stored_marks
+from bridge.journal.replay import Letters, Replay, Tally
+from bridge.journal.replays import Replays
+from bridge.journal.stored import stored_gaps, stored_marks, stored_replays
 from bridge.journal.typed import kind_of
 
 __all__ = [
@@ -54,17 +56,21 @@ __all__ = [
     "LetterLimits",
     "LetterStore",
     "LetterSum",
+    "Letters",
     "Move",
     "OnFull",
     "Overview",
     "Page",
     "Pauses",
+    "Replay",
+    "Replays",
     "Retried",
     "SegmentSummary",
     "Settled",
     "SinkSummary",
     "Stored",
     "StoredEntry",
+    "Tally",
     "Verdict",
     "filesystem_problem",
     "kind_of",
@@ -73,4 +79,5 @@ __all__ = [
     "record_ends",
     "stored_gaps",
     "stored_marks",
+    "stored_replays",
 ]

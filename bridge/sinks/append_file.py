@@ -3,12 +3,8 @@
 Lines are appended under an advisory lock. A write that fails is undone by truncating the file
 to its size before, unless somebody else has written behind it.
 
-What a crash tore is cut when the file is next written, by a rule that needs no second file and no
-second fsync: only a last line without its line feed that is ours and not whole. Lines are
-acknowledged only with their line feed, so such a piece lies beyond what was ever acknowledged, and
-its event comes again. Ours begins with `mark`, the start of every line of this journal; a piece
-too short to show all of it, or of nothing but zeros (a power cut), is ours where the line before
-it is. Whatever else stands there without a line feed, a whole object among it, gets one.
+What a crash tore is cut when the file is next opened (`torn` says what that is). Whatever else
+stands there without a line feed, a whole object among it, gets one.
 """
 
 from __future__ import annotations
@@ -16,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import json
 import os
 import stat
 from collections.abc import Sequence
@@ -24,15 +19,15 @@ from pathlib import Path
 
 import structlog
 
+from bridge.sinks.folders import make_folder, sync_folder
+from bridge.sinks.torn import Torn
 from bridge.sinks.writing import Writing
 
-_SCAN = 64 * 1024  # bytes looked at a time when searching backwards for a line end
 _MODE = 0o644
 # So much of what was written last stays in the page cache, for those who follow the file. A log
 # that grows would else push out all others, and have the kernel find fresh memory for each line.
 _KEEP_CACHED = 64 * 2**20
 _NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS}
-_NO_DIRECTORY_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF}
 
 _log = structlog.get_logger(__name__)
 
@@ -46,31 +41,34 @@ class AppendFile:
 
     Args:
         path: of the file; folders are created.
-        mark: what every line of ours begins with.
+        torn: tells what a crash tore.
         keep_cached: bytes at its end that stay in the page cache.
+
+    Attributes:
+        identity: device and number of the file.
 
     Raises:
         NotAppendable: it is no regular file, or another process or sink is writing it.
         OSError: it, or the folder above it, cannot be created, opened or synced.
     """
 
-    __slots__ = ("_begin", "_cached", "_descriptor", "_end", "_identity", "_keep_cached", "path")
+    __slots__ = ("_begin", "_cached", "_descriptor", "_end", "_keep_cached", "identity", "path")
 
-    def __init__(self, path: Path, mark: bytes, keep_cached: int = _KEEP_CACHED) -> None:
+    def __init__(self, path: Path, torn: Torn, keep_cached: int = _KEEP_CACHED) -> None:
         self.path = path
         self._keep_cached = keep_cached
-        _make_folder(path.parent)
+        make_folder(path.parent)
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK  # a FIFO must not hang us
         self._descriptor = os.open(path, flags, _MODE)
         try:
-            self._identity = self._look()
+            self.identity = self._look()
             self._lock()
             # Where the last append began, and where it ended.
-            self._begin = self._end = _cut_torn_line(self._descriptor, path, mark)
+            self._begin = self._end = self._cut(torn)
             # From here on what we wrote may be in the page cache; what stood there is not ours.
             self._cached = self._end
             # On every opening: who created the file may have died before the entry was safe.
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         except BaseException:
             os.close(self._descriptor)
             raise
@@ -78,13 +76,22 @@ class AppendFile:
     def __repr__(self) -> str:
         return f"<AppendFile {self.path}>"
 
+    @property
+    def size(self) -> int:
+        """Bytes that it has."""
+        return os.fstat(self._descriptor).st_size
+
+    def head(self, size: int) -> bytes:
+        """Return its first bytes."""
+        return os.pread(self._descriptor, size, 0)
+
     def is_current(self) -> bool:
         """Tell whether the path still names this file, not one that replaced it, or none."""
         try:
             status = os.stat(self.path)  # noqa: PTH116 (every batch asks: no Path round it)
         except OSError:
             return False
-        return (status.st_dev, status.st_ino) == self._identity
+        return (status.st_dev, status.st_ino) == self.identity
 
     def append(self, lines: Sequence[memoryview]) -> None:
         """Append whole lines, or leave the file as it was.
@@ -145,6 +152,16 @@ class AppendFile:
             os.posix_fadvise(self._descriptor, self._cached, size, os.POSIX_FADV_DONTNEED)
         self._cached = old
 
+    def _cut(self, torn: Torn) -> int:
+        """Cut what a crash tore; return the file's size."""
+        size = self.size
+        whole = torn.whole(self._descriptor, size) if size else 0
+        if whole < size:
+            os.ftruncate(self._descriptor, whole)
+            os.fsync(self._descriptor)
+            _log.warning("torn_line_cut", path=str(self.path), bytes=size - whole)
+        return whole
+
     def _look(self) -> tuple[int, int]:
         status = os.fstat(self._descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -160,78 +177,3 @@ class AppendFile:
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise
-
-
-def _cut_torn_line(descriptor: int, path: Path, mark: bytes) -> int:
-    """Cut the last line where it is a torn one of ours; return the file's size."""
-    size = os.fstat(descriptor).st_size
-    if not size or os.pread(descriptor, 1, size - 1) == b"\n":
-        return size
-    begin = _line_start(descriptor, size)
-    if not _is_torn(descriptor, begin, size, mark):
-        return size
-    os.ftruncate(descriptor, begin)
-    os.fsync(descriptor)
-    _log.warning("torn_line_cut", path=str(path), bytes=size - begin)
-    return begin
-
-
-def _line_start(descriptor: int, end: int) -> int:
-    """Return where the line begins whose last byte stands before `end`."""
-    while end:
-        start = max(0, end - _SCAN)
-        newline = os.pread(descriptor, end - start, start).rfind(b"\n")
-        if newline >= 0:
-            return start + newline + 1
-        end = start
-    return 0
-
-
-def _is_torn(descriptor: int, begin: int, end: int, mark: bytes) -> bool:
-    head = os.pread(descriptor, min(len(mark), end - begin), begin)
-    if head == mark:
-        return not _is_whole(os.pread(descriptor, end - begin, begin))
-    unclear = len(head) < len(mark) and mark.startswith(head)
-    unclear = unclear or (not any(head) and _is_zeros(descriptor, begin, end))
-    return unclear and _line_before_is_ours(descriptor, begin, mark)
-
-
-def _line_before_is_ours(descriptor: int, begin: int, mark: bytes) -> bool:
-    if not begin:
-        return False
-    return os.pread(descriptor, len(mark), _line_start(descriptor, begin - 1)) == mark
-
-
-def _is_zeros(descriptor: int, begin: int, end: int) -> bool:
-    return all(
-        not any(os.pread(descriptor, min(_SCAN, end - at), at)) for at in range(begin, end, _SCAN)
-    )
-
-
-def _is_whole(line: bytes) -> bool:
-    if not line.endswith(b"}"):
-        return False
-    try:
-        json.loads(line)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def _make_folder(folder: Path) -> None:
-    if folder.is_dir():
-        return
-    _make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    _sync_folder(folder.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in _NO_DIRECTORY_SYNC:  # some network file systems cannot
-            raise
-    finally:
-        os.close(descriptor)

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Annotated, ClassVar, overload
 
@@ -111,6 +112,36 @@ class NotConnected(Retry):
     """The connection is gone: the engine closes the sink and opens it anew, then retries."""
 
 
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What the engine has a sink do.
+
+    Attributes:
+        sink: its id.
+        journal_id: 16 hexadecimal digits; empty in `check`, which opens no journal.
+        tables: those whose events it gets, as far as they are known.
+    """
+
+    sink: str
+    journal_id: str = ""
+    tables: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a table stands once the destination has all of its events in a batch.
+
+    Attributes:
+        to: all of the table's events before it are settled then, but those in `open`.
+        open: runs (start, stop) before `to`, ascending: they wait, or become dead letters.
+        ahead: runs behind `to`, ascending, that the destination has already.
+    """
+
+    to: int
+    open: Sequence[tuple[int, int]] = ()
+    ahead: Sequence[tuple[int, int]] = ()
+
+
 class Batch(Sequence[Event]):
     """The events of one call, in journal order; frozen across its retries.
 
@@ -120,6 +151,7 @@ class Batch(Sequence[Event]):
 
     Args:
         slices: runs of events of one table each, as encoded.
+        standing: says where a table stands; None for events that move no cursor, as in a replay.
 
     Attributes:
         slices: as given.
@@ -127,10 +159,13 @@ class Batch(Sequence[Event]):
         failed_tables: by table: all its events of this batch.
     """
 
-    __slots__ = ("_starts", "failed_events", "failed_tables", "slices")
+    __slots__ = ("_standing", "_starts", "failed_events", "failed_tables", "slices")
 
-    def __init__(self, slices: Sequence[Slice]) -> None:
+    def __init__(
+        self, slices: Sequence[Slice], standing: Callable[[str], Standing] | None = None
+    ) -> None:
         self.slices = slices
+        self._standing = standing
         self._starts = [0, *accumulate(len(each) for each in slices)]
         self.failed_events: dict[int, Retry | Reject] = {}
         self.failed_tables: dict[str, Retry | Reject] = {}
@@ -150,6 +185,13 @@ class Batch(Sequence[Event]):
     def nbytes(self) -> int:
         """Bytes of all lines, line feeds included."""
         return sum(each.nbytes for each in self.slices)
+
+    def standing(self, table: str) -> Standing | None:
+        """Return where one of its tables stands once all is delivered; None in a replay.
+
+        For a sink that keeps a cursor at its destination, in one transaction with the events.
+        """
+        return None if self._standing is None else self._standing(table)
 
     def lines(self) -> list[memoryview]:
         """Return the bytes of all events, a line each, in as few pieces as they lie in."""
@@ -208,6 +250,7 @@ class Sink(ABC):
         max_in_flight: calls to `deliver` at once; a sink may set it in its constructor. Its
             tables are divided among as many lines.
         carries: what it can carry besides JSON objects, which says the formats it takes.
+        assignment: what it has to do; set before `open`, and before `check`.
     """
 
     Settings: ClassVar[type[SinkSettings]]
@@ -215,6 +258,7 @@ class Sink(ABC):
     keyed: ClassVar[bool] = True
     ordered_by_key: ClassVar[bool] = False
     max_in_flight: int = 1
+    assignment: Assignment = Assignment("")
 
     @abstractmethod
     def __init__(self, settings: SinkSettings) -> None:
@@ -250,14 +294,20 @@ class Sink(ABC):
         is shown and logged as what `deliver` raises; `NotConnected` makes the engine open anew.
         """
 
-    def check(self) -> None:  # noqa: B027 (optional)
-        """Try the connection without writing an event; raise with the reason if it fails."""
+    def check(self) -> str | None:
+        """Try the connection without writing an event; raise with the reason if it fails.
+
+        Returns:
+            What was found, to be shown; None if that is nothing but a connection.
+        """
+        return None
 
     def close(self) -> None:  # noqa: B027 (optional)
         """Let go of the connection; may be called twice, or without `open`."""
 
 
 __all__ = [
+    "Assignment",
     "Batch",
     "Batching",
     "Carries",
@@ -271,4 +321,5 @@ __all__ = [
     "SinkError",
     "SinkSettings",
     "Slice",
+    "Standing",
 ]

@@ -2,61 +2,36 @@
 
 Delivered means on the disk: every file that a batch touched is synced before `deliver`
 returns. What fails on one file is tried again for the tables of that file alone, so a full disk
-under one holds up no other.
+under one holds up no other. A file that is large or old enough is closed under a final name.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from collections import OrderedDict
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import ClassVar, Literal, NamedTuple
-
-from pydantic import Field, field_validator
+from typing import ClassVar
 
 from bridge.errors import excerpt
+from bridge.formats.base import Carries
 from bridge.lines import Slice
-from bridge.sinks.append_file import AppendFile
-from bridge.sinks.base import Batch, Carries, Retry, Sink, SinkSettings
-from bridge.sinks.names import OF_TABLE, fill, is_of_table, require_known
+from bridge.sinks.base import Batch, Retry, Sink, SinkSettings
+from bridge.sinks.file_compress import Compressor
+from bridge.sinks.file_live import Closing, LiveFile, leftover, open_live
+from bridge.sinks.file_note import Kind, read_note
+from bridge.sinks.file_paths import DATE, NOTIFICATIONS, ending_of, expand_day, notes_of
+from bridge.sinks.file_runs import Part, Run, runs_of
+from bridge.sinks.file_settings import FileSettings
+from bridge.sinks.names import is_of_table
 
-DATE = "{date}"
 MAX_OPEN_FILES = 128  # kept open from batch to batch; the least recently used is closed
 
 _DAY = 86_400_000_000  # microseconds
-
-
-class FileSettings(SinkSettings):
-    """Settings of the sink `file`."""
-
-    type: Literal["file"] = Field(description="Appends one event a line to files.")
-    path: str = Field(
-        min_length=1,
-        description=(
-            "The file to append to. `{table}` in it is the table's qualified name, `{schema}` and "
-            "`{name}` are its parts, `/` and `%` percent-encoded; `{date}` is the day of the "
-            "event, UTC. Folders are created."
-        ),
-        examples=["/var/lib/kinetica-bridge/out/{table}.jsonl"],
-    )
-
-    @field_validator("path")
-    @classmethod
-    def _names_a_file(cls, path: str) -> str:
-        require_known(path, (*OF_TABLE, DATE))
-        if path.endswith("/") or "\0" in path:
-            raise ValueError("this names no file")
-        return path
-
-
-class _Part(NamedTuple):
-    """What of a batch goes to one file of one table."""
-
-    table: str
-    lines: memoryview
+_MOST_AT_ONCE = 50  # files closed by age in one look
+_PAUSE = 10.0  # seconds until a file is tried again that could not be closed
 
 
 class FileSink(Sink):
@@ -72,20 +47,46 @@ class FileSink(Sink):
         {Carries.TEXT, Carries.NOTIFICATIONS, Carries.HEADER_LINE}
     )
 
-    def __init__(self, settings: FileSettings, max_open: int = MAX_OPEN_FILES) -> None:
+    def __init__(
+        self,
+        settings: FileSettings,
+        max_open: int = MAX_OPEN_FILES,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
         self._settings = settings
         self._max_open = max_open
+        self._clock = clock
         self._dated = DATE in settings.path
-        self._files: OrderedDict[Path, AppendFile] = OrderedDict()
+        self._compressor = Compressor(settings.compress) if settings.compress else None
+        rotate = settings.rotate
+        self._max_size = rotate.max_size if rotate is not None else None
+        self._closing = Closing(
+            settings.path,
+            ending_of(settings.path),
+            rotate is not None,
+            rotate.max_age if rotate is not None else None,
+            self._compressor.add if self._compressor is not None else None,
+            clock,
+            wall,
+        )
+        self._files: OrderedDict[Path, LiveFile] = OrderedDict()
+        self._due: dict[Path, float] = {}  # when files that grow have their age
         self._paths: dict[tuple[str, int], Path] = {}
 
     def open(self) -> None:
         """See that the files can be written; each is opened when its first event comes."""
         self.check()
+        try:
+            self._take_up()
+        except OSError as error:
+            raise _found(error, Path(self._settings.path)) from error
+        if self._compressor is not None:
+            self._compressor.start()
 
     def deliver(self, batch: Batch) -> None:
         """Append the events and return once every file they went to is synced."""
-        parts: dict[Path, list[_Part]] = {}
+        parts: dict[Path, list[Part]] = {}
         for each in batch.slices:
             for path, part in self._parts(each):
                 parts.setdefault(path, []).append(part)
@@ -95,14 +96,28 @@ class FileSink(Sink):
         paths = iter(parts)
         while group := list(islice(paths, self._max_open)):
             for path, error in self._append_and_sync({path: parts[path] for path in group}, mark):
-                place = excerpt(str(error.filename or path), 180)
-                found = Retry(f"{place}: {error.strerror or error}")
+                found = _found(error, path)
                 if not is_of_table(self._settings.path):
                     raise found from error
                 for part in parts[path]:
-                    failed.setdefault(part.table, found)
+                    failed.setdefault(part.events.table, found)
         for table, found in failed.items():
             batch.fail(table, found)
+
+    def idle(self) -> None:
+        """Close the files that have their age."""
+        now = self._clock()
+        failed: Retry | None = None
+        for path in [path for path, due in self._due.items() if due <= now][:_MOST_AT_ONCE]:
+            del self._due[path]
+            try:
+                self._close_old(path)
+            except OSError as error:
+                self._drop(path)
+                self._due[path] = now + _PAUSE
+                failed = failed or _found(error, path)
+        if failed is not None:
+            raise failed
 
     def check(self) -> None:
         """See that the file, or the nearest folder above it that exists, can be written."""
@@ -126,24 +141,48 @@ class FileSink(Sink):
         """Close every file."""
         while self._files:
             self._files.popitem()[1].close()
+        if self._compressor is not None:
+            self._compressor.stop()
 
-    def _parts(self, events: Slice) -> Iterator[tuple[Path, _Part]]:
+    def _take_up(self) -> None:
+        """Find the files of an earlier run that are to be closed, or compressed."""
+        compressor = self._compressor
+        for path, place in notes_of(self._settings.path):
+            note = read_note(path)
+            if note is None or note.of != self._settings.path:
+                continue
+            if note.closed:
+                if compressor is not None and path.exists():
+                    compressor.add(path)
+                else:
+                    place.unlink(missing_ok=True)
+                continue
+            growing = leftover(note, self._closing.closed)
+            if growing is None:
+                place.unlink(missing_ok=True)
+            elif self._closing.max_age is not None:
+                self._due[path] = self._closing.due(growing)
+
+    def _parts(self, events: Slice) -> Iterator[tuple[Path, Part]]:
         """Say which file takes which of the events: with `{date}`, midnight parts them."""
-        if not self._dated:
-            yield self._path_of(events.table, 0), _Part(events.table, events.data)
-            return
-        for day, part in _days(events):
-            yield self._path_of(events.table, day), _Part(events.table, part.data)
+        lines = events.lines
+        kind = Kind("json") if lines.notification else self._kind(lines.header or b"")
+        for day, part in _days(events) if self._dated else [(0, events)]:
+            path = self._path_of(events.table, day)
+            if lines.notification:
+                path = path.with_name(path.name + NOTIFICATIONS)
+            yield path, Part(part, kind)
+
+    def _kind(self, header: bytes) -> Kind:
+        return Kind(self._settings.format, header)
 
     def _append_and_sync(
-        self, parts: dict[Path, list[_Part]], mark: bytes
+        self, parts: dict[Path, list[Part]], mark: bytes
     ) -> Iterator[tuple[Path, OSError]]:
-        written: list[AppendFile] = []
+        written: list[LiveFile] = []
         for path, ours in parts.items():
             try:
-                file = self._open(path, mark)
-                file.append([part.lines for part in ours])
-                written.append(file)
+                written.append(self._append(path, ours, mark))
             except OSError as error:
                 self._drop(path)  # opening it anew cuts what could not be undone
                 yield path, error
@@ -155,7 +194,27 @@ class FileSink(Sink):
                 self._drop(file.path)
                 yield file.path, error
 
-    def _open(self, path: Path, mark: bytes) -> AppendFile:
+    def _append(self, path: Path, parts: list[Part], mark: bytes) -> LiveFile:
+        """Append to a file, or to several in turn; return the last, which is not yet synced."""
+        first = parts[0]
+        file = self._open(path, first.kind, first.events.offset, mark)
+        old = file.due <= self._clock() and file.size > 0
+        for run in runs_of(parts, file.kind, file.size, self._max_size, fresh=old):
+            if run.fresh:
+                file = self._next(file, run, mark)
+            file.append(run.pieces)
+        return file
+
+    def _next(self, file: LiveFile, run: Run, mark: bytes) -> LiveFile:
+        file.sync()
+        self._files.pop(file.path, None)
+        try:
+            file.finish()
+        finally:
+            file.close()
+        return self._open(file.path, run.kind, run.first, mark)
+
+    def _open(self, path: Path, kind: Kind, first: int, mark: bytes) -> LiveFile:
         file = self._files.get(path)
         if file is not None:
             if file.is_current():
@@ -164,8 +223,26 @@ class FileSink(Sink):
             self._drop(path)  # it was rotated or removed: go on in a new one
         while len(self._files) >= self._max_open:
             self._files.popitem(last=False)[1].close()
-        file = self._files[path] = AppendFile(path, mark)
+        file = self._files[path] = open_live(path, kind, first, mark, self._closing)
+        if self._closing.max_age is not None:
+            self._due[path] = file.due
         return file
+
+    def _close_old(self, path: Path) -> None:
+        note = leftover(read_note(path), self._closing.closed)
+        if note is None:  # somebody has taken the file away
+            return
+        file = self._open(path, note.kind, note.first, note.mark)
+        if not file.size:
+            return
+        if file.due > self._clock():
+            self._due[path] = file.due
+            return
+        self._files.pop(path, None)
+        try:
+            file.finish()
+        finally:
+            file.close()
 
     def _drop(self, path: Path) -> None:
         file = self._files.pop(path, None)
@@ -177,46 +254,30 @@ class FileSink(Sink):
         if path is None:
             if len(self._paths) > 10_000:  # tables and days come and go; this only saves work
                 self._paths.clear()
-            # The day first: a table may be called like a placeholder.
-            date = f"{datetime.fromtimestamp(day * 86_400, UTC):%Y-%m-%d}"
-            template = self._settings.path.replace(DATE, date)
-            path = self._paths[table, day] = Path(expand(template, table))
+            path = self._paths[table, day] = Path(expand_day(self._settings.path, table, day))
         return path
 
 
-def expand(template: str, table: str) -> str:
-    """Put a table's name into a path, such that it cannot name another folder.
-
-    >>> expand("out/{table}.jsonl", "ki_home.a/b")
-    'out/ki_home.a%2Fb.jsonl'
-    >>> expand("out/{table}/events", "..")
-    'out/%2E%2E/events'
-    """
-    parts = template.split("/")
-    for index, part in enumerate(parts):
-        filled = fill(part, table, _encode)
-        if filled != part and filled in {".", ".."}:
-            filled = filled.replace(".", "%2E")
-        parts[index] = filled
-    return "/".join(parts)
-
-
-def _encode(name: str) -> str:
-    return name.replace("%", "%25").replace("/", "%2F").replace("\0", "%00")
+def _found(error: OSError, path: Path) -> Retry:
+    place = excerpt(str(error.filename or path), 180)
+    return Retry(f"{place}: {error.strerror or error}")
 
 
 def _days(events: Slice) -> Iterator[tuple[int, Slice]]:
     """Part events where their day changes; days are counted since the epoch, UTC."""
     lines, index, day = events.lines, 0, None
     start = begin = events.start
-    for count, time in lines.times:
+    for count, time_ in lines.times:
         if index + count > start:
-            if day is not None and time // _DAY != day:
+            if day is not None and time_ // _DAY != day:
                 yield day, Slice(lines, begin, index)
                 begin = index
-            day = time // _DAY
+            day = time_ // _DAY
         index += count
         if index >= events.stop:
             break
     if day is not None:
         yield day, Slice(lines, begin, events.stop)
+
+
+__all__ = ["FileSettings", "FileSink"]

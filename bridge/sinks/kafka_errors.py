@@ -7,9 +7,10 @@ of error codes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
 from bridge.sinks.base import NotConnected, Reject, Retry
 
@@ -42,6 +43,11 @@ _TOPIC = frozenset(
 # The broker answered without saying what it made of the message: it may be the message.
 _SUSPECT = frozenset({KafkaError.INVALID_MSG, KafkaError.UNKNOWN})
 
+# Another producer has taken over our transactional id; or a broker has ended our transaction.
+FENCED = frozenset(
+    {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
+)
+
 _CURES = {
     KafkaError.UNKNOWN_TOPIC_OR_PART: "create it, or let the broker create topics",
     KafkaError._UNKNOWN_TOPIC: "create it, or let the broker create topics",
@@ -51,6 +57,37 @@ _CURES = {
     KafkaError.SASL_AUTHENTICATION_FAILED: "mend sasl.username and sasl.password in options",
     KafkaError._AUTHENTICATION: "mend the credentials in options",
 }
+
+
+class Fenced(NotConnected):
+    """Our producer may write no more under its transactional id."""
+
+
+@contextmanager
+def broken(what: str, cause: str = "", clean: Callable[[str], str] = str) -> Iterator[None]:
+    """Raise what a call to a producer raises as `Fenced` or `NotConnected`.
+
+    The client raises a fatal error out of whatever call serves its callbacks; where another
+    callback follows, the interpreter turns it into a `SystemError`.
+
+    Args:
+        what: what could not be done.
+        cause: what was last heard of the connections, where the error itself says little.
+        clean: takes the secrets out of foreign text.
+    """
+    try:
+        yield
+    except (KafkaException, SystemError) as exception:
+        inner = exception if isinstance(exception, KafkaException) else exception.__cause__
+        if not isinstance(inner, KafkaException):
+            raise
+        error = inner.args[0]
+        said = clean(error.str())
+        if cause and not error.fatal():
+            said += f": {clean(cause)}"
+        answer = f"{error.name()} {said}" if error.code() > 0 else None
+        kind = Fenced if error.code() in FENCED else NotConnected
+        raise kind(f"{what}: {said}", answer=answer) from exception
 
 
 def is_refusal(error: KafkaError) -> bool:
@@ -124,4 +161,5 @@ def translate(
         return Reject(text, certain=code in _TOO_LARGE, answer=answer)
     if spares_the_producer(error):
         return Retry(text, answer=answer)
-    return NotConnected(text, answered=code in _SUSPECT, answer=answer)
+    kind = Fenced if code in FENCED else NotConnected
+    return kind(text, answered=code in _SUSPECT, answer=answer)

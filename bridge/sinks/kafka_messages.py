@@ -16,6 +16,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from bridge.lines import Slice
 
+CLOUDEVENT = "application/cloudevents"
 CHUNK = 1000  # events; `produce_batch` holds the interpreter's lock for so many
 
 Header = list[tuple[str, str | bytes | None]]
@@ -28,7 +29,7 @@ class Feeder:
     Args:
         producer: whose queue it is.
         report: called with each message that fails later on; must not raise.
-        headers: whether a message has headers.
+        headers: whether a message has ours; those of CloudEvents it has in any case.
         timestamps: whether it has the event's time; else that of now.
     """
 
@@ -54,7 +55,7 @@ class Feeder:
         """
         for start in range(0, len(events), CHUNK):
             part = events.part(start, min(start + CHUNK, len(events)))
-            if self._headers or self._timestamps:
+            if self._headers or self._timestamps or is_cloudevent(part):
                 yield from self._one_by_one(topic, part, present)
             else:
                 yield from self._at_once(topic, part)
@@ -141,6 +142,8 @@ class Feeder:
         ]
 
     def _all_headers(self, part: Slice) -> Iterable[Header | None]:
+        if is_cloudevent(part):
+            return _cloudevent_headers(part)
         if not self._headers:
             return repeat(None, len(part))
         prefix = f"{part.lines.journal_id}-"
@@ -152,10 +155,27 @@ class Feeder:
         ]
 
 
+def is_cloudevent(part: Slice) -> bool:
+    """Tell whether events are in one of the forms of CloudEvents, which have their own headers."""
+    lines = part.lines
+    return lines.attributes is not None or lines.content_type.startswith(CLOUDEVENT)
+
+
+def _cloudevent_headers(part: Slice) -> Iterable[Header]:
+    content: tuple[str, str] = ("content-type", part.lines.content_type)
+    if part.lines.attributes is None:
+        return repeat([content], len(part))
+    return [
+        [content, *((f"ce_{name}", value) for name, value in attributes)]
+        for attributes in part.lines.attributes.of(part.lines, part.start, part.stop)
+    ]
+
+
 def values(part: Slice) -> list[bytes]:
     """Return the values of events, without their line feeds."""
     lines = part.lines
-    return _cut(lines.buffer, lines.start(part.start), lines.ends[part.start : part.stop], 1)
+    ends = lines.ends[part.start : part.stop]
+    return _cut(lines.buffer, lines.start(part.start), ends, int(lines.line_feed))
 
 
 def keys(part: Slice) -> Iterable[bytes | None]:

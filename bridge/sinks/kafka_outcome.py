@@ -22,6 +22,9 @@ class Outcome:
         retried: what goes out again, and why.
         lost: the error after which the producer is unfit.
         times_refused: whether the broker refused the time of an event.
+        held: events by offset that were left out of a transaction, and why.
+        undone: times that a transaction was undone for no fault of its events.
+        behind: tables and keys of which the later events wait: behind which offset, and why.
     """
 
     rejected: dict[int, Reject] = field(default_factory=dict)
@@ -29,11 +32,14 @@ class Outcome:
     retried: list[tuple[Slice, Retry]] = field(default_factory=list)
     lost: Retry | None = None
     times_refused: bool = False
+    undone: int = 0
+    held: dict[int, Retry] = field(default_factory=dict)
+    behind: dict[tuple[str, bytes], tuple[int, Retry]] = field(default_factory=dict)
 
     @property
     def is_clear(self) -> bool:
         """Whether everything was taken."""
-        return not (self.rejected or self.closed or self.retried or self.lost)
+        return not (self.rejected or self.closed or self.retried or self.held or self.lost)
 
     def is_lost(self) -> bool:
         """Tell whether the producer can send no more."""
@@ -46,6 +52,40 @@ class Outcome:
             answered = isinstance(error, Reject) or error.answered
             again = Retry(str(error), answered=answered, answer=error.answer)
             self.retried += [(each, again) for each in slices]
+
+    def hold_back(self, slices: Sequence[Slice], offset: int, error: Retry | Reject) -> None:
+        """Let what has an event's key and comes later wait for it."""
+        part = next(each for each in slices if each.offset <= offset < each.end)
+        key = part.lines.key(offset - part.lines.first)
+        if key is not None:
+            again = Retry(f"waits for event {offset} of its key: {error}")
+            self.behind.setdefault((part.table, key), (offset, again))
+
+    def left_of(self, slices: Sequence[Slice], topic_of: Callable[[Slice], str]) -> list[Slice]:
+        """Return what may still be sent of some events; what waits for others is held."""
+        if not (self.rejected or self.closed or self.held or self.behind):
+            return list(slices)
+        found: list[Slice] = []
+        for each in slices:
+            if topic_of(each) not in self.closed:
+                found += self._left_of(each)
+        return found
+
+    def _left_of(self, piece: Slice) -> Iterator[Slice]:
+        tables = {table for table, _ in self.behind}
+        begin = 0
+        for index, key in enumerate(keys(piece) if piece.table in tables else ()):
+            offset = piece.offset + index
+            waits = None if key is None else self.behind.get((piece.table, key))
+            if waits is not None and offset > waits[0]:
+                self.held.setdefault(offset, waits[1])
+        out = sorted({o for o in (*self.rejected, *self.held) if piece.offset <= o < piece.end})
+        for offset in out:
+            if begin < offset - piece.offset:
+                yield piece.part(begin, offset - piece.offset)
+            begin = offset - piece.offset + 1
+        if begin < len(piece):
+            yield piece.part(begin, len(piece))
 
 
 class Reports:
@@ -66,13 +106,13 @@ class Reports:
             self._errors[message.topic(), hash(message.value())] = error
 
     def found(
-        self, slices: Sequence[Slice], topic_of: Callable[[str], str]
+        self, slices: Sequence[Slice], topic_of: Callable[[Slice], str]
     ) -> Iterator[tuple[str, int, KafkaError]]:
         """Give topic, offset and error of each failed event."""
         if not self._errors:
             return
         for each in slices:
-            topic = topic_of(each.table)
+            topic = topic_of(each)
             for offset, value in enumerate(values(each), each.offset):
                 error = self._errors.get((topic, hash(value)))
                 if error is not None:

@@ -9,10 +9,20 @@ from __future__ import annotations
 
 import math
 import re
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from confluent_kafka import KafkaException, Producer
-from pydantic import BeforeValidator, ConfigDict, Field, SecretStr, WithJsonSchema, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
 
 from bridge.foreign import Cleaner
 from bridge.sinks.base import Batching, SinkSettings
@@ -40,15 +50,25 @@ DEFAULTS = {
 _REFUSED = {
     "bootstrap.servers": "set bootstrap_servers beside options",
     "metadata.broker.list": "set bootstrap_servers beside options",
-    "transactional.id": "the bridge does not write in transactions",
+    "transactional.id": "set transactional: true beside options, and the bridge names it",
     "delivery.report.only.error": "the bridge sets it",
     "on_delivery": "the bridge hears of failures itself",
     "default.topic.config": "write its settings beside the others",
     "logger": "the bridge logs what librdkafka says",
 }
+_FILES = frozenset(
+    {"ssl.ca.location", "ssl.certificate.location", "ssl.key.location", "ssl.keystore.location"}
+    | {"ssl.crl.location"}
+)
 _TIMEOUTS = ("message.timeout.ms", "delivery.timeout.ms")  # two names of one property
 # Options whose values are secrets, as far as their names tell.
 _SECRET = re.compile(r"password|secret|\.pem|token|oauthbearer|assertion|kinit|sasl\.username")
+_NUMBER = re.compile(r"[0-9]+(_[0-9]+)+")
+# What concerns connections, and so is meant for every client, not for producers alone.
+_CONNECTION = re.compile(
+    r"(bootstrap|security|sasl|ssl|enable\.s[as]sl|socket|broker|client|reconnect|retry|https?|debug"
+    r"|api|metadata|connections|log|receive|allow|builtin)\b"
+)
 _LEGAL = re.compile(r"[a-zA-Z0-9._-]*")
 
 
@@ -65,18 +85,44 @@ class _Unheard:
         """Drop what librdkafka says."""
 
 
-def _as_text(value: Any) -> Any:
+def as_text(value: Any) -> Any:
+    """Return a value as librdkafka and brokers read it; `5_000_000` is a number in YAML."""
     if isinstance(value, bool):
         return str(value).lower()
-    return str(value) if isinstance(value, int | float) else value
+    if isinstance(value, int | float):
+        return str(value)
+    return value.replace("_", "") if isinstance(value, str) and _NUMBER.fullmatch(value) else value
 
 
 # All are kept as secrets, since only librdkafka knows which of them are.
 Option = Annotated[
     SecretStr,
-    BeforeValidator(_as_text),
+    BeforeValidator(as_text),
     WithJsonSchema({"type": ["string", "number", "boolean"]}),
 ]
+
+
+class CreateTopics(BaseModel):
+    """How a topic is made that is not there."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    partitions: int | None = Field(
+        default=None, ge=1, description="How many partitions; by default as the broker has it."
+    )
+    replication_factor: int | None = Field(
+        default=None, ge=1, description="Replicas of each; by default as the broker has it."
+    )
+    config: dict[
+        str,
+        Annotated[
+            str,
+            BeforeValidator(as_text),
+            WithJsonSchema({"type": ["string", "number", "boolean"]}),
+        ],
+    ] = Field(
+        default={}, description="Settings of the topic.", examples=[{"retention.ms": 604800000}]
+    )
 
 
 class KafkaSettings(SinkSettings):
@@ -105,6 +151,16 @@ class KafkaSettings(SinkSettings):
         default="event",
         description=(
             "A message's time: the event's, or none, which leaves it to librdkafka and the broker."
+        ),
+    )
+    create_topics: CreateTopics | None = Field(
+        default=None, description="Makes topics that are missing; without it the broker may."
+    )
+    transactional: bool = Field(
+        default=False,
+        description=(
+            "Whether a batch and the cursor move are one transaction, so that a reader with "
+            "`read_committed` sees each event once."
         ),
     )
     batch: KafkaBatching = KafkaBatching()
@@ -143,13 +199,21 @@ class KafkaSettings(SinkSettings):
 
     @field_validator("options")
     @classmethod
-    def _known_to_librdkafka(cls, options: dict[str, SecretStr]) -> dict[str, SecretStr]:
-        for name in options:
+    def _known_to_librdkafka(
+        cls, options: dict[str, SecretStr], info: ValidationInfo
+    ) -> dict[str, SecretStr]:
+        for name, value in options.items():
             if name in _REFUSED:
                 raise ValueError(f"{name}: {_REFUSED[name]}")
+            if name in _FILES:
+                _require_file(name, value.get_secret_value())
+        configuration = _configuration(options)
+        _require_a_token(configuration)
+        if info.data.get("transactional"):
+            configuration["transactional.id"] = "check"
         try:
             # It connects to nothing, as no broker is named; that it says so helps nobody.
-            Producer(_configuration(options), logger=_Unheard())
+            Producer(configuration, logger=_Unheard())
         except (KafkaException, TypeError, ValueError, AttributeError) as error:
             # Its trace would show the values.
             raise ValueError(_reason(error, Cleaner(_secrets(options)))) from None
@@ -159,6 +223,11 @@ class KafkaSettings(SinkSettings):
         """Return what librdkafka is configured with: the bridge's defaults, then `options`."""
         servers = {"bootstrap.servers": str(self.bootstrap_servers)}
         return servers | _configuration(self.options)
+
+    def connection(self) -> dict[str, str]:
+        """Return what a client that does not produce is configured with."""
+        configuration = self.configuration()
+        return {n: value for n, value in configuration.items() if _CONNECTION.match(n)}
 
     def secrets(self) -> list[str]:
         """Return what must never be said."""
@@ -182,6 +251,37 @@ class KafkaSettings(SinkSettings):
         return found
 
 
+def _require_file(name: str, path: str) -> None:
+    """See that a file can be read: what librdkafka says of it names a library's routine."""
+    if path in {"", "probe"}:
+        return
+    try:
+        if not Path(path).is_dir():  # a folder of certificates will do
+            with Path(path).open("rb"):
+                pass
+    except OSError as error:
+        raise ValueError(f"{name}: the file cannot be read: {error.strerror}") from None
+
+
+def _require_a_token(configuration: dict[str, str]) -> None:
+    """See that a token can come from somewhere where one is needed.
+
+    Raises:
+        ValueError: none can: librdkafka would wait for it for ever.
+    """
+    given = {name: value.strip().lower() for name, value in configuration.items()}
+    mechanism = given.get("sasl.mechanism", given.get("sasl.mechanisms", ""))
+    if mechanism != "oauthbearer" or not given.get("security.protocol", "").startswith("sasl"):
+        return
+    builtin = given.get("sasl.oauthbearer.metadata.authentication.type", "none") != "none"
+    by_itself = given.get("enable.sasl.oauthbearer.unsecure.jwt", "") in {"true", "t", "1"}
+    if given.get("sasl.oauthbearer.method") != "oidc" and not (builtin or by_itself):
+        raise ValueError(
+            "sasl.mechanism: no token can come from anywhere: set sasl.oauthbearer.method: oidc, "
+            "with sasl.oauthbearer.token.endpoint.url, .client.id and .client.secret"
+        )
+
+
 def _configuration(options: dict[str, SecretStr]) -> dict[str, str]:
     given = {name: value.get_secret_value() for name, value in options.items()}
     # In this order: the last of two names of one property wins.
@@ -191,7 +291,7 @@ def _configuration(options: dict[str, SecretStr]) -> dict[str, str]:
 def _secrets(options: dict[str, SecretStr]) -> list[str]:
     found = []
     for name, value in options.items():
-        if _SECRET.search(name):
+        if _SECRET.search(name) and name != "sasl.oauthbearer.method":
             text = value.get_secret_value()
             # `sasl.oauthbearer.config` has several, as `name=value`.
             found += [text, *(part.partition("=")[2] for part in text.split())]

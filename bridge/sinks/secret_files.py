@@ -28,21 +28,31 @@ def read_files(options: Mapping[str, Any]) -> dict[str, Any]:
         elif plain in options:
             raise ValueError(f"both {plain} and {name} are given: keep one")
         else:
-            read[plain] = _read(name, value)
+            try:
+                read[plain] = read_file(value)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
     return read
 
 
-def _read(name: str, path: Any) -> str:
+def read_file(path: Any) -> str:
+    """Return the secret that a file holds, without the line end that editors leave.
+
+    Raises:
+        ValueError: it cannot be read, or holds no text, or too much for a secret.
+    """
+    if "://" in str(path):  # not quoted: it may be what the file should hold
+        raise ValueError("wanted the path of a file, not an address")
     try:
         with Path(path).open("rb") as file:
             content = file.read(_LONGEST + 1)
     except (OSError, TypeError) as error:
         reason = getattr(error, "strerror", None) or "wanted the path of a file"
-        raise ValueError(f"{name}: cannot read {path}: {reason}") from None
+        raise ValueError(f"cannot read {path}: {reason}") from None
     try:
         text = content.decode().rstrip("\r\n")
     except UnicodeDecodeError:
-        raise ValueError(f"{name}: {path} holds no text in UTF-8") from None
+        raise ValueError(f"{path} holds no text in UTF-8") from None
     if not text or len(content) > _LONGEST:
-        raise ValueError(f"{name}: {path} is empty, or too long for a secret")
+        raise ValueError(f"{path} is empty, or too long for a secret")
     return text

@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from email.message import Message
 from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
 
 from bridge.errors import Disabled, Reject, Retry
 
@@ -45,6 +46,7 @@ def judge(
     now: datetime,
     success: Collection[int] | None = None,
     clean: Callable[[str, int], str] = lambda text, limit: text[:limit],
+    path: str = "",
 ) -> Retry | Reject | None:
     """Return None where the events are delivered, else the error that says what to do.
 
@@ -55,6 +57,7 @@ def judge(
         now: the time to count a `Retry-After` that is a date from.
         success: the statuses that mean delivered; None for every 2xx but 207.
         clean: takes the secrets out of foreign text and cuts it.
+        path: that was asked for.
     """
     if status in success if success is not None else (200 <= status < 300 and status != 207):
         return None
@@ -62,7 +65,7 @@ def judge(
     answer = f"{status} {clean(body, LONGEST_ANSWER)}".rstrip()
     cure = f" ({_CURES[status]})" if status in _CURES else ""
     if 300 <= status < 400:
-        target = clean(headers.get("Location", "somewhere else"), 120)
+        target = clean(_public(headers.get("Location"), path), 120)
         cure, said = f", a redirect to {target}: put the final address into url", ""
     text = f"answered {status}{cure}{said}"
     if 200 <= status < 300 or status in _ABOUT_THE_BODY:
@@ -72,6 +75,26 @@ def judge(
     after = retry_after(headers.get("Retry-After"), now)
     innocent = 300 <= status < 400 or status in _NOT_ABOUT_THE_EVENTS
     return Retry(text, after=after, answered=not innocent, answer=answer)
+
+
+def _public(location: str | None, path: str) -> str:
+    """Return where a redirect leads to, without what may be a token in it.
+
+    >>> _public("https://b/hook/?ticket=1", "/hook")
+    'https://b/hook/'
+    >>> _public("https://b/login/f3a9", "/hook")
+    'https://b/…'
+    """
+    try:
+        parts = urlsplit(location or "?")
+    except ValueError:
+        return "somewhere else"
+    scheme = f"{parts.scheme}:" if parts.scheme else ""
+    place = f"{scheme}//{parts.netloc.rpartition('@')[2]}" if parts.netloc else ""
+    if not parts.path and not place:
+        return "somewhere else"
+    known = parts.path.rstrip("/") == path.rstrip("/")
+    return f"{place}{parts.path}" if known or not parts.path.strip("/") else f"{place}/…"
 
 
 def retry_after(value: str | None, now: datetime) -> float | None:
@@ -90,7 +113,7 @@ def retry_after(value: str | None, now: datetime) -> float | None:
     else:
         try:
             moment = parsedate_to_datetime(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         if moment.tzinfo is None:  # `-0000`, which the RFC reads as UTC
             moment = moment.replace(tzinfo=UTC)

@@ -20,6 +20,7 @@ from bridge.loop import Deadline
 
 LONGEST_HEAD = 64 * 1024  # bytes of a status line and its headers
 LONGEST_BODY = 2048  # bytes of an answer's body that are kept; after more the connection is not
+_BODY_SECONDS = 2.0  # the status was heard: what follows is worth no longer wait
 _READ = 16 * 1024  # a whole record of TLS: nothing is left where `poll` cannot see it
 
 _STATUS = re.compile(rb"HTTP/1\.[01] ([2-9][0-9]{2})[ \r\n]")
@@ -136,6 +137,7 @@ class Connection:
     def _body(self) -> tuple[bytes, bool]:
         """Return the beginning of the body, and whether that is all of it."""
         body = b""
+        self._deadline = Deadline(min(self._deadline.left, _BODY_SECONDS))
         with contextlib.suppress(OSError, h11.RemoteProtocolError):  # the status was heard
             while len(body) <= LONGEST_BODY:
                 event = self._http.next_event()

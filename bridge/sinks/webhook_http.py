@@ -1,7 +1,7 @@
 """Requests to one receiver, each within a deadline, on connections that are kept.
 
 One deadline covers connecting, TLS, sending and the answer, which no library at hand offers:
-theirs is a limit for each read. The look-up of a name alone has the resolver's.
+theirs is a limit for each read.
 Source: RFC 9110 section 9.3.6; RFC 9112 section 3.2.2.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import socket
 import ssl
 from collections import deque
 from collections.abc import Iterable
@@ -20,6 +19,10 @@ import h11
 
 from bridge.loop import Deadline
 from bridge.sinks.webhook_connection import Answer, Connection, left
+from bridge.sinks.webhook_places import Places
+
+# Where these came from, another connection may lead to another server.
+_NOT_HERE = frozenset({408, 421, 502, 503, 504})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +63,11 @@ class HttpClient:
         parts = urlsplit(url)
         usual = 443 if parts.scheme == "https" else 80
         self._tls = tls if parts.scheme == "https" else None
-        self._address = (str(parts.hostname), parts.port or usual)
+        self._name = str(parts.hostname)
+        self._port = parts.port or usual
         self._host = parts.netloc.removesuffix(":").removesuffix(f":{usual}")
         self._proxy = proxy
+        self._places = Places(*((proxy.host, proxy.port) if proxy else (self._name, self._port)))
         self._kept: deque[Connection] = deque()
 
     def request(
@@ -87,7 +92,7 @@ class HttpClient:
         keep = False
         try:
             answer = connection.exchange(request, body, deadline)
-            keep = connection.is_reusable()
+            keep = connection.is_reusable() and answer.status not in _NOT_HERE
         finally:
             if keep:
                 self._kept.append(connection)
@@ -109,20 +114,25 @@ class HttpClient:
 
     def _connect(self, deadline: Deadline) -> Connection:
         proxy = self._proxy
-        opened = _open((proxy.host, proxy.port) if proxy else self._address, deadline)
+        try:
+            opened = self._places.connect(deadline)
+        except OSError as error:
+            if proxy is None or isinstance(error, TimeoutError):
+                raise
+            raise ConnectionError(f"the proxy: {error.strerror or error}") from None
         try:
             if self._tls is not None:
                 if proxy is not None:
                     self._tunnel(Connection(opened), proxy, deadline)
                 opened.settimeout(left(deadline))
-                opened = self._tls.wrap_socket(opened, server_hostname=self._address[0])
+                opened = self._tls.wrap_socket(opened, server_hostname=self._name)
             return Connection(opened)
         except BaseException:
             opened.close()
             raise
 
     def _tunnel(self, connection: Connection, proxy: Proxy, deadline: Deadline) -> None:
-        port = f":{self._address[1]}"
+        port = f":{self._port}"
         host = self._host.removesuffix(port) + port
         headers = [("Host", host), *proxy.headers]
         request = h11.Request(method="CONNECT", target=host, headers=headers)
@@ -131,18 +141,3 @@ class HttpClient:
             raise ConnectionError(f"the proxy answered {answer.status}")
         if not connection.is_quiet():
             raise ConnectionError("the proxy said more than that we are connected")
-
-
-def _open(address: tuple[str, int], deadline: Deadline) -> socket.socket:
-    error = OSError("the name has no address")
-    found = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)
-    for number, (*_, place) in enumerate(found):
-        share = left(deadline) / (len(found) - number)  # one may be silent
-        try:
-            opened = socket.create_connection((str(place[0]), address[1]), share)
-        except OSError as failure:
-            error = failure
-        else:
-            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return opened
-    raise error

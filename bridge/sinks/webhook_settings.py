@@ -4,43 +4,28 @@ from __future__ import annotations
 
 import base64
 import re
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any, Literal
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from bridge.sinks.base import Batching, SinkSettings
 from bridge.sinks.names import OF_TABLE, fill, is_of_table, placeholders, require_known
-from bridge.sinks.secret_files import read_files
+from bridge.sinks.secret_files import read_file, read_files
 from bridge.sinks.signing import parse_secret
+from bridge.sinks.webhook_tls import Tls
 from bridge.units import Duration, Size
 
 LONGEST_TIMEOUT = 30.0  # seconds
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 _VALUE = re.compile(r"[\t\x20-\x7e]*")
-_OURS = frozenset({"content-length", "content-type", "host", "transfer-encoding"})
-
-
-class Tls(BaseModel):
-    """How the receiver's certificate is verified."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    ca_file: Path | None = Field(
-        default=None, description="Certificates to trust (PEM) in place of the system's."
-    )
-    verify: bool = Field(
-        default=True, description="Whether the certificate is verified; false trusts anybody."
-    )
-
-    @field_validator("ca_file")
-    @classmethod
-    def _readable(cls, path: Path | None) -> Path | None:
-        if path is not None and not path.is_file():
-            raise ValueError(f"no such file: {path}")
-        return path
+_OURS = frozenset(
+    {"content-encoding", "content-length", "content-type", "host", "transfer-encoding"}
+)
+_FORMATS = ("json", "cloudevents", "cloudevents-binary")
+_HIDDEN = 4  # a part of an address of fewer characters says nothing by itself
 
 
 class WebhookBatching(Batching):
@@ -60,12 +45,18 @@ class WebhookSettings(SinkSettings):
     model_config = ConfigDict(hide_input_in_errors=True)
 
     type: Literal["webhook"] = Field(description="Posts batches of events as JSON arrays.")
-    url: str = Field(
+    url: str | None = Field(
+        default=None,
         description=(
             "Where to post; http or https. `{table}`, `{schema}` and `{name}` in its path or "
             "query are the table's, percent-encoded; a request then has events of one table."
         ),
         examples=["https://example.com/hooks/kinetica"],
+    )
+    url_file: SecretStr | None = Field(
+        default=None,
+        description="A file with the url, where that is a secret: then it is shown nowhere.",
+        examples=["/run/secrets/hook_url"],
     )
     secret: SecretStr | None = Field(
         default=None,
@@ -99,12 +90,47 @@ class WebhookSettings(SinkSettings):
     parallel: int = Field(
         default=1, ge=1, le=64, description="Requests at once, never two of one table."
     )
-    tls: Tls = Field(default=Tls(), description="How the receiver's certificate is verified.")
-    batch: WebhookBatching = WebhookBatching()
+    compress: Literal["gzip"] | None = Field(
+        default=None, description="How the body is compressed; the receiver must understand it."
+    )
+    tls: Tls = Field(default=Tls(), description="Whom to trust, and the certificate to show.")
+    batch: WebhookBatching = Field(
+        default=WebhookBatching(),
+        description="How many events one request carries; max_events is 1 with cloudevents.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _alone_with_cloudevents(cls, given: Any) -> Any:
+        """With CloudEvents an array is sent to who asks for one, and to nobody else."""
+        if not isinstance(given, dict) or given.get("format", "json") == "json":
+            return given
+        batch = given.get("batch", {})
+        if isinstance(batch, WebhookBatching):
+            batch = batch.model_dump(exclude_unset=True)
+        if not isinstance(batch, dict) or "max_events" in batch:
+            return given
+        return given | {"batch": batch | {"max_events": 1}}
+
+    @field_validator("url_file", mode="before")
+    @classmethod
+    def _read_url(cls, path: Any) -> Any:
+        return path if path is None else read_file(path)
+
+    @field_validator("url_file")
+    @classmethod
+    def _usable_secret_url(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is None:
+            return None
+        if placeholders(url.get_secret_value()) - set(OF_TABLE):  # not quoted, as elsewhere
+            raise ValueError(f"unknown placeholder: there are {', '.join(OF_TABLE)}")
+        return SecretStr(str(cls._usable_url(url.get_secret_value())))
 
     @field_validator("url")
     @classmethod
-    def _usable_url(cls, url: str) -> str:
+    def _usable_url(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
         require_known(url)
         parts = urlsplit(url)
         if placeholders(parts.netloc):
@@ -115,6 +141,10 @@ class WebhookSettings(SinkSettings):
             raise ValueError("credentials belong into username and password: an address is logged")
         if not url.isascii() or not url.isprintable() or " " in url:
             raise ValueError("percent-encode what is no printable ASCII")
+        try:
+            parts.hostname.encode("idna")
+        except UnicodeError:
+            raise ValueError("its host is no name that there can be") from None
         try:
             _ = parts.port
         except ValueError:  # its text quotes what may be a password
@@ -135,16 +165,18 @@ class WebhookSettings(SinkSettings):
             raise ValueError("a status is a number from 200 to 599")
         return success
 
+    @field_validator("secret", "previous_secret", "bearer_token", "password")
+    @classmethod
+    def _without_line_end(cls, secret: SecretStr | None) -> SecretStr | None:
+        # Files and orchestrators leave one behind a secret.
+        return secret and SecretStr(secret.get_secret_value().rstrip("\r\n"))
+
     @field_validator("bearer_token", "password")
     @classmethod
     def _on_one_line(cls, secret: SecretStr | None) -> SecretStr | None:
-        if secret is None:
-            return None
-        # Files and orchestrators leave a line end behind a secret.
-        text = secret.get_secret_value().rstrip("\r\n")
-        if not text.isprintable():
+        if secret is not None and not secret.get_secret_value().isprintable():
             raise ValueError("it has characters that cannot be printed, such as a line end")
-        return SecretStr(text)
+        return secret
 
     @field_validator("bearer_token")
     @classmethod
@@ -160,11 +192,15 @@ class WebhookSettings(SinkSettings):
 
     @field_validator("headers")
     @classmethod
-    def _usable_headers(cls, headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
+    def _usable_headers(cls, given: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        headers = {
+            name: SecretStr(value.get_secret_value().rstrip("\r\n"))
+            for name, value in given.items()
+        }
         for name, value in headers.items():
             if not _TOKEN.fullmatch(name):
                 raise ValueError(f"{name!r} is no header name")
-            if name.lower() in _OURS or name.lower().startswith("webhook-"):
+            if name.lower() in _OURS or name.lower().startswith(("webhook-", "ce-")):
                 raise ValueError(f"{name} is set by the bridge")
             if not _VALUE.fullmatch(value.get_secret_value()):
                 raise ValueError(f"the value of {name} is no printable ASCII on one line")
@@ -172,6 +208,15 @@ class WebhookSettings(SinkSettings):
 
     @model_validator(mode="after")
     def _consistent(self) -> WebhookSettings:
+        if self.url is None and self.url_file is None:
+            raise ValueError("it needs a url, or a url_file")
+        if self.url is not None and self.url_file is not None:
+            raise ValueError("url and url_file are both given: keep one")
+        if self.format == "cloudevents-binary" and self.batch.max_events > 1:
+            raise ValueError(
+                "batch.max_events must be 1 with cloudevents-binary, which has one event a "
+                "request; cloudevents can have more"
+            )
         self.signing_keys()
         given = [name for name in ("username", "bearer_token") if getattr(self, name)]
         given += [name for name in self.headers if name.lower() == "authorization"]
@@ -190,15 +235,25 @@ class WebhookSettings(SinkSettings):
         given = [secret for secret in (self.secret, self.previous_secret) if secret is not None]
         return [parse_secret(secret.get_secret_value()) for secret in given]
 
+    @property
+    def address(self) -> str:
+        """Where to post, whether it may be shown or not; it may have placeholders."""
+        return self.url_file.get_secret_value() if self.url_file else str(self.url)
+
+    @property
+    def alone(self) -> bool:
+        """Whether each request has one event, as it stands."""
+        return self.format != "json" and self.batch.max_events == 1
+
     def url_of(self, table: str) -> str:
         """Return where a table's events go."""
-        if not is_of_table(self.url):
-            return self.url
-        return fill(self.url, table, _encode)
+        return fill(self.address, table, _encode) if is_of_table(self.address) else self.address
 
-    def public_url(self) -> str:
-        """Return the address without its query, which may hold a token."""
-        return public(self.url)
+    def shown(self, url: str) -> str:
+        """Return an address as it may be shown: without its query, which may hold a token."""
+        if self.url_file is not None:
+            return "the receiver"
+        return urlsplit(url)._replace(query="", fragment="").geturl()
 
     def authorization(self) -> str | None:
         """Return the value of `Authorization`, None where there are no credentials."""
@@ -210,11 +265,13 @@ class WebhookSettings(SinkSettings):
         return f"Basic {base64.b64encode(f'{self.username}:{password}'.encode()).decode()}"
 
     def secrets(self) -> list[str]:
-        """Return what must never be said: credentials, and whatever the query has."""
+        """Return what must never be said: credentials, and of the address what may be one."""
         fields = (self.secret, self.previous_secret, self.password, self.bearer_token)
         given = [field.get_secret_value() for field in fields if field is not None]
         given += [value.get_secret_value() for value in self.headers.values()]
-        given += [value for _, value in parse_qsl(urlsplit(self.url).query)]
+        given += [value for _, value in parse_qsl(urlsplit(self.address).query)]
+        if self.url_file is not None:
+            given += _parts(self.address)
         # Whoever echoes `Authorization` may leave its first word out.
         given += (self.authorization() or "").split(" ")[1:]
         return [secret for secret in given if secret not in OF_TABLE]
@@ -224,6 +281,11 @@ def _encode(name: str) -> str:
     return name.replace(".", "%2E") if name in {".", ".."} else quote(name, safe="")
 
 
-def public(url: str) -> str:
-    """Return an address without its query and its fragment."""
-    return urlsplit(url)._replace(query="", fragment="").geturl()
+def _parts(url: str) -> Iterator[str]:
+    """Name the parts of an address by which it would be known, the table's place left out."""
+    parts = urlsplit(url)
+    yield from (url, parts.netloc, str(parts.hostname))
+    for text in re.split(r"\{[^{}]*\}", url[url.index(parts.netloc) + len(parts.netloc) :]):
+        for piece in (text, text.strip("/"), *re.split(r"[/?&=#]", text)):
+            if len(piece) >= _HIDDEN:
+                yield from (piece, unquote(piece))

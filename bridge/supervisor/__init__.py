@@ -8,7 +8,7 @@ show (`snapshot`). May import everything but the admin endpoint and the command 
 """
 
 from bridge.supervisor.control import Control
-from bridge.supervisor.plan import make_ring, table_shapes
+from bridge.supervisor.plan import make_plan, make_ring, table_shapes
 from bridge.supervisor.service import Supervisor
 from bridge.supervisor.snapshot import Reloads, Snapshot
 
@@ -17,6 +17,7 @@ __all__ = [
     "Reloads",
     "Snapshot",
     "Supervisor",
+    "make_plan",
     "make_ring",
     "table_shapes",
 ]

@@ -102,7 +102,7 @@ def test_a_redirect_with_a_token_in_its_address(
     program: Program, webhook_receiver: WebhookReceiver, tmp_path: Path
 ) -> None:
     """The receiver answers 302 to an address with a token: not followed, not quoted."""
-    location = f"http://127.0.0.1:{webhook_receiver.port}/next?token={SECRET}&a=1#{SECRET}"
+    location = f"http://127.0.0.1:{webhook_receiver.port}/{SECRET}?token={SECRET}&a=1#{SECRET}"
     webhook_receiver.answer = lambda _: Answer(302, {"Location": location})
     settings = config(program, url=webhook_receiver.url)
 
@@ -122,6 +122,40 @@ def test_the_query_of_the_address_itself(
 
     said = said_everywhere(tmp_path, settings, program)
 
+    assert_unsaid(said, SECRET)
+
+
+@pytest.mark.parametrize("status", [200, 302, 400, 410, 503, None])
+def test_an_address_that_is_the_secret(
+    program: Program, webhook_receiver: WebhookReceiver, tmp_path: Path, status: int | None
+) -> None:
+    """From `url_file`: said nowhere, neither its path nor its port, whatever is echoed of it."""
+    port = webhook_receiver.port if status else free_port()
+    url = f"http://localhost:{port}/services/{SECRET}/{{table}}?key={SECRET[::-1]}"
+    (tmp_path / "hook.url").write_text(f"{url}\n")
+
+    def answer(request: Request) -> Answer:
+        echo = f"{request.headers['Host']} {request.path} {url}"
+        return Answer(status or 0, {"Location": url, "X-You-Asked": request.path}, echo.encode())
+
+    webhook_receiver.answer = answer
+    settings = config(program, url_file=str(tmp_path / "hook.url"))
+
+    said = said_everywhere(tmp_path, settings, program, fails=status != 200)
+
+    assert_unsaid(said, SECRET, SECRET[::-1], f"localhost:{port}")
+
+
+def test_a_token_with_a_line_end_from_the_environment(
+    program: Program, webhook_receiver: WebhookReceiver, tmp_path: Path
+) -> None:
+    """As a file of the orchestrator's leaves it: it is used without."""
+    settings = config(program, url=webhook_receiver.url, bearer_token="${HOOK_TOKEN}")
+
+    env = {"HOOK_TOKEN": f"{SECRET}\n"}
+    said = said_everywhere(tmp_path, settings, program, env=env, fails=False)
+
+    assert webhook_receiver.requests[0].headers["Authorization"] == f"Bearer {SECRET}"
     assert_unsaid(said, SECRET)
 
 

@@ -21,8 +21,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
 VERSION = "4.1.1"
 CACHE = Path(__file__).parent / ".cache"
@@ -173,6 +180,31 @@ class KafkaBroker:
         new = NewTopic(topic, num_partitions=partitions, replication_factor=1, config=config or {})
         admin.create_topics([new])[topic].result(30)
 
+    def delete_topic(self, topic: str) -> None:
+        """Delete a topic and return when it is gone."""
+        admin = AdminClient({"bootstrap.servers": self.bootstrap_servers}, logger=_SILENT)
+        admin.delete_topics([topic])[topic].result(30)
+        end = time.monotonic() + 30
+        while topic in admin.list_topics(timeout=30).topics:
+            if time.monotonic() > end:
+                raise TimeoutError(f"{topic} does not go")
+
+    def config_of(self, topic: str) -> dict[str, str]:
+        """Return the settings of a topic."""
+        admin = AdminClient({"bootstrap.servers": self.bootstrap_servers}, logger=_SILENT)
+        resource = ConfigResource(ResourceType.TOPIC, topic)
+        found = admin.describe_configs([resource])[resource].result(30)
+        return {name: entry.value for name, entry in found.items()}
+
+    def has_open_transactions(self, topic: str) -> bool:
+        """Tell whether readers of what is committed wait in a topic's first partition."""
+        ends = []
+        for level in ("read_committed", "read_uncommitted"):
+            consumer = self._reader(level)
+            ends.append(_end_of(consumer, TopicPartition(topic, 0)))
+            consumer.close()
+        return ends[0] < ends[1]
+
     def topics(self) -> set[str]:
         """Name the topics there are."""
         admin = AdminClient({"bootstrap.servers": self.bootstrap_servers}, logger=_SILENT)
@@ -180,21 +212,25 @@ class KafkaBroker:
 
     def read(self, topic: str) -> list[Message]:
         """Return every message of a topic up to now, partition by partition."""
-        consumer = Consumer(
-            {
-                "bootstrap.servers": self.bootstrap_servers,
-                "group.id": f"reader-{uuid.uuid4()}",
-                "enable.auto.commit": False,
-                "isolation.level": "read_committed",
-            },
-            logger=_SILENT,
-        )
+        consumer = self._reader("read_committed")
         try:
             partitions = sorted(consumer.list_topics(topic, timeout=30).topics[topic].partitions)
             ends = {each: _end_of(consumer, TopicPartition(topic, each)) for each in partitions}
             return _read_up_to(consumer, topic, ends)
         finally:
             consumer.close()
+
+    def _reader(self, level: str) -> Consumer:
+        return Consumer(
+            {
+                "bootstrap.servers": self.bootstrap_servers,
+                "group.id": f"reader-{uuid.uuid4()}",
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "isolation.level": level,
+            },
+            logger=_SILENT,
+        )
 
     def _remove_folder(self) -> None:
         if self._folder is not None:
@@ -279,16 +315,16 @@ def _read_up_to(consumer: Consumer, topic: str, ends: Mapping[int, int]) -> list
     consumer.assign([TopicPartition(topic, each, OFFSET_BEGINNING) for each in wanted])
     deadline = time.monotonic() + 60
     while wanted:
-        positions = consumer.position([TopicPartition(topic, each) for each in wanted])
-        missing = sum(wanted[each.partition] - max(each.offset, 0) for each in positions)
-        if missing <= 0:
-            break
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{topic}: {len(messages)} messages read, {missing} missing")
-        for message in consumer.consume(min(missing, 10_000), timeout=1):
-            if message.error():
-                raise KafkaException(message.error())
-            messages.append(message)
+            raise TimeoutError(f"{topic}: {len(messages)} messages read, and not to {wanted}")
+        for message in consumer.consume(10_000, timeout=0.2):
+            error = message.error()
+            if error is None:
+                messages.append(message)
+            elif error.code() != KafkaError._PARTITION_EOF:
+                raise KafkaException(error)
+            elif message.offset() >= wanted.get(message.partition(), 0):
+                wanted.pop(message.partition(), None)  # the last ones may be marks, not messages
     return sorted(messages, key=lambda message: (message.partition(), message.offset()))
 
 

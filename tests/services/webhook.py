@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import json
 import ssl
@@ -26,9 +27,16 @@ class Request:
     time: float
 
     @property
+    def content(self) -> bytes:
+        """The body as it was before it was compressed."""
+        compressed = self.headers.get("Content-Encoding") == "gzip"
+        return gzip.decompress(self.body) if compressed else self.body
+
+    @property
     def events(self) -> list[dict[str, Any]]:
-        """The body as what it should be: an array of events."""
-        return list(json.loads(self.body))
+        """The body as what it should be: an array of events, or one."""
+        found = json.loads(self.content)
+        return found if isinstance(found, list) else [found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +55,8 @@ class WebhookReceiver:
 
     Attributes:
         answer: called with each request, returns what to answer; 204 unless replaced.
-        accepted: the events of the requests that were answered with 2xx.
+        accepted: the events of the requests that were answered with 2xx; where their attributes are
+            in headers, what is in the body.
     """
 
     def __init__(self, tls: ssl.SSLContext | None = None, port: int = 0) -> None:
@@ -107,7 +116,7 @@ class WebhookReceiver:
         with self._changed:
             self.requests.append(request)
             answered = not (answer.hang or answer.cut)
-            if answered and 200 <= answer.status < 300 and request.method == "POST":
+            if answered and 200 <= answer.status < 300 and request.content:
                 self.accepted += request.events
             self._changed.notify_all()
         if answer.hang:

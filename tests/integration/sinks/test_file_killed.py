@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
 import subprocess
@@ -87,6 +88,96 @@ for first in range(int(sys.argv[3]), 40, 10):
     sink.deliver(batch_of([make_event(n, table=f"t{n % 2}") for n in range(first, first + 10)]))
     print(f"acknowledged={first + 10}", flush=True)
 """
+
+
+CLOSING = """
+import os, sys
+from dataclasses import replace
+from services.batches import batch_of
+from bridge.lines import Slice
+from bridge.sinks.base import Batch
+from bridge.sinks.file import FileSettings, FileSink
+from bridge.testing import make_event
+
+left = int(sys.argv[2])
+
+def dying(name):
+    function = getattr(os, name)
+    def call(*arguments, **named):
+        global left
+        left -= 1
+        if left == 0 and name == "writev":
+            os.write(arguments[0], b"".join(arguments[1])[:-50])
+        if left == 0 and name != "writev" and int(sys.argv[2]) % 2:
+            function(*arguments, **named)  # done, and nobody was told
+        if left == 0:
+            os._exit(9)
+        return function(*arguments, **named)
+    setattr(os, name, call)
+
+for name in ("writev", "fsync", "pwrite", "link", "unlink", "rename"):
+    dying(name)
+
+header = sys.argv[4].encode() or None
+sink = FileSink(FileSettings.model_validate({
+    "type": "file", "path": sys.argv[1] + "/{table}.txt", "format": "csv" if header else "json",
+    "rotate": {"max_size": "2KiB"}, "compress": sys.argv[5] or None,
+}))
+sink.open()
+for first in range(int(sys.argv[3]), 60, 10):
+    slices = batch_of([make_event(n) for n in range(first, first + 10)]).slices
+    sink.deliver(Batch([replace(s, lines=replace(s.lines, header=header)) for s in slices]))
+    print(f"acknowledged={first + 10}", flush=True)
+sink.close()
+"""
+
+
+@pytest.mark.parametrize(("header", "compress"), [("", "gzip"), ("the,header\n", "")])
+@pytest.mark.parametrize("calls", range(1, 60, 5))
+def test_a_kill_at_any_call_of_a_closing_loses_and_tears_nothing(
+    tmp_path: Path, calls: int, header: str, compress: str
+) -> None:
+    """Whole files with final names, each line whole, each acknowledged event in one of them."""
+    acknowledged = 0
+    for left in (calls, 7, 0):
+        process = subprocess.run(
+            [
+                *(sys.executable, "-c", CLOSING, str(tmp_path), str(left), str(acknowledged)),
+                *(header, compress),
+            ],
+            env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+            stdout=subprocess.PIPE,
+            check=False,
+        )
+        said = re.findall(rb"^acknowledged=(\d+)$", process.stdout, re.MULTILINE)
+        acknowledged = int(said[-1]) if said else acknowledged
+        assert set(written(tmp_path, header)) >= set(range(acknowledged))
+
+    assert acknowledged == 60
+    found = written(tmp_path, header, whole=True)
+    assert set(found) == set(range(60))
+    assert len(found) <= 60 + 2 * 10
+
+
+def written(folder: Path, header: str, *, whole: bool = False) -> list[int]:
+    """Return the offsets in all files, those of the live one but its last line if it is torn."""
+    found = []
+    for file in sorted(folder.iterdir()):
+        if file.name.startswith("."):
+            continue
+        data = file.read_bytes()
+        data = gzip.decompress(data) if file.suffix == ".gz" else data
+        lines = data.split(b"\n")
+        torn = lines.pop()
+        live = re.search(r"\.\d+\.(\d+\.)?txt", file.name) is None
+        assert not torn or (live and not whole), file
+        if header and lines:
+            assert lines.pop(0) + b"\n" == header.encode(), file
+        found += [orjson.loads(line)["offset"] for line in lines]
+        plain = file.with_name(file.name.removesuffix(".gz"))
+        if plain != file and plain.exists():
+            del found[-len(lines) :]  # compressed, and the plain one not removed yet
+    return found
 
 
 @pytest.mark.parametrize("calls", range(1, 24))

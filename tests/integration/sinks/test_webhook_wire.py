@@ -2,82 +2,22 @@
 
 from __future__ import annotations
 
-import base64
-import contextlib
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Self
 
 import pytest
 import trustme
 from services.batches import batch_of
-from services.webhook import WebhookReceiver
+from services.raw_receiver import NO_CONTENT, RawReceiver, Reply
 
 from bridge.errors import Reject, Retry
 from bridge.sinks.webhook import WebhookSettings, WebhookSink
 from bridge.testing import make_event
 
 BATCH = [make_event(offset) for offset in range(3)]
-NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
-Reply = Callable[[socket.socket, int], None]
-
-
-class RawReceiver:
-    """Reads requests and lets `reply` write whatever it likes; a context manager.
-
-    Attributes:
-        requests: head and body of each, with the number of its connection.
-        reply: called with the connection and the number of the request.
-    """
-
-    def __init__(self) -> None:
-        self.requests: list[tuple[int, bytes, bytes]] = []
-        self.reply: Reply = lambda connection, _: connection.sendall(NO_CONTENT)
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self._open: list[socket.socket] = []
-        self._threads = [threading.Thread(target=self._accept)]
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.getsockname()[1]}/hook"
-
-    def __enter__(self) -> Self:
-        self._threads[0].start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for each in (self._server, *self._open):
-            with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
-        for thread in self._threads:
-            thread.join()
-
-    def _accept(self) -> None:
-        for number in range(100):
-            try:
-                connection, _ = self._server.accept()
-            except OSError:
-                return
-            self._open.append(connection)
-            thread = threading.Thread(target=self._serve, args=(connection, number))
-            self._threads.append(thread)
-            thread.start()
-
-    def _serve(self, connection: socket.socket, number: int) -> None:
-        with contextlib.suppress(OSError), connection, connection.makefile("rb") as file:
-            while line := file.readline():
-                head = [line]
-                while (line := file.readline()).strip():
-                    head.append(line)
-                length = next(
-                    (int(each[15:]) for each in head if each.startswith(b"Content-Length")), 0
-                )
-                self.requests.append((number, b"".join(head), file.read(length)))
-                self.reply(connection, len(self.requests) - 1)
 
 
 @pytest.fixture
@@ -403,128 +343,3 @@ def test_a_secret_cut_off_with_its_answer_is_not_said(receiver: RawReceiver) -> 
         said.append(f"{caught.value} {caught.value.answer}")
 
     assert all("yyy" in each and "hu" not in each for each in said)
-
-
-# Proxies
-
-
-def test_a_proxy_of_the_environment_is_used_and_its_password_never_said(
-    receiver: RawReceiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The request names the whole address, and the credentials go in a header of their own."""
-    port = receiver.url.rpartition(":")[2].partition("/")[0]
-    monkeypatch.setenv("HTTP_PROXY", f"http://me:pr%40xy-pw@127.0.0.1:{port}")
-    monkeypatch.setenv("NO_PROXY", "")
-    login = base64.b64encode(b"me:pr@xy-pw").decode()
-    receiver.reply = lambda connection, number: connection.sendall(
-        b"HTTP/1.1 407 No\r\nContent-Length: 60\r\n\r\n%-60b" % f"not {login} pr%40xy-pw".encode()
-        if number
-        else NO_CONTENT
-    )
-    sink = WebhookSink(WebhookSettings(type="webhook", url="http://hook.invalid/a?b=1"))
-
-    deliver(sink)
-    with pytest.raises(Retry, match="answered 407") as caught:
-        deliver(sink)
-    sink.close()
-
-    _, head, _ = receiver.requests[0]
-    assert head.startswith(b"POST http://hook.invalid/a?b=1 HTTP/1.1\r\nHost: hook.invalid\r\n")
-    assert f"Proxy-Authorization: Basic {login}".encode() in head
-    said = f"{caught.value} {caught.value.answer}"
-    assert "xy-pw" not in said
-    assert login not in said
-
-
-def test_https_goes_through_a_tunnel(
-    receiver: RawReceiver, monkeypatch: pytest.MonkeyPatch, tmp_path: object
-) -> None:
-    """CONNECT first, then TLS with the receiver itself."""
-    authority = trustme.CA()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    ca_file = f"{tmp_path}/ca.pem"
-    authority.cert_pem.write_to_path(ca_file)
-    monkeypatch.setenv("HTTPS_PROXY", receiver.url)
-    monkeypatch.setenv("NO_PROXY", "")
-
-    with WebhookReceiver(context) as target:
-
-        def reply(connection: socket.socket, _: int) -> None:
-            connection.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
-            with socket.create_connection(("127.0.0.1", target.port)) as onward:
-                _pump(connection, onward)
-
-        receiver.reply = reply
-        sink = WebhookSink(
-            WebhookSettings(type="webhook", url=target.url, tls={"ca_file": ca_file})
-        )
-        deliver(sink)
-        deliver(sink)
-        sink.close()
-
-        assert [request.connection for request in target.requests] == [0, 0]
-    assert receiver.requests[0][1].startswith(f"CONNECT 127.0.0.1:{target.port} ".encode())
-
-
-def test_a_proxy_that_says_more_is_no_tunnel(
-    receiver: RawReceiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What follows its answer is not the receiver's TLS: that waits for ours."""
-    monkeypatch.setenv("HTTPS_PROXY", receiver.url)
-    monkeypatch.setenv("NO_PROXY", "")
-    receiver.reply = lambda connection, _: connection.sendall(
-        b"HTTP/1.0 200 Connected\r\n\r\n\x16\x03\x01"
-    )
-    sink = WebhookSink(WebhookSettings(type="webhook", url="https://hook.invalid/"))
-
-    with pytest.raises(Retry, match="the proxy said more"):
-        deliver(sink)
-
-
-def test_a_proxy_that_refuses_is_named(
-    receiver: RawReceiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is no answer of the receiver's, whatever it says."""
-    monkeypatch.setenv("HTTPS_PROXY", receiver.url)
-    receiver.reply = lambda connection, _: connection.sendall(b"HTTP/1.1 410 Gone\r\n\r\n")
-    sink = WebhookSink(WebhookSettings(type="webhook", url="https://hook.invalid/"))
-
-    with pytest.raises(Retry, match="the proxy answered 410") as caught:
-        deliver(sink)
-
-    assert type(caught.value) is Retry
-
-
-@pytest.mark.parametrize(
-    "proxy",
-    [
-        "socks5://me:hunter2@127.0.0.1:1",
-        "http://me:hunter2",
-        "me:hunter2/x@host",
-        "http://:hunter2",
-    ],
-)
-def test_a_proxy_that_cannot_be_used_is_said(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
-    """Without its address, which may have a password."""
-    monkeypatch.setenv("HTTP_PROXY", proxy)
-    sink = WebhookSink(WebhookSettings(type="webhook", url="http://hook.invalid/"))
-
-    with pytest.raises(Retry, match="proxy of the environment: it must be http://host") as caught:
-        sink.open()
-
-    assert "hunter2" not in str(caught.value)
-
-
-def _pump(one: socket.socket, other: socket.socket) -> None:
-    def copy(source: socket.socket, target: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(1 << 16):
-                target.sendall(data)
-        with contextlib.suppress(OSError):
-            target.shutdown(socket.SHUT_RDWR)
-
-    back = threading.Thread(target=copy, args=(other, one))
-    back.start()
-    copy(one, other)
-    back.join()

@@ -35,6 +35,11 @@ def _sinks(text: str) -> str:
     return BOTH + "sinks:\n" + "".join(f"  {line}\n" for line in text.splitlines())
 
 
+def _avro(registry: str) -> str:
+    kafka = "type: kafka, bootstrap_servers: 'k:9092', topic: t, format: avro"
+    return _sinks(f"out: {{{kafka}, schema_registry: {registry}}}")
+
+
 _VALID_TOP = "instance, kinetica, journal, tables, sinks, dead_letters, admin, log, shutdown"
 _DURATION = "write a duration like 500ms, 30s, 20m, 2h or 7d, for example"
 
@@ -379,6 +384,20 @@ WRONG: dict[str, tuple[str, list[str]]] = {
         _sinks('a: {type: file, path: "/out/{table}"}\nb: {type: file, path: /out/s.t}'),
         ["5: sinks.b.path: the sink a writes /out/s.t too; each needs its own"],
     ),
+    "a file that another sink closes": (
+        _sinks(
+            "a: {type: file, path: '/out/{name}.txt', rotate: {max_size: 1MiB}}\n"
+            "b: {type: file, path: /out/x.12.txt}"
+        ),
+        ["5: sinks.b.path: the sink a writes /out/x.12.txt too; each needs its own"],
+    ),
+    "a file for what is no row": (
+        _sinks(
+            "a: {type: file, path: /out/x, format: csv}\n"
+            "b: {type: file, path: /out/x.notifications.jsonl}"
+        ),
+        ["5: sinks.b.path: the sink a writes /out/x.notifications.jsonl too; each needs its own"],
+    ),
     # Formats
     "a format that a webhook cannot carry": (
         _sinks("hook: {type: webhook, url: 'http://a', format: raw}"),
@@ -427,6 +446,27 @@ WRONG: dict[str, tuple[str, list[str]]] = {
                 "schema_registry: {url: …}"
             )
         ],
+    ),
+    "a registry's password in its address": (
+        _avro("{url: 'http://me:pw@r'}"),
+        [
+            (
+                "4: sinks.out.schema_registry.url: credentials do not belong into it; use username "
+                "and password"
+            )
+        ],
+    ),
+    "a registry that is no address": (
+        _avro("{url: 'r:8081'}"),
+        ["4: sinks.out.schema_registry.url: write http://HOST:PORT or https://HOST:PORT"],
+    ),
+    "a registry's user without a password": (
+        _avro("{url: 'http://r', username: me}"),
+        ["4: sinks.out.schema_registry: username and password belong together"],
+    ),
+    "a registry's key without a certificate": (
+        _avro("{url: 'http://r', tls: {key_file: k.pem}}"),
+        [("4: sinks.out.schema_registry.tls: key_file is the key of a certificate; add cert_file")],
     ),
     "columns to leave out of bytes that are not looked at": (
         KINETICA

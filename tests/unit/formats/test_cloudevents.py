@@ -30,10 +30,10 @@ def test_a_row_is_one_compact_object_whose_data_is_the_record() -> None:
     lines = write(WHOLE, block())
     assert lines.content_type == "application/cloudevents+json; charset=UTF-8"
     assert lines.event(1).value == (
-        b'{"specversion":"1.0","source":"/kinetica/eu-1/ki_home.orders",'
+        b'{"id":"9f86d081884c7d65-1235","specversion":"1.0","source":"/kinetica/eu-1/ki_home.orders",'
         b'"type":"com.kinetica.bridge.insert","kineticatable":"ki_home.orders",'
         b'"kineticacluster":"http://kinetica-a:9191","datacontenttype":"application/json",'
-        b'"id":"9f86d081884c7d65-1235","time":"2026-11-24T08:42:00.123457Z",'
+        b'"time":"2026-11-24T08:42:00.123457Z",'
         b'"kineticaoffset":"00000000000000001235","subject":"{\\"order_id\\":2}",'
         b'"data":{"order_id":2,"note":"hi"}}'
     )

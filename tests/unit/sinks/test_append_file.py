@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bridge.sinks.append_file import AppendFile
+from bridge.sinks.torn import Marked
 
 LINE = memoryview(b'{"id":"1"}\n')
 
@@ -40,7 +41,7 @@ def test_what_lies_far_behind_leaves_the_page_cache(
     """Each byte once, up to what is kept for those who follow the file; not what stood there."""
     path = tmp_path / "out.jsonl"
     path.write_bytes(bytes(LINE) * 100)
-    file = AppendFile(path, b'{"id":"', keep_cached=400)
+    file = AppendFile(path, Marked(b'{"id":"'), keep_cached=400)
 
     size = write(file, 200)
     file.close()
@@ -55,7 +56,7 @@ def test_a_file_that_somebody_cut_is_followed_from_its_new_end(
     tmp_path: Path, given_back: list[tuple[int, int]]
 ) -> None:
     """As a rotation by copying does."""
-    file = AppendFile(tmp_path / "out.jsonl", b'{"id":"', keep_cached=400)
+    file = AppendFile(tmp_path / "out.jsonl", Marked(b'{"id":"'), keep_cached=400)
     write(file, 200)
     os.truncate(file.path, 0)
     del given_back[:]
@@ -76,7 +77,7 @@ def test_a_file_system_that_takes_no_advice_is_written_all_the_same(
         raise OSError(22, "Invalid argument")
 
     monkeypatch.setattr(os, "posix_fadvise", refuse)
-    file = AppendFile(tmp_path / "out.jsonl", b'{"id":"', keep_cached=40)
+    file = AppendFile(tmp_path / "out.jsonl", Marked(b'{"id":"'), keep_cached=40)
 
     assert write(file, 20) == 20 * len(LINE)
     file.close()

@@ -18,7 +18,8 @@ from services.batches import batch_of
 from bridge.errors import Retry
 from bridge.events import rfc3339
 from bridge.sinks.base import Batch
-from bridge.sinks.file import FileSettings, FileSink, expand
+from bridge.sinks.file import FileSettings, FileSink
+from bridge.sinks.file_paths import expand
 from bridge.sinks.writing import MOST_PIECES
 from bridge.testing import drive, make_event
 

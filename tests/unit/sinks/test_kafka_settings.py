@@ -50,7 +50,7 @@ def test_options_override_defaults_under_either_of_their_names() -> None:
         ({"security.protocol": "ssl", "ssl.ca.location": "/no/such.pem"}, "ssl.ca.location"),
         ({"bootstrap.servers": "k"}, "set bootstrap_servers"),
         ({"metadata.broker.list": "k"}, "set bootstrap_servers"),
-        ({"transactional.id": "t"}, "transactions"),
+        ({"transactional.id": "t"}, "set transactional: true"),
         ({"delivery.report.only.error": True}, "the bridge sets it"),
         ({"on_delivery": "x"}, "hears of failures"),
         ({"error_cb": "x"}, "callable"),

@@ -58,11 +58,26 @@ def test_an_answer_is_kept_with_its_error_up_to_a_limit() -> None:
     assert len(str(error)) < 200
 
 
-def test_a_redirect_names_the_address_to_configure() -> None:
-    """It is not followed: events would go where nobody has said they should."""
-    error = judge(308, {"Location": "https://b/hook"}, "", now=NOW)
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        ("https://b/hook", "https://b/hook"),
+        ("https://me:hunter2@b:8443/hook/", "https://b:8443/hook/"),
+        ("/hook/?ticket=hunter2", "/hook/"),
+        ("https://b/login/hunter2?ticket=hunter2#hunter2", "https://b/…"),
+        ("/hunter2", "/…"),
+        ("//b?hunter2", "//b"),
+        ("https://[hunter2", "somewhere else"),
+        ("", "somewhere else"),
+        (None, "somewhere else"),
+    ],
+)
+def test_a_redirect_names_the_address_to_configure(location: str | None, shown: str) -> None:
+    """It is not followed; of the new address nothing is said that may be a token."""
+    headers = {} if location is None else {"Location": location}
+    error = judge(308, headers, "", now=NOW, path="/hook")
 
-    assert "https://b/hook" in str(error)
+    assert f"a redirect to {shown}: put the final address into url" in str(error)
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
@@ -90,6 +105,8 @@ def test_any_retry_after_gives_a_sane_wait_or_none(value: str) -> None:
         (format_datetime(NOW - timedelta(days=1), True), 0.0),
         ("-5", None),
         ("soon", None),
+        ("Thu, 01 Jan 99999999999 00:00:00 GMT", None),
+        ("Thu, 99999999999999999999 Jan 2026 00:00:00 GMT", None),
         ("9" * 400, LONGEST_RETRY_AFTER),
     ],
 )

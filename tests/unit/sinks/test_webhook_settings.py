@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from bridge.foreign import Cleaner
 from bridge.sinks.webhook import WebhookSettings
 
 URL = "https://example.com/hook"
@@ -54,6 +56,14 @@ def test_batches_have_the_size_receivers_expect() -> None:
         ({"success": [99]}, "200 to 599"),
         ({"parallel": 0}, "greater than or equal to 1"),
         ({"tls": {"ca_file": "/no/such.pem"}}, "no such file"),
+        ({"url": "http://a..b/"}, "no name that there can be"),
+        ({"url": None}, "needs a url, or a url_file"),
+        ({"url": None, "url_file": "/dev/null"}, "is empty"),
+        ({"url_file": "/no/such"}, "cannot read /no/such"),
+        ({"compress": "brotli"}, "gzip"),
+        ({"headers": {"Content-Encoding": "br"}}, "set by the bridge"),
+        ({"headers": {"ce-id": "1"}}, "set by the bridge"),
+        ({"format": "cloudevents-binary", "batch": {"max_events": 2}}, "must be 1"),
     ],
 )
 def test_unusable_settings_are_refused(values: dict[str, Any], reason: str) -> None:
@@ -62,14 +72,76 @@ def test_unusable_settings_are_refused(values: dict[str, Any], reason: str) -> N
         settings(**values)
 
 
+@pytest.mark.parametrize("form", ["cloudevents", "cloudevents-binary"])
+def test_a_cloudevent_goes_alone_unless_an_array_is_asked_for(form: str) -> None:
+    """The other limits of a batch are those of JSON, and may be given by themselves."""
+    batch = settings(format=form).batch
+    assert (batch.max_events, batch.max_bytes, batch.max_wait) == (1, 2**20, 0.1)
+    batch = settings(format=form, batch={"max_bytes": "2MiB"}).batch
+    assert (batch.max_events, batch.max_bytes) == (1, 2**21)
+    given = settings().batch
+    assert settings(format=form, batch=given).alone
+    assert not settings(format="cloudevents", batch={"max_events": 20}).alone
+    assert not settings(batch={"max_events": 1}).alone
+
+
 def test_an_address_is_named_without_its_query() -> None:
     """Tokens stand in queries, and errors are logged."""
-    assert settings(url=f"{URL}?token=hunter2#x").public_url() == URL
+    assert settings().shown(f"{URL}?token=hunter2#x") == URL
 
 
-def test_a_line_end_behind_a_secret_is_no_part_of_it() -> None:
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n"])
+def test_a_line_end_behind_a_secret_is_no_part_of_it(end: str) -> None:
     """Files and orchestrators leave one."""
-    assert settings(bearer_token="abc\r\n").authorization() == "Bearer abc"
+    assert settings(bearer_token="abc" + end).authorization() == "Bearer abc"
+    assert settings(secret="abc" + end, previous_secret="whsec_YWJj" + end).signing_keys() == [
+        b"abc",
+        b"abc",
+    ]
+    assert settings(headers={"X-K": "abc" + end}).headers["X-K"].get_secret_value() == "abc"
+
+
+SECRET_URL = "https://hooks.example:8443/services/T0hunter2/{table}/x?token=hunter2"
+
+
+@pytest.fixture
+def secret_url(tmp_path: Path) -> str:
+    path = tmp_path / "url"
+    path.write_text(SECRET_URL + "\n")
+    return str(path)
+
+
+def test_an_address_may_be_the_secret(secret_url: str) -> None:
+    """Then it is shown nowhere, neither whole nor in parts."""
+    given = settings(url=None, url_file=secret_url)
+
+    assert given.url_of("a.b") == SECRET_URL.replace("{table}", "a.b")
+    shown = f"{given!r} {given.model_dump_json()} {given.shown(given.url_of('a.b'))}"
+    assert "hunter2" not in shown
+    assert "hooks.example" not in shown
+    clean = Cleaner(given.secrets())
+    for part in ("hooks.example:8443", "hooks.example", "T0hunter2", "/services/T0hunter2/"):
+        assert part.strip("/") not in clean(f"look at {part} now")
+
+
+def test_a_secret_address_that_changes_makes_other_settings(secret_url: str) -> None:
+    """A reload takes it up."""
+    before = settings(url=None, url_file=secret_url)
+    Path(secret_url).write_text("https://hooks.example/other")
+
+    assert before != settings(url=None, url_file=secret_url)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://h:hunter2/", "ftp://hunter2", "https://me:hunter2@h/", "https://h/{hunter2}"]
+)
+def test_a_secret_address_that_cannot_be_used_is_not_quoted(tmp_path: Path, url: str) -> None:
+    """Neither what the file holds, nor what stands where its path should."""
+    (tmp_path / "url").write_text(url)
+    for value in (str(tmp_path / "url"), url):
+        with pytest.raises(ValidationError) as caught:
+            settings(url=None, url_file=value)
+        assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,84 @@
+"""A real browser that opens one page and tells what it came to: Chromium, without a window."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from html import unescape
+from pathlib import Path
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+
+class BrowserMissing(Exception):
+    """There is no Chromium here; the message says how to get it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A page after its scripts have run.
+
+    Attributes:
+        document: as HTML.
+        complaints: what stood in the console: errors, and what the page's policy refused.
+    """
+
+    document: str
+    complaints: list[str]
+
+    def text(self, element: str) -> str:
+        """Return the text of the element of an id."""
+        found = re.search(rf'<(\w+)[^>]*\bid="{element}"[^>]*>(.*?)</\1>', self.document, re.DOTALL)
+        assert found is not None, f"no element {element}"
+        return unescape(re.sub(r"<[^>]+>", " ", found[2]))
+
+
+class Browser:
+    """Opens pages, each in a profile of its own.
+
+    Args:
+        folder: for the profiles.
+
+    Raises:
+        BrowserMissing: there is none.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        found = next(filter(None, map(shutil.which, _NAMES)), None)
+        if found is None:
+            raise BrowserMissing("no Chromium here: apt-get install chromium")
+        self._program = found
+        self._folder = folder
+
+    def open(self, url: str, *, width: int = 1280, seconds: float = 4.0) -> Opened:
+        """Open a page, and let its own clock run so many seconds."""
+        done = self._run(url, width, seconds, "--dump-dom")
+        complaints = re.findall(r"CONSOLE[^\]]*\] \"(.*?)\", source", done.stderr.decode())
+        return Opened(done.stdout.decode(), complaints)
+
+    def picture(self, url: str, file: Path, *, width: int = 1280, height: int = 1000) -> None:
+        """Take a picture of a page."""
+        self._run(url, width, 4.0, f"--screenshot={file}", height=height)
+
+    def _run(
+        self, url: str, width: int, seconds: float, wish: str, height: int = 1000
+    ) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            [
+                self._program,
+                "--headless",
+                "--no-sandbox",  # which root cannot have
+                "--disable-gpu",
+                "--enable-logging=stderr",
+                f"--user-data-dir={self._folder}",
+                f"--window-size={width},{height}",
+                f"--virtual-time-budget={seconds * 1000:.0f}",
+                wish,
+                url,
+            ],
+            capture_output=True,
+            check=True,
+            timeout=120,
+        )
