@@ -178,6 +178,12 @@ def _of_sinks(snapshot: Snapshot) -> Iterator[Metric]:
         lag.add_metric(lane, snapshot.lags[lane])
     yield from families
     yield lag
+    text = "Events delivered again on request; no part of the sums above."
+    replayed = _counter("sink_replayed_events", text, *labels)
+    lanes = {(account.sink, account.table): 0 for account in snapshot.accounts}
+    for lane, events in (lanes | dict(snapshot.replayed)).items():
+        replayed.add_metric(lane, events)
+    yield replayed
 
     yield from _of_letters(snapshot)
 

@@ -17,6 +17,7 @@ from bridge.admin.gaps import GapPages
 from bridge.admin.health import readiness
 from bridge.admin.letters import LetterPages
 from bridge.admin.recent import Recent
+from bridge.admin.replays import ReplayPages
 from bridge.admin.requests import Answer, Refused, Request, json_answer, require_token
 from bridge.admin.routes import Route, answer
 from bridge.admin.sinks import SinkPages
@@ -65,6 +66,7 @@ class Pages:
             *StatusPages(supervisor, recent).routes,
             *GapPages(supervisor).routes,
             *LetterPages(supervisor).routes,
+            *ReplayPages(supervisor).routes,
             *SinkPages(supervisor).routes,
         ]
 

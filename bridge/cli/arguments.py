@@ -44,6 +44,18 @@ def add_journal(commands: Commands[argparse.ArgumentParser]) -> None:
     inner = journal.add_subparsers(required=True, metavar="COMMAND", dest="action")
     listing = add(inner, "ls", "segments, sinks and their lanes", config=True, module="journal")
     add_json(listing)
+    replay = add(inner, "replay", "deliver it again", config=True, module="redelivery")
+    replay.set_defaults(letters=False)
+    replay.add_argument("--sink", metavar="ID", help="the sink whose events are meant")
+    replay.add_argument("--table", metavar="T", help="of this table only")
+    begin = replay.add_mutually_exclusive_group()
+    begin.add_argument("--since", type=moment, metavar="TIME", help="received since; 2h is an age")
+    begin.add_argument("--from", dest="start", type=natural, metavar="OFFSET", help="start here")
+    replay.add_argument("--until", type=moment, metavar="TIME", help="received before")
+    _add_redelivery(replay)
+    other = replay.add_mutually_exclusive_group()
+    other.add_argument("--watch", type=natural, metavar="N", help="show replay N until it is over")
+    other.add_argument("--stop", type=natural, metavar="N", help="end replay N where it is")
 
 
 def add_deadletters(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -59,6 +71,10 @@ def add_deadletters(commands: Commands[argparse.ArgumentParser]) -> None:
     dropping = add(inner, "drop", "delete some for good", config=True, module="deadletters")
     add_letter_choice(dropping)
     add_json(dropping)
+    replay = add(inner, "replay", "deliver some again", config=True, module="redelivery")
+    replay.set_defaults(letters=True)
+    add_letter_choice(replay)
+    _add_redelivery(replay)
 
 
 def add_gaps(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -81,6 +97,15 @@ def add_gaps(commands: Commands[argparse.ArgumentParser]) -> None:
         action = add(inner, name, text, config=True, module="gaps")
         action.add_argument("gaps", nargs="+", metavar="GAP")
         add_json(action)
+
+
+def _add_redelivery(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--to", metavar="ID", help="another sink, that gets them")
+    parser.add_argument(
+        "--rate", type=natural, default=1000, metavar="N", help="events a second; 0: no limit"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="say what would be delivered")
+    add_json(parser)
 
 
 def add_sinks(commands: Commands[argparse.ArgumentParser]) -> None:

@@ -10,9 +10,13 @@ from bridge.cli.listing import print_json, print_table
 from bridge.cli.main import OK
 from bridge.config import find_file, load
 from bridge.events import rfc3339
-from bridge.journal import Overview, SegmentSummary, SinkSummary, overview
+from bridge.journal import Overview, Replay, SegmentSummary, SinkSummary, overview, stored_replays
+from bridge.supervisor.replays import replay_fields
 
 _SEGMENT_HEADERS = ("segment", "events", "bytes", "from", "to")
+_REPLAY_HEADERS = (
+    "replay", "sink", "of", "state", "begun", "expected", "replayed", "refused", "gone",
+)  # fmt: skip
 _LANE_HEADERS = (
     "table",
     "cursor",
@@ -28,9 +32,10 @@ _LANE_HEADERS = (
 def run(arguments: argparse.Namespace) -> int:
     """Print the journal's segments, and each sink's lanes and accounts."""
     config = load(find_file(arguments.config))
-    found = overview(config.journal.path)
+    found, replays = overview(config.journal.path), stored_replays(config.journal.path)
     if arguments.json:
         print_json(_as_json(found))
+        print_json(map(replay_fields, replays))
         return OK
     print(f"journal {found.id} in {config.journal.path}")
     print(f"offsets {found.oldest} to {found.head}, the next one\n")
@@ -38,6 +43,9 @@ def run(arguments: argparse.Namespace) -> int:
     for sink in found.sinks:
         print(f"\nsink {sink.sink}: dead letters {sink.dead_letters}")
         print_table(_LANE_HEADERS, _lane_rows(sink))
+    if replays:
+        print()
+        print_table(_REPLAY_HEADERS, map(_replay_row, replays))
     return OK
 
 
@@ -47,6 +55,11 @@ def _segment_row(segment: SegmentSummary) -> tuple[object, ...]:
         return segment.first, events, segment.bytes, segment.problem, ""
     begin, end = _time(segment.oldest_time) or "", _time(segment.newest_time) or ""
     return segment.first, events, segment.bytes, begin, end
+
+
+def _replay_row(replay: Replay) -> tuple[object, ...]:
+    fields = replay_fields(replay)
+    return tuple(fields[name] for name in _REPLAY_HEADERS)
 
 
 def _lane_rows(sink: SinkSummary) -> Iterator[tuple[object, ...]]:

@@ -61,6 +61,10 @@ class Service:
         """Ask for something to be done, and return the answer; raises as `get`."""
         return self._ask("POST", path)
 
+    def delete(self, path: str) -> Any:
+        """Ask for something to be taken away, and return the answer; raises as `get`."""
+        return self._ask("DELETE", path)
+
     def _ask(self, method: str, path: str) -> Any:
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         connection = HTTPConnection(self._host, self._port, timeout=_TIMEOUT)

@@ -16,8 +16,8 @@ from bridge.delivery.encoding import Encoder
 from bridge.delivery.feed import EncodingFailed, Feed
 from bridge.delivery.lane import Lane, Load
 from bridge.delivery.policy import EVERYTHING
+from bridge.delivery.sources import Reader
 from bridge.formats.base import Output
-from bridge.journal import JournalReader
 from bridge.sinks.base import Batching
 
 # Lanes whose next events lie farther apart than this are not read in step.
@@ -47,7 +47,7 @@ class Batches:
     def __init__(
         self,
         sink: str,
-        readers: tuple[JournalReader, JournalReader],
+        readers: tuple[Reader, Reader],
         encoder: Encoder,
         batching: Batching,
         *,
@@ -75,6 +75,11 @@ class Batches:
     def position(self) -> int | None:
         """How far the one furthest behind was read; None without any."""
         return min((feed.position for feed in self._feeds if feed.lanes), default=None)
+
+    def is_through(self, end: int) -> bool:
+        """Return whether all before an offset was read, and taken."""
+        feeds = [feed for feed in self._feeds if feed.lanes]
+        return self._filling is None and all(f.empty and f.position >= end for f in feeds)
 
     @property
     def due(self) -> float | None:

@@ -83,12 +83,15 @@ class Connection:
         self._name = name
         self._sink = sink
         self._clock = clock
+        self._most_users = max(1, sink.max_in_flight)
         self._complaint = Complaint(name, clock)
         self._turn = threading.Condition()  # guards all below
         self._open = False
         self._lost = False  # to be closed before it is opened again
         self._busy = False  # somebody opens it, closes it, or lets it idle
-        self._users = 0
+        self._users: list[frozenset[str]] = []  # the tables of each
+        self._replayed: frozenset[str] | None = None  # the tables of a replay's call, if one runs
+        self._live_waits = 0  # those who wait for the end of a replay's call
         self._called = 0.0  # when the last call ended
         self.trouble: Answer | None = None
 
@@ -121,21 +124,55 @@ class Connection:
             self._release()
 
     @contextmanager
-    def use(self, interrupted: Callable[[], bool]) -> Iterator[Sink]:
-        """Lend the sink, open; raises as `connect`."""
+    def use(
+        self,
+        interrupted: Callable[[], bool],
+        tables: frozenset[str] = frozenset(),
+        *,
+        replaying: bool = False,
+    ) -> Iterator[Sink]:
+        """Lend the sink, open; raises as `connect`.
+
+        A replay's call never runs beside a live one of the same table, or where that would be
+        one more than the sink takes; live ones go first.
+
+        Args:
+            interrupted: whether to wait no longer.
+            tables: those of which there are events in the call.
+            replaying: whether they are delivered again.
+        """
         while True:
             self.connect(interrupted)
             with self._turn:
-                if self._open and not self._lost and not self._busy:
-                    self._users += 1
+                if not self._open or self._lost or self._busy:
+                    continue
+                if self._may_enter(tables, replaying=replaying):
+                    self._users.append(tables)
+                    self._replayed = tables if replaying else self._replayed
                     break
+                self._live_waits += not replaying
+                try:
+                    self._turn.wait(_LOOK_SECONDS)
+                finally:
+                    self._live_waits -= not replaying
+            if interrupted():
+                raise Interrupted
         try:
             yield self._sink
         finally:
             with self._turn:
-                self._users -= 1
+                self._users.remove(tables)
+                self._replayed = None if replaying else self._replayed
                 self._called = self._clock()
                 self._turn.notify_all()
+
+    def _may_enter(self, tables: frozenset[str], *, replaying: bool) -> bool:
+        if not replaying and self._replayed is None:
+            return True  # live calls have tables of their own, and are no more than may be
+        if len(self._users) >= self._most_users or (replaying and self._live_waits):
+            return False
+        others = self._users if replaying else [self._replayed or frozenset()]
+        return not any(tables & other for other in others)
 
     def idle(self) -> None:
         """Let the sink do what it needs between batches, if nobody called it for a second."""
@@ -206,6 +243,7 @@ class Calls:
         rules: the numbers of the policy.
         interrupted: whether something else is asked of the courier.
         clock: monotonic.
+        replaying: whether events are delivered again.
 
     Attributes:
         attempts: calls of `deliver`.
@@ -220,8 +258,11 @@ class Calls:
         rules: Rules,
         interrupted: Callable[[], bool],
         clock: Callable[[], float],
+        *,
+        replaying: bool = False,
     ) -> None:
         self._connection = connection
+        self._replaying = replaying
         self._rules = rules
         self._interrupted = interrupted
         self._clock = clock
@@ -256,8 +297,12 @@ class Calls:
             What came of it; None where something else was asked for meanwhile.
         """
         started = self._clock()
+        tables = frozenset(each.table for each in slices)
+        if self._replaying:
+            standing = None  # its cursors are no cursors of the sink's
+        use = self._connection.use(self._interrupted, tables, replaying=self._replaying)
         try:
-            with self._connection.use(self._interrupted) as sink:
+            with use as sink:
                 if not held:
                     self.well()
                 outcome = attempt(sink, slices, self._clock, standing)

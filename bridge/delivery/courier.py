@@ -26,10 +26,11 @@ from bridge.delivery.lane import MOST_WAITING, Lane, Load, Part
 from bridge.delivery.ledger import Ledger
 from bridge.delivery.letters import LetterMaker
 from bridge.delivery.policy import Answer, Hold, Rules, Said, answer_of, begin
+from bridge.delivery.sources import Source
 from bridge.delivery.troubled import TroubledLanes, remember_waiting
 from bridge.delivery.verdicts import Verdicts
 from bridge.formats.base import Output
-from bridge.journal import WHOLE, Journal, Move
+from bridge.journal import WHOLE, Move
 from bridge.sinks.base import Batching
 
 # How long it may take until a courier with nothing to do notices what is asked of it.
@@ -59,6 +60,7 @@ class Courier:
         by_key: whether its order is per key.
         ahead: told of what comes next while a batch is on its way.
         wake: set by whoever wants something of it.
+        replaying: whether it delivers again what was delivered before.
         clock: monotonic.
 
     Attributes:
@@ -73,7 +75,7 @@ class Courier:
         name: str,
         tables: Sequence[str],
         connection: Connection,
-        journal: Journal,
+        journal: Source,
         encoder: Encoder,
         *,
         batching: Batching,
@@ -82,6 +84,7 @@ class Courier:
         by_key: bool,
         ahead: Callable[[Sequence[Coming]], None],
         wake: threading.Event,
+        replaying: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name
@@ -97,7 +100,7 @@ class Courier:
         self._clock = clock
         self._verdicts = Verdicts(name, rules, by_key)
         self._journalist = Journalist(name, clock)
-        self.calls = Calls(name, connection, rules, self._interrupted, clock)
+        self.calls = Calls(name, connection, rules, self._interrupted, clock, replaying=replaying)
         self._batches: Batches | None = None
         self._troubled: TroubledLanes | None = None
         self._held: _Held | None = None
@@ -119,6 +122,14 @@ class Courier:
     def fault(self) -> str | None:
         """What went wrong on our side, None where nothing did. Any thread may ask."""
         return self._fault or self._ledger.fault
+
+    def is_through(self, end: int) -> bool:
+        """Return whether all before an offset is settled and written down; in its thread."""
+        batches = self._batches
+        if batches is None or self._held is not None or self._ledger.behind:
+            return False
+        well = all(lane.flows(by_key=self._by_key) for lane in self.lanes.values())
+        return well and batches.is_through(end)
 
     def skip(self, table: str) -> Future[int]:
         """Ask for the first waiting event of a lane to be set aside. Any thread may call."""

@@ -15,10 +15,11 @@ from bridge.delivery.ahead import Coming
 from bridge.delivery.encoding import Encoder, Piece, cut
 from bridge.delivery.lane import MOST_WAITING, Aside, Lane, Load, Part, Waits
 from bridge.delivery.policy import EVERYTHING
+from bridge.delivery.sources import Reader
 from bridge.errors import DecodeError, JournalError, Retry, Unwritable
 from bridge.events import Block, Undecodable
 from bridge.formats.base import Output
-from bridge.journal import Damage, DeadLetter, JournalReader, Settled, Stored
+from bridge.journal import Damage, DeadLetter, Settled, Stored
 from bridge.lines import Slice
 
 _READ_BYTES = 2 * 2**20
@@ -55,7 +56,7 @@ class Feed:
     def __init__(
         self,
         sink: str,
-        reader: JournalReader,
+        reader: Reader,
         encoder: Encoder,
         lanes: Sequence[Lane],
         position: int,

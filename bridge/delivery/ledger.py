@@ -12,8 +12,9 @@ from contextlib import suppress
 
 from bridge.delivery.health import Journalist, text_of
 from bridge.delivery.letters import LetterMaker
+from bridge.delivery.sources import Source
 from bridge.errors import JournalError
-from bridge.journal import Journal, Move
+from bridge.journal import Move
 from bridge.loop import backoff
 
 
@@ -35,7 +36,7 @@ class Ledger:
     def __init__(
         self,
         name: str,
-        journal: Journal,
+        journal: Source,
         journalist: Journalist,
         pause: Callable[[float], None],
         leaving: Callable[[], bool],

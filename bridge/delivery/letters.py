@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bridge.delivery.encoding import Encoder, Piece
+from bridge.delivery.sources import Reader
 from bridge.errors import BridgeError
 from bridge.events import Block, Undecodable
 from bridge.formats.base import Output
 from bridge.formats.json import JsonFormat
 from bridge.journal import (
     DeadLetter,
-    JournalReader,
     Move,
     Stored,
     StoredEntry,
@@ -38,7 +38,7 @@ class LetterMaker:
         output: the form that the sink wants.
     """
 
-    def __init__(self, reader: JournalReader, encoder: Encoder, output: Output) -> None:
+    def __init__(self, reader: Reader, encoder: Encoder, output: Output) -> None:
         self._reader = reader
         self._encoder = encoder
         self._output = output

@@ -95,11 +95,14 @@ class Rules:
         max_attempts: tries after which an error counts as a refusal.
         pause: seconds to wait after so many failed tries.
         longest_rest: most seconds without a try that a lane has for the others' sake.
+        proof: whether an event is poison only if another one is accepted; without it the
+            refusal of one event alone is enough.
     """
 
     max_attempts: int = 8
     pause: Callable[[int], float] = backoff
     longest_rest: float = 300.0
+    proof: bool = True
 
     def due(self, answer: Answer, failed: int, now: float) -> float:
         """Return when to try again after an answer, the `failed`-th in a row."""
@@ -333,6 +336,8 @@ class Trouble:
         tries = self.tries + 1
         if events > 1:
             return self.halved(answer, middle, now)
+        if not rules.proof:
+            return SetAside(first, answer.error, tries - 1, answer.answer)
         if answer.certain:
             return self._wait(answer, now, rules, errors=0)
         proof = self.proof

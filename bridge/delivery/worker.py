@@ -22,6 +22,7 @@ from bridge.delivery.courier import Courier
 from bridge.delivery.encoding import Encoder
 from bridge.delivery.health import SinkStats
 from bridge.delivery.policy import Rules, Said
+from bridge.delivery.replaying import Replayer
 from bridge.formats.base import Output
 from bridge.journal import WHOLE, Journal
 from bridge.loop import Loop, backoff
@@ -83,6 +84,23 @@ class _Crew:
             )
             for place, courier in enumerate(self.couriers[1:], 2)
         ]
+        self.replayer = Replayer(
+            name,
+            self.connection,
+            journal,
+            batching=job.settings.batch,
+            rules=rules_of(job.settings.retry),
+            output=job.output,
+            tables=job.tables,
+            hindrance=self.hindrance,
+        )
+        # Started once there is something to replay.
+        self.replay_loop = Loop(
+            f"sink-{name}-replay",
+            self.replayer.step,
+            failed=self.replayer.failed,
+            done=self.replayer.close,
+        )
 
     def tell(self, *, draining: bool = False, leaving: bool = False) -> None:
         """Ask all couriers to end, or to deliver what is there and end."""
@@ -91,6 +109,17 @@ class _Crew:
             courier.leaving = courier.leaving or leaving
         for wake in self.wakes:
             wake.set()
+        if draining or leaving:
+            self.replayer.leave()  # what is replayed goes on after a restart
+
+    def hindrance(self) -> str | None:
+        """Return why nothing may be replayed now: the live stream goes first."""
+        for courier in self.couriers:
+            if courier.fault is not None:
+                return courier.fault
+            if courier.calls.trouble is not None:
+                return courier.calls.trouble.error
+        return None if self.connection.open else "the sink is connecting"
 
 
 class Worker:
@@ -159,6 +188,22 @@ class Worker:
         """Wait for the end; False if it did not come within `timeout` seconds."""
         return self.loop.join(timeout)
 
+    def replay(self) -> None:
+        """Carry out the replays that the journal has for the sink."""
+        with self._lock:
+            crew = self._crew
+            if crew is None:
+                return  # the next one looks
+            if not crew.replay_loop.started:
+                crew.replay_loop.start()
+        crew.replayer.look()
+
+    @property
+    def replay_waits(self) -> str | None:
+        """Why the present replay does not go on, None where it does."""
+        crew = self._crew
+        return "the sink is connecting" if crew is None else crew.replayer.why
+
     def skip(self, table: str) -> int:
         """Set the first waiting event of a table aside by hand.
 
@@ -191,7 +236,10 @@ class Worker:
     def loops(self) -> list[Loop]:
         """All threads, the first of them `loop`."""
         crew = self._crew
-        return [self.loop, *((*crew.loops, crew.ahead.loop) if crew is not None else ())]
+        if crew is None:
+            return [self.loop]
+        replay = [crew.replay_loop] if crew.replay_loop.started else []
+        return [self.loop, *crew.loops, crew.ahead.loop, *replay]
 
     def stats(self) -> SinkStats:
         """Return a snapshot."""
@@ -283,6 +331,8 @@ class Worker:
             self._crew = crew
         for loop in (*crew.loops, crew.ahead.loop):
             loop.start()
+        if self._journal.replays.next_of(self.name) is not None:
+            self.replay()
         return True
 
     def _finish(self, crew: _Crew) -> bool:
@@ -301,7 +351,8 @@ class Worker:
         """Close what a crew has; False while one of it still delivers."""
         crew.tell(leaving=True)
         crew.ahead.stop()
-        if not all(loop.join(_LOOK_SECONDS) for loop in (*crew.loops, crew.ahead.loop)):
+        loops = (*crew.loops, crew.ahead.loop, crew.replay_loop)
+        if not all(loop.join(_LOOK_SECONDS) for loop in loops):
             return False
         crew.couriers[0].close()
         crew.connection.close()

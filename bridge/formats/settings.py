@@ -67,9 +67,13 @@ class Shaping(BaseModel):
     @property
     def stage(self) -> Stage:
         """What it asks for, as a step of shaping."""
-        key = b"" if self.mask_key is None else self.mask_key.get_secret_value().encode()
+        key = "" if self.mask_key is None else self.mask_key.get_secret_value()
         return Stage(
-            self.columns, self.exclude, tuple(self.rename.items()), tuple(self.mask.items()), key
+            self.columns,
+            self.exclude,
+            tuple(self.rename.items()),
+            tuple(self.mask.items()),
+            key.encode(errors="surrogatepass"),  # a variable may hold bytes that are no text
         )
 
 

@@ -36,7 +36,9 @@ from bridge.journal.records import (
     StoredEntry,
     Verdict,
 )
-from bridge.journal.stored import stored_gaps, stored_marks
+from bridge.journal.replay import Letters, Replay, Tally
+from bridge.journal.replays import Replays
+from bridge.journal.stored import stored_gaps, stored_marks, stored_replays
 
 __all__ = [
     "MIN_SIZE",
@@ -53,17 +55,21 @@ __all__ = [
     "LetterLimits",
     "LetterStore",
     "LetterSum",
+    "Letters",
     "Move",
     "OnFull",
     "Overview",
     "Page",
     "Pauses",
+    "Replay",
+    "Replays",
     "Retried",
     "SegmentSummary",
     "Settled",
     "SinkSummary",
     "Stored",
     "StoredEntry",
+    "Tally",
     "Verdict",
     "filesystem_problem",
     "one_event",
@@ -71,4 +77,5 @@ __all__ = [
     "record_ends",
     "stored_gaps",
     "stored_marks",
+    "stored_replays",
 ]

@@ -27,6 +27,7 @@ from bridge.journal.pauses import Pauses
 from bridge.journal.reader import JournalReader
 from bridge.journal.recent import KEPT_BYTES
 from bridge.journal.records import Account, Damage, JournalStats, Lane, LetterLimits, Move
+from bridge.journal.replays import Replays
 from bridge.journal.rows import drafts_of
 from bridge.journal.troubles import Troubles
 from bridge.loop import Loop
@@ -296,6 +297,11 @@ class Journal:
         """
         if moves:
             self._require_open().lanes.settle(sink, moves)
+
+    @property
+    def replays(self) -> Replays:
+        """What is to be delivered once more."""
+        return self._require_open().replays
 
     @property
     def letters(self) -> LetterStore:

@@ -40,6 +40,7 @@ class LaneState:
         waiting: offsets before the cursor that are not settled, ascending.
         events: the types that its sink takes, None for all; others are passed over and not
             counted at all.
+        end: nothing from here on is wanted: a replay has an end.
     """
 
     cursor: int
@@ -50,6 +51,7 @@ class LaneState:
     active: bool = True
     waiting: tuple[int, ...] = ()
     events: frozenset[str] | None = None
+    end: int = 1 << 62
 
     @property
     def settled(self) -> int:

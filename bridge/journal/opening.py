@@ -16,6 +16,7 @@ from bridge.journal.lock import JournalLock
 from bridge.journal.log import SegmentLog
 from bridge.journal.records import Damage
 from bridge.journal.repair import Recovered, recover
+from bridge.journal.replays import Replays
 from bridge.journal.sink_lanes import SinkLanes
 from bridge.journal.state import WRITE_SECONDS, State
 from bridge.journal.troubles import Troubles, translated
@@ -80,6 +81,7 @@ class Opened(NamedTuple):
     log: SegmentLog
     upkeep: Upkeep
     lanes: SinkLanes
+    replays: Replays
     cursors: Loop
     damaged: list[Damage]
 
@@ -137,7 +139,8 @@ def open_journal(
     )
     lanes = SinkLanes(path, state, log, upkeep.lock, troubles, now)
     cursors = Loop("journal-cursors", lambda: _write_cursors(state, cursors))
-    return Opened(state, log, upkeep, lanes, cursors, recovered.damaged)
+    replays = Replays(state, lanes.totals_at, now)
+    return Opened(state, log, upkeep, lanes, replays, cursors, recovered.damaged)
 
 
 def _recovered(

@@ -66,7 +66,7 @@ def needs(segment: SealedSegment, lanes: ByTable) -> dict[str, Need]:
 
 
 def _wanted_from(segment: SealedSegment, table: str, lane: LaneState) -> int | None:
-    if lane.cursor >= segment.end:
+    if lane.cursor >= segment.end or lane.end <= segment.first:
         return None
     if segment.kept is not None:
         wanted = lane.cursor < segment.kept.get(table, segment.first)

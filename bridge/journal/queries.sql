@@ -155,6 +155,10 @@ INSERT INTO dead_letters
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
         (SELECT schema_id FROM letter_schemas WHERE schema = ?), ?, ?, ?);
 
+-- name: find_dead_letter
+-- Whether a replayed event that is refused is one already.
+SELECT number FROM dead_letters WHERE sink = ? AND "offset" = ? ORDER BY number DESC LIMIT 1;
+
 -- name: get_dead_letters
 -- Those that all given filters let through, oldest first; with the entry where it is wanted.
 SELECT sink, table_name, "offset", id, time, reason, value, raw, attempts, answer, number,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import structlog
@@ -95,6 +95,15 @@ class SinkLanes:
     def accounts(self) -> list[Account]:
         """See `Journal.accounts`."""
         return self._state.accounts(self._log.totals)
+
+    def totals_at(self, offset: int) -> Mapping[str, int]:
+        """Return how many events of each table there were before an offset that is stored.
+
+        Raises:
+            JournalDiskError: the disk failed, or the database stayed busy.
+        """
+        with self._pruning:
+            return self._boundary_at(offset).totals
 
     def _boundary_at(self, offset: int) -> Boundary:
         """Return the totals at any offset that is stored."""

@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from bridge.errors import JournalError
+from bridge.journal.beside import Beside
 from bridge.journal.lane import Boundary, LaneState
 from bridge.journal.layout import Spans
 from bridge.journal.letter_store import LetterStore
@@ -37,6 +38,8 @@ class State:
         journal_id: 16 hex digits.
         format: version of the layout on disk, before it was upgraded.
         version: grows with every change of a lane.
+        facts: as of opening.
+        beside: what is written with the lanes, None for nothing.
         letters: what was set aside.
         pauses: what rests because somebody said so.
     """
@@ -62,6 +65,8 @@ class State:
         meta = self._file.meta
         self.journal_id = meta["journal_id"]
         self.version = 0
+        self.facts: Mapping[str, str] = meta
+        self.beside: Beside | None = None
         self._thinned = spans_of(meta)
         self._rebuilt_at = int(meta.get("rebuilt_at", "0"))
         self._dirty: set[Key] = set()
@@ -73,6 +78,8 @@ class State:
     def close(self) -> None:
         """Move all into the file and let go of it; may be called twice."""
         with suppress(JournalError):
+            if self.beside is not None and self.beside.dirty:
+                self.note(self.beside.facts(durable=True), (), 0)
             self.write()
         self._file.close()
 
@@ -112,9 +119,23 @@ class State:
             }
 
     def active(self) -> list[tuple[str, LaneState]]:
-        """Return all active lanes with their tables, of one moment."""
+        """Return all active lanes with their tables, of one moment, and what replays want."""
+        pins = [] if self.beside is None else self.beside.pins()
         with self._changed:
-            return [(table, lane) for (_, table), lane in self._lanes.items() if lane.active]
+            lanes = [(table, lane) for (_, table), lane in self._lanes.items() if lane.active]
+        return [*lanes, *pins]
+
+    def let_go(self) -> bool:
+        """Let replays keep nothing of the journal; return whether that changed anything."""
+        freed = self.beside is not None and self.beside.let_go()
+        if freed:
+            self.touched()
+        return freed
+
+    def touched(self) -> None:
+        """Note that what is wanted of the journal changed."""
+        with self._changed:
+            self.version += 1
 
     def furthest(self) -> int:
         """Return the largest cursor of all, 0 where there is none."""
@@ -275,8 +296,22 @@ class State:
             JournalError: it could not be written; they are still left.
         """
         with self._writing:
-            if durable or self._dirty:
+            if durable or self._dirty or (self.beside is not None and self.beside.dirty):
                 self._replace({}, {}, durable=durable)
+
+    def note(self, facts: Mapping[str, str], again: Sequence[DeadLetter], now: int) -> None:
+        """Write facts, with events that were set aside again, in one transaction.
+
+        Args:
+            facts: about the journal.
+            again: events set aside; where there is one of the sink and offset it is renewed.
+            now: microseconds since the epoch.
+
+        Raises:
+            JournalError: it could not be written; nothing changed.
+        """
+        with self._writing:
+            self._replace({}, {}, again, now, facts=facts, again=True)
 
     def thin(
         self, spans: Spans, *, drop: Boundary | None = None, lost: frozenset[int] = frozenset()
@@ -330,11 +365,17 @@ class State:
         *,
         facts: Mapping[str, str] | None = None,
         durable: bool = False,
+        again: bool = False,
     ) -> None:
         """Write lanes with all that is left to write; they are in memory once that is done."""
         with self._changed:
             rows = {key: self._lanes[key] for key in self._dirty} | dict(lanes)
-        self._file.write(rows, sinks, letters, now, facts or {}, durable=durable)
+        beside = self.beside
+        known = {} if beside is None else beside.facts(durable=durable)
+        facts = {**known, **(facts or {})}
+        self._file.write(rows, sinks, letters, now, facts, durable=durable, again=again)
+        if beside is not None:
+            beside.written(facts)
         with self._changed:
             self._registered |= sinks
             self._publish(lanes)

@@ -149,6 +149,7 @@ class StateFile:
         facts: Mapping[str, str],
         *,
         durable: bool,
+        again: bool = False,
     ) -> None:
         """Write lanes, sinks, dead letters and facts in one transaction.
 
@@ -159,6 +160,7 @@ class StateFile:
             now: when that was, microseconds since the epoch.
             facts: about the journal.
             durable: whether it is forced to disk, with all that was written before.
+            again: whether some of `letters` may be there already, and are renewed then.
 
         Raises:
             JournalFull, JournalDiskError: nothing was written.
@@ -169,6 +171,8 @@ class StateFile:
                 row = sink, int(registered)
                 connection.execute(QUERIES["put_sink"], (*row, checksum(*row)))
             self._write_lanes(lanes)
+            if again:
+                letters = [letter for letter in letters if not self._renew(letter)]
             if letters:
                 put_letters(connection, letters, now)
             put_facts(connection, facts)
@@ -272,6 +276,16 @@ class StateFile:
             if durable:
                 with suppress(sqlite3.Error):
                     connection.execute("PRAGMA synchronous=NORMAL")
+
+    def _renew(self, letter: DeadLetter) -> bool:
+        """Renew the dead letter that there is of an event and sink; False where there is none."""
+        place = letter.sink, letter.offset
+        found = self._connection.execute(QUERIES["find_dead_letter"], place).fetchone()
+        if found is None:
+            return False
+        news = Retried(found[0], letter.reason, letter.answer, letter.attempts)
+        note_retried(self._connection, [news])
+        return True
 
     def _reopen(self) -> None:
         """Take a new connection after a failure that may have spoilt the old one."""

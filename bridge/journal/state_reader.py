@@ -26,6 +26,7 @@ from bridge.journal.layout import (
 from bridge.journal.letters import filter_values, letter_of, load_sums, size_of
 from bridge.journal.queries import QUERIES
 from bridge.journal.records import DeadLetter, LetterFilter, LetterSum
+from bridge.journal.replay import FACT, Replay, load_replays
 from bridge.journal.rows import checksum
 from bridge.journal.troubles import translated
 
@@ -113,6 +114,11 @@ class StateReader:
     def sum_dead_letters(self) -> dict[tuple[str, str], LetterSum]:
         """Return what there is of dead letters, by sink and table."""
         return self._ask(load_sums)
+
+    def replays(self) -> list[Replay]:
+        """Return what is delivered again, and what was, in the order it was asked for."""
+        fact = self._ask(load_meta).get(FACT)
+        return self._guard(lambda: list(load_replays(fact).known.values()))
 
     def last_dead_letter(self) -> int:
         """Return the number given last."""

@@ -1,4 +1,4 @@
-"""Marks and gap events of a journal, read beside a running bridge; no records are read for them."""
+"""Marks, gap events and replays of a journal, read beside a running bridge, without records."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from bridge.journal.database import connect_reader, is_damage
 from bridge.journal.folder import look
 from bridge.journal.layout import Place, place_path
 from bridge.journal.queries import QUERIES
+from bridge.journal.replay import Replay
 from bridge.journal.scan import columns_intact
 from bridge.journal.segment_reader import SegmentReader
+from bridge.journal.state_reader import StateReader
 from bridge.journal.troubles import translated
 
 _Result = TypeVar("_Result")
@@ -37,6 +39,16 @@ def stored_marks(journal: Path) -> dict[str, str]:
             segment.close()
 
     return _guarded(journal, newest, read) or {}
+
+
+def stored_replays(journal: Path) -> list[Replay]:
+    """Return what is delivered again, and what was, in the order it was asked for.
+
+    Raises:
+        JournalError: `state.db` cannot be read.
+    """
+    with StateReader(journal) as state:
+        return state.replays()
 
 
 def stored_gaps(journal: Path, table: str | None = None) -> Iterator[Gap]:

@@ -106,6 +106,7 @@ class Upkeep:
                 if known == self._fruitless:
                     raise self._full()
                 freed = self._step(excess, _WORTH_WHEN_FULL) or self._roll(_WORTH_WHEN_FULL)
+                freed = freed or self._state.let_go()  # a replay is no reason to stop capture
                 if not freed and not (self._drop_oldest and self._drop()):
                     self._fruitless = known
                     raise self._full()
@@ -114,6 +115,8 @@ class Upkeep:
         """Free something where the disk has no room left, whatever `max_size` says."""
         with self.lock:
             if self._delete(1) or (self._roll(None) and self._delete(1)):
+                return True
+            if self._state.let_go():
                 return True
             if not self._drop_oldest:
                 return False

@@ -208,8 +208,10 @@ class WebhookSettings(SinkSettings):
 
     @model_validator(mode="after")
     def _consistent(self) -> WebhookSettings:
-        if (self.url is None) == (self.url_file is None):
-            raise ValueError("url or url_file is needed, and not both")
+        if self.url is None and self.url_file is None:
+            raise ValueError("it needs a url, or a url_file")
+        if self.url is not None and self.url_file is not None:
+            raise ValueError("url and url_file are both given: keep one")
         if self.format == "cloudevents-binary" and self.batch.max_events > 1:
             raise ValueError(
                 "batch.max_events must be 1 with cloudevents-binary, which has one event a "

@@ -7,7 +7,7 @@ import ssl
 from pathlib import Path
 
 import certifi
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 
 class Tls(BaseModel):
@@ -34,16 +34,19 @@ class Tls(BaseModel):
     )
     _content: bytes = PrivateAttr(default=b"")
 
+    @field_validator("ca_file", "cert_file", "key_file")
+    @classmethod
+    def _there(cls, path: Path | None) -> Path | None:
+        if path is not None:
+            _read(path)
+        return path
+
     @model_validator(mode="after")
     def _usable(self) -> Tls:
         if self.key_file is not None and self.cert_file is None:
             raise ValueError("key_file is given without cert_file")
-        files = (
-            ("ca_file", self.ca_file),
-            ("cert_file", self.cert_file),
-            ("key_file", self.key_file),
-        )
-        content = [_read(name, path) for name, path in files if path is not None]
+        files = (self.ca_file, self.cert_file, self.key_file)
+        content = [_read(path) for path in files if path is not None]
         if content:
             self._content = hashlib.sha256(b"\0".join(content)).digest()
             self.context()
@@ -85,9 +88,9 @@ class Tls(BaseModel):
         except ssl.SSLError as error:
             if error.reason == "KEY_VALUES_MISMATCH":
                 reason = f"{name}: the key in {key} is not that of the certificate in {cert}"
-            elif b"-BEGIN CERTIFICATE-" not in _read("cert_file", cert):
+            elif b"-BEGIN CERTIFICATE-" not in _read(cert):
                 reason = f"cert_file: {cert} holds no certificate in PEM"
-            elif b" PRIVATE KEY-" not in _read(name, key):
+            elif b" PRIVATE KEY-" not in _read(key):
                 reason = f"{name}: {key} holds no private key in PEM"
             else:
                 reason = f"cert_file and key_file cannot be used: {error.reason}"
@@ -96,10 +99,10 @@ class Tls(BaseModel):
             raise ValueError(f"{name}: cannot read {cert} or {key}: {error.strerror}") from None
 
 
-def _read(name: str, path: Path) -> bytes:
+def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        raise ValueError(f"{name}: no such file: {path}") from None
+        raise ValueError(f"no such file: {path}") from None
     except OSError as error:
-        raise ValueError(f"{name}: cannot read {path}: {error.strerror}") from None
+        raise ValueError(f"cannot read {path}: {error.strerror}") from None

@@ -237,6 +237,11 @@ class Running:
             self._too_wide.discard(name)
             with contextlib.suppress(KeyError):
                 self._journal.unregister(name)
+        for replay in self._journal.replays.all():
+            if replay.state == "running" and replay.sink not in self.plan.sinks:
+                why = f"sink {replay.sink} is not configured any more"
+                self._journal.replays.finish(replay.number, "stopped", why)
+                log.warning("replay_ended", replay=replay.number, cause=why)
         for name in list(self._too_wide):
             if name in self.plan.sinks:
                 self._journal.register(name, self.plan.sinks[name].tables)

@@ -34,6 +34,7 @@ from bridge.supervisor.found import Found, schemas
 from bridge.supervisor.gaps import GapDesk
 from bridge.supervisor.onlooker import Onlooker
 from bridge.supervisor.plan import Plan, make_plan, make_ring, watch_options
+from bridge.supervisor.replays import ReplayDesk
 from bridge.supervisor.running import Running, recall_found
 from bridge.supervisor.sinks import SinkDesk
 from bridge.supervisor.snapshot import Reloads, Snapshot, lags
@@ -70,6 +71,7 @@ class Supervisor:
         readers: read tables; to be asked for a read that closes a gap.
         trouble: why a start does not come to its end, None where all is well.
         gaps: the open gaps, and requests to close them.
+        replays: what is delivered again, and requests for it.
         onlooker: what went through lately, and events as they come.
         sinks: how each stands, and requests to pause, resume or skip.
         journal: open while it runs.
@@ -104,6 +106,9 @@ class Supervisor:
         self._upkeep = Loop("upkeep", self._keep_up)
         self._discovery = Discovery(self._take_found)
         self.gaps = GapDesk(self._tables, self._cluster, lambda: self._intake.refused, self.readers)
+        self.replays = ReplayDesk(
+            self._journal, self._running_config, self._tables, self._running_workers
+        )
         self.sinks = SinkDesk(self._journal, self.snapshot, self._worker)
         self._changing = threading.Lock()  # held by whoever starts, reloads or stops
         self._stopping = threading.Event()
@@ -282,6 +287,7 @@ class Supervisor:
             lags=lags(self._journal, sinks, accounts, time.time()),
             accounts=accounts,
             journal=self._journal.stats(),
+            replayed=self._journal.replays.totals(),
             letters=self._journal.letters.sums(),
             letters_pruned=self._journal.letters.pruned(),
             failovers=dict(watch.failovers),
@@ -335,6 +341,14 @@ class Supervisor:
     def _tables(self) -> Mapping[str, TableMonitor]:
         running = self._running
         return {} if running is None else running.tables
+
+    def _running_config(self) -> Config | None:
+        running = self._running
+        return None if running is None else running.plan.config
+
+    def _running_workers(self) -> SinkWorkers | None:
+        running = self._running
+        return None if running is None else running.workers
 
     def _worker(self, sink: str) -> Worker:
         running = self._running

@@ -29,6 +29,7 @@ class Snapshot:
         ready: whether every table was tried once.
         patterns: how many tables each pattern means, None where it was not looked at yet.
         lags: seconds by sink and table, the age of the oldest event not yet acknowledged.
+        replayed: events delivered again, by sink and table.
         letters: what there is of dead letters, by sink and table.
         letters_pruned: how many went for their size or age, by sink and reason.
     """
@@ -41,6 +42,7 @@ class Snapshot:
     lags: Mapping[tuple[str, str], float]
     accounts: list[Account]
     journal: JournalStats
+    replayed: Mapping[tuple[str, str], int]
     letters: Mapping[tuple[str, str], LetterSum]
     letters_pruned: Mapping[tuple[str, str], int]
     failovers: Mapping[tuple[str, str], int]

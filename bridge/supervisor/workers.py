@@ -55,6 +55,17 @@ class SinkWorkers:
         self._workers[name].retire()
         self._retired.add(name)
 
+    def replay(self, name: str) -> None:
+        """Let a name's worker carry out the replays that the journal has for it."""
+        worker = self._workers.get(name)
+        if worker is not None:
+            worker.replay()
+
+    def replay_waits(self, name: str) -> str | None:
+        """Return why a sink's present replay does not go on, None where it does."""
+        worker = self._workers.get(name)
+        return "the sink has no worker" if worker is None else worker.replay_waits
+
     def ended(self) -> list[str]:
         """Forget the retired workers that have ended, and return their names."""
         names = [name for name in self._retired if self._workers[name].join(0.0)]

@@ -3,22 +3,10 @@
  * and where stars stand nothing else does. Any bad one gives the walk's verdict.
  */
 #include "escape.h"
-#include "fuzz.h"
+#include "fuzz_form.h"
 #include "transcode.h"
 
 #define HEX "0123456789abcdef"
-
-static const char *form_of(enum base base, uint8_t choice) {
-    static const char *const forms[][4] = {
-        [BASE_INT] = {"number", "boolean", "timestamp", "number"},
-        [BASE_LONG] = {"timestamp", "number", "boolean", "timestamp"},
-        [BASE_FLOAT] = {"float", "float", "float", "float"},
-        [BASE_DOUBLE] = {"double", "double", "double", "double"},
-        [BASE_STRING] = {"text", "datetime", "ulong", "json"},
-        [BASE_BYTES] = {"base64", "vector", "base64", "vector"},
-    };
-    return forms[base][choice >> 6];
-}
 
 static void fill(struct object *object, const struct records *records, const char *mask) {
     require(object_open(object, records->plan.count), "there is memory");

@@ -4,7 +4,7 @@
  * members, each quoted where it must be, and a masked one shows nothing else.
  */
 #include "embed.h"
-#include "fuzz.h"
+#include "fuzz_form.h"
 #include "transcode.h"
 #include "utf8.h"
 
@@ -20,19 +20,6 @@ static bool grow_sometimes(struct out *out, size_t capacity) {
     }
     growths_left--;
     return out_grow(out, capacity);
-}
-
-/* The form that the column's two spare bits choose among those of its base. */
-static const char *form_of(enum base base, uint8_t choice) {
-    static const char *const forms[][4] = {
-        [BASE_INT] = {"number", "boolean", "timestamp", "number"},
-        [BASE_LONG] = {"timestamp", "number", "boolean", "timestamp"},
-        [BASE_FLOAT] = {"float", "float", "float", "float"},
-        [BASE_DOUBLE] = {"double", "double", "double", "double"},
-        [BASE_STRING] = {"text", "datetime", "ulong", "json"},
-        [BASE_BYTES] = {"base64", "vector", "base64", "vector"},
-    };
-    return forms[base][choice >> 6];
 }
 
 static void add_member(struct object *object, const struct records *records, size_t index,

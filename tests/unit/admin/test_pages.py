@@ -126,6 +126,7 @@ def test_a_page_that_is_none_is_said_in_json(admin: AdminServer) -> None:
             "/api/deadletters",
             "/api/gaps",
             "/api/rates",
+            "/api/replays",
             "/api/sinks",
             "/api/status",
             "/api/tail",

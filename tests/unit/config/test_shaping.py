@@ -187,6 +187,13 @@ def test_what_can_be_asked_of_columns_is_taken(
     assert read(_file(table, sink))
 
 
+def test_a_key_of_hashes_may_be_bytes_that_are_no_text(read: Callable[..., Config]) -> None:
+    """A variable may hold anything but a zero."""
+    config = read(_file("mask: {a: hash}\nmask_key: ${MASK_KEY}"), MASK_KEY="\udcff")
+
+    assert config.tables[0].stage.mask_key
+
+
 def test_a_table_of_a_sink_that_has_the_column_is_enough(read: Callable[..., Config]) -> None:
     """A sink's shaping is for all of its tables, and few have all of the columns."""
     file = _file("rename: {email: mail}", "mask: {email: redact}")

@@ -1,0 +1,237 @@
+"""`journal replay` and `deadletters replay`, by the real command, with and without the service."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from services.process import COMMAND, BridgeProcess, run_command, wait_until
+from services.rig import Database
+from services.webhook import Answer, Request, WebhookReceiver
+
+from kinetica_emulator import Emulator
+
+TABLE = "ki_home.orders"
+FAST = {"initial_backoff": "20ms", "max_backoff": "100ms", "max_attempts": 3}
+
+
+@pytest.fixture
+def cluster() -> Iterator[Emulator]:
+    """One emulated cluster."""
+    with Emulator() as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def database(cluster: Emulator) -> Iterator[Database]:
+    """A program that changes tables on the cluster."""
+    database = Database(cluster)
+    database.create(TABLE, {"id": ["long", "primary_key"]})
+    yield database
+    database.close()
+
+
+def make_bridge(cluster: Emulator, folder: Path, url: str) -> BridgeProcess:
+    hook = {"type": "webhook", "url": url, "retry": FAST, "batch": {"max_events": 20}}
+    return BridgeProcess(
+        folder,
+        {
+            "kinetica": {"urls": [cluster.url], "probe_interval": "200ms"},
+            "tables": [{"name": TABLE}],
+            "sinks": {
+                "hook": hook,
+                "audit": {"type": "file", "path": str(folder / "{table}.jsonl")},
+            },
+        },
+    )
+
+
+def insert(database: Database, *ids: int) -> None:
+    database.insert({"id": n} for n in ids)
+
+
+def command(bridge: BridgeProcess, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return run_command(*arguments, "-c", str(bridge.config_file))
+
+
+def last(found: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """Return the last JSON object that a command printed."""
+    return dict(json.loads(found.stdout.splitlines()[-1]))
+
+
+def rows(events: list[dict[str, Any]]) -> list[int]:
+    return [event["record"]["id"] for event in events if "record" in event]
+
+
+def wait_delivered(bridge: BridgeProcess, sink: str, count: int) -> None:
+    wait_until(
+        lambda: bridge.metric("sink_delivered_events_total", sink=sink) >= count,
+        f"{count} events are delivered to {sink}",
+    )
+
+
+def refuse(receiver: WebhookReceiver, *ids: int) -> None:
+    """Let a receiver refuse each request that has one of these rows."""
+
+    def answer(request: Request) -> Answer:
+        bad = set(ids) & set(rows(request.events))
+        return Answer(422, body=b"no such customer") if bad else Answer()
+
+    receiver.answer = answer
+
+
+def test_a_span_is_delivered_again_to_its_sink_and_to_another_one(
+    cluster: Emulator, database: Database, tmp_path: Path, webhook_receiver: WebhookReceiver
+) -> None:
+    """Ids stay, the accounts too, and a counter of their own counts them."""
+    with make_bridge(cluster, tmp_path, webhook_receiver.url) as bridge:
+        bridge.wait_live()
+        insert(database, *range(40))
+        wait_delivered(bridge, "hook", 40)
+        dry = command(bridge, "journal", "replay", "--sink", "hook", "--dry-run", "--json")
+        assert dry.returncode == 0, dry.stderr
+        assert (last(dry)["events"], last(dry)["missing"]) == (40, [])
+        assert len(webhook_receiver.accepted) == 40
+
+        again = command(bridge, "journal", "replay", "--sink", "hook", "--from", "10", "--json")
+        assert again.returncode == 0, again.stderr + again.stdout
+        assert (last(again)["replayed"], last(again)["state"]) == (30, "done")
+        ids = Counter(event["id"] for event in webhook_receiver.accepted)
+        assert sorted(ids.values()) == [1] * 10 + [2] * 30
+        assert bridge.metric("sink_replayed_events_total", sink="hook") == 30
+        assert bridge.metric("sink_delivered_events_total", sink="hook") == 40
+
+        to = command(
+            bridge, "journal", "replay", "--sink", "hook", "--to", "audit", "--since", "1h"
+        )
+        assert to.returncode == 0, to.stderr
+        assert to.stdout == "40 events delivered again to audit\n"
+        lines = (tmp_path / f"{TABLE}.jsonl").read_text().splitlines()
+        assert rows(list(map(json.loads, lines))) == [*range(40), *range(40)]
+        shown = bridge.get_json("/api/replays")[1]["replays"]
+        assert [each["state"] for each in shown] == ["done", "done"]
+        listed = command(bridge, "journal", "ls")
+        assert "replay" in listed.stdout
+
+
+def test_a_dead_letter_is_replayed_once_its_receiver_is_mended(
+    cluster: Emulator, database: Database, tmp_path: Path, webhook_receiver: WebhookReceiver
+) -> None:
+    """One that is refused again stays, with what was said to it, and the exit code says so."""
+    refuse(webhook_receiver, 3, 5)
+    with make_bridge(cluster, tmp_path, webhook_receiver.url) as bridge:
+        bridge.wait_live()
+        insert(database, *range(10))
+        wait_until(
+            lambda: bridge.metric("sink_dead_lettered_events_total", sink="hook") == 2,
+            "two are set aside",
+        )
+        refuse(webhook_receiver, 5)
+        dry = command(bridge, "deadletters", "replay", "--all", "--dry-run", "--json")
+        assert last(dry) == {"letters": 2, "by_sink": {"hook": 2}}
+        found = command(bridge, "deadletters", "replay", "--all", "--sink", "hook")
+        assert found.returncode == 1
+        assert found.stdout == ("1 event delivered again to hook, 1 refused (stay dead letters)\n")
+        left = command(bridge, "deadletters", "ls", "--json").stdout.splitlines()
+        (letter,) = map(json.loads, left)
+        assert letter["value"]["record"]["id"] == 5
+        assert "no such customer" in letter["answer"]
+        refuse(webhook_receiver)
+        found = command(bridge, "deadletters", "replay", str(letter["number"]), "--json")
+        assert (found.returncode, last(found)["replayed"]) == (0, 1)
+        assert command(bridge, "deadletters", "ls", "--json").stdout == ""
+        assert sorted(rows(webhook_receiver.accepted)) == list(range(10))
+        none = command(bridge, "deadletters", "replay", "--all")
+        assert (none.returncode, "no dead letter" in none.stderr) == (1, True)
+
+
+def test_without_the_service_the_command_does_it_itself(
+    cluster: Emulator, database: Database, tmp_path: Path, webhook_receiver: WebhookReceiver
+) -> None:
+    """Under the journal's lock, with that one sink; the service then has nothing to do twice."""
+    refuse(webhook_receiver, 3)
+    with make_bridge(cluster, tmp_path, webhook_receiver.url) as bridge:
+        bridge.wait_live()
+        insert(database, *range(10))
+        wait_until(
+            lambda: bridge.metric("sink_dead_lettered_events_total", sink="hook") == 1,
+            "one is set aside",
+        )
+        assert bridge.terminate() == 0
+        refuse(webhook_receiver)
+        found = command(bridge, "deadletters", "replay", "--all", "--json")
+        assert (found.returncode, last(found)["replayed"]) == (0, 1), found.stderr
+        found = command(bridge, "journal", "replay", "--sink", "hook")
+        assert found.returncode == 0, found.stderr
+        assert "delivered again to hook" in found.stdout
+        assert sorted(Counter(rows(webhook_receiver.accepted)).values()) == [2] * 10
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["journal", "replay", "--sink", "hok"], 'did you mean "hook"?'),
+        (["journal", "replay", "--sink", "hook", "--to", "audti"], 'did you mean "audit"?'),
+        (["journal", "replay", "--sink", "hook", "--table", "order"], "did you mean"),
+        (["journal", "replay"], "--sink ID"),
+        (["journal", "replay", "--sink", "hook", "--since", "1h", "--until", "2h"], "later"),
+        (["deadletters", "replay"], "--all"),
+        (["deadletters", "replay", "--all", "--sink", "hok"], 'did you mean "hook"?'),
+    ],
+)
+def test_what_is_named_wrongly_is_refused_with_the_nearest_name(
+    cluster: Emulator, tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    """Exit code 2, and nothing is delivered."""
+    bridge = make_bridge(cluster, tmp_path, "http://127.0.0.1:9/hook")
+    found = command(bridge, *arguments)
+
+    assert found.returncode == 2
+    assert said in found.stderr
+
+
+def test_a_killed_service_goes_on_with_a_replay_and_a_watch_may_be_interrupted(
+    cluster: Emulator, database: Database, tmp_path: Path, webhook_receiver: WebhookReceiver
+) -> None:
+    """A kill costs at most what was not written down yet, which then comes twice."""
+    with make_bridge(cluster, tmp_path, webhook_receiver.url) as bridge:
+        bridge.wait_live()
+        insert(database, *range(200))
+        wait_delivered(bridge, "hook", 200)
+        arguments = ["journal", "replay", "--sink", "hook", "--rate", "50"]
+        watching = subprocess.Popen(
+            [*COMMAND, *arguments, "-c", str(bridge.config_file)],
+            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        wait_until(lambda: bridge.metric("sink_replayed_events_total", sink="hook") > 30, "some")
+        watching.send_signal(signal.SIGINT)
+        _, said = watching.communicate(timeout=60)
+        assert watching.returncode == 130
+        assert "goes on" in said
+        bridge.kill()
+        bridge.start()
+        wait_until(lambda: bridge.readyz().get("tables"), "the service is up")
+        found = command(bridge, "journal", "replay", "--watch", "1", "--json")
+        assert found.returncode == 0, found.stderr
+        assert (last(found)["replayed"], last(found)["gone"]) == (200, 0)
+        times = Counter(rows(webhook_receiver.accepted))
+        assert set(times) == set(range(200))
+        assert min(times.values()) >= 2
+        assert sum(times.values()) <= 400 + 100
+
+        begun = subprocess.Popen(
+            [*COMMAND, *arguments, "-c", str(bridge.config_file)], stdout=subprocess.PIPE, text=True
+        )
+        wait_until(lambda: bridge.get_json("/api/replays/2")[0] == 200, "the second one is there")
+        stopped = command(bridge, "journal", "replay", "--stop", "2")
+        assert stopped.returncode == 0, stopped.stderr
+        out, _ = begun.communicate(timeout=60)
+        assert (begun.returncode, "stopped: by hand" in out) == (1, True)
