@@ -231,7 +231,7 @@ class Courier:
             for table in sorted(self._tables & places.keys()):
                 place = places[table]
                 start = max(place.start, place.cursor)
-                lane = lanes[table] = Lane(table, place.cursor, start)
+                lane = lanes[table] = Lane(table, place.cursor, start, events=place.events)
                 if table in resting or WHOLE in resting:
                     continue
                 if place.waiting:
