@@ -55,6 +55,20 @@ def parse_size(value: Any) -> int:
     return round(number * _BYTES[unit])
 
 
+def size_text(size: int) -> str:
+    """Write a number of bytes in its largest unit.
+
+    >>> size_text(512), size_text(1_400_000), size_text(10 * 2**30)
+    ('512 B', '1.3 MiB', '10.0 GiB')
+    """
+    value, unit = float(size), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if value < 1024:
+            break
+        value, unit = value / 1024, larger
+    return f"{size} B" if unit == "B" else f"{value:.1f} {unit}"
+
+
 def parse_moment(text: str, now: float | None = None) -> int:
     """Read an RFC 3339 time, or an age such as `2h`, as microseconds since the epoch.
 

@@ -5,7 +5,9 @@ What is wrong with a request is answered in JSON as well, never with a page for 
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import threading
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,11 +17,16 @@ from urllib.parse import parse_qsl, unquote
 import structlog
 
 from bridge.admin.requests import Answer, Request, json_answer
+from bridge.loop import Deadline
 
 log = structlog.get_logger()
 
 # A body is read so that the connection can go on; nobody has a use for a long one.
 _LONGEST_BODY = 64 * 1024
+# Who sends a longer one gets its answer only if what it sends is taken; so much of it is.
+_MOST_DRAINED, _DRAIN_SECONDS = 2**24, 1.0
+# Each connection has a thread. Beyond these, a new one is closed at once.
+_MOST_CONNECTIONS = 200
 
 
 class Server(ThreadingHTTPServer):
@@ -31,9 +38,29 @@ class Server(ThreadingHTTPServer):
     def __init__(self, listening: socket.socket, answer: Callable[[Request], Answer]) -> None:
         handler = _make_handler(answer)
         super().__init__(listening.getsockname()[:2], handler, bind_and_activate=False)
+        self._free = threading.BoundedSemaphore(_MOST_CONNECTIONS)
         self.socket.close()
         self.socket = listening
         self.server_address = listening.getsockname()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread, if there are not too many."""
+        if not self._free.acquire(blocking=False):
+            log.debug("admin_connection_refused", client=str(client_address))
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:
+            self._free.release()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer, in the thread."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 (signature)
         """Note that a request broke off."""
@@ -54,6 +81,7 @@ def _make_handler(answer: Callable[[Request], Answer]) -> type[BaseHTTPRequestHa
         def _answer(self) -> None:
             if not self._read_body():
                 self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "no page takes such a body")
+                self._drain()
                 return
             path, _, query = self.path.partition("?")
             scheme, _, token = self.headers.get("Authorization", "").partition(" ")
@@ -81,6 +109,16 @@ def _make_handler(answer: Callable[[Request], Answer]) -> type[BaseHTTPRequestHa
                 return False
             self.rfile.read(int(length))
             return True
+
+        def _drain(self) -> None:
+            """Take what is still being sent: else the answer is lost with the connection."""
+            self.wfile.flush()
+            self.connection.shutdown(socket.SHUT_WR)
+            self.connection.settimeout(_DRAIN_SECONDS)
+            left, deadline = _MOST_DRAINED, Deadline(2 * _DRAIN_SECONDS)
+            with contextlib.suppress(OSError):
+                while left > 0 and not deadline.passed and (part := self.rfile.read1(2**16)):
+                    left -= len(part)
 
         def _send(self, found: Answer) -> None:
             self.send_response(found.status)

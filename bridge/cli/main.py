@@ -9,7 +9,15 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from bridge import __version__
-from bridge.cli.arguments import add, add_deadletters, add_gaps, add_journal, add_sinks, natural
+from bridge.cli.arguments import (
+    add,
+    add_deadletters,
+    add_gaps,
+    add_journal,
+    add_json,
+    add_sinks,
+    natural,
+)
 from bridge.cli.signals import Signals
 from bridge.errors import BridgeError, ConfigurationError
 
@@ -75,6 +83,10 @@ def _parser() -> argparse.ArgumentParser:
     tail.add_argument("--count", type=natural, metavar="N", help="end after N events")
 
     add(commands, "health", "exit 0 if the service on admin.listen is alive", config=True)
+
+    status = add(commands, "status", "tables, sinks, gaps and journal on one screen", config=True)
+    status.add_argument("--watch", action="store_true", help="again and again, until interrupted")
+    add_json(status)
 
     add_journal(commands)
     add_deadletters(commands)

@@ -73,18 +73,34 @@ class WebhookSink(Sink):
 
     def deliver(self, batch: Batch) -> None:
         """Post the events and return if the receiver says that it has them."""
-        if not self._by_table:
+        if self._settings.alone and len(batch) > 1:
+            self._one_by_one(batch)
+        elif not self._by_table:
             self._post(batch.slices)
-            return
-        # Marked, also where there is one table: what is raised would hold up the others.
-        groups: dict[str, list[Slice]] = {}
+        else:
+            # Marked, also where there is one table: what is raised would hold up the others.
+            groups: dict[str, list[Slice]] = {}
+            for each in batch.slices:
+                groups.setdefault(each.table, []).append(each)
+            for table, slices in groups.items():
+                try:
+                    self._post(slices)
+                except (Retry, Reject) as error:
+                    batch.fail(table, error)
+
+    def _one_by_one(self, batch: Batch) -> None:
+        """Post each event by itself, whoever put several together; of a table in order."""
+        failed: set[str] = set()
         for each in batch.slices:
-            groups.setdefault(each.table, []).append(each)
-        for table, slices in groups.items():
-            try:
-                self._post(slices)
-            except (Retry, Reject) as error:
-                batch.fail(table, error)
+            for one in (each.part(index, index + 1) for index in range(len(each))):
+                if one.table in failed:
+                    batch.fail(one, Retry("an event before it goes out again"))
+                    continue
+                try:
+                    self._post([one])
+                except (Retry, Reject) as error:
+                    batch.fail(one, error)
+                    failed.add(one.table)
 
     def check(self) -> None:
         """Ask for the address with HEAD: any answer shows that the receiver is there.
@@ -206,4 +222,6 @@ def _cure(error: ssl.SSLError) -> str:
     reason = error.reason or ""
     if "ALERT" in reason:  # it is the receiver that refuses
         return " (see tls.cert_file)"
+    if "WRONG_VERSION" in reason or "RECORD_LAYER" in reason:
+        return " (is it http:// rather than https://?)"
     return " (see tls.ca_file)" if "VERIFY" in reason else ""

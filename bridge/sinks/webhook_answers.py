@@ -65,7 +65,7 @@ def judge(
     answer = f"{status} {clean(body, LONGEST_ANSWER)}".rstrip()
     cure = f" ({_CURES[status]})" if status in _CURES else ""
     if 300 <= status < 400:
-        target = clean(_public(headers.get("Location", "somewhere else"), path), 120)
+        target = clean(_public(headers.get("Location"), path), 120)
         cure, said = f", a redirect to {target}: put the final address into url", ""
     text = f"answered {status}{cure}{said}"
     if 200 <= status < 300 or status in _ABOUT_THE_BODY:
@@ -77,7 +77,7 @@ def judge(
     return Retry(text, after=after, answered=not innocent, answer=answer)
 
 
-def _public(location: str, path: str) -> str:
+def _public(location: str | None, path: str) -> str:
     """Return where a redirect leads to, without what may be a token in it.
 
     >>> _public("https://b/hook/?ticket=1", "/hook")
@@ -86,11 +86,13 @@ def _public(location: str, path: str) -> str:
     'https://b/…'
     """
     try:
-        parts = urlsplit(location)
+        parts = urlsplit(location or "?")
     except ValueError:
         return "somewhere else"
     scheme = f"{parts.scheme}:" if parts.scheme else ""
-    place = f"{scheme}//{parts.netloc.rpartition('@')[2]}" if parts.netloc else scheme
+    place = f"{scheme}//{parts.netloc.rpartition('@')[2]}" if parts.netloc else ""
+    if not parts.path and not place:
+        return "somewhere else"
     known = parts.path.rstrip("/") == path.rstrip("/")
     return f"{place}{parts.path}" if known or not parts.path.strip("/") else f"{place}/…"
 
@@ -111,7 +113,7 @@ def retry_after(value: str | None, now: datetime) -> float | None:
     else:
         try:
             moment = parsedate_to_datetime(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         if moment.tzinfo is None:  # `-0000`, which the RFC reads as UTC
             moment = moment.replace(tzinfo=UTC)

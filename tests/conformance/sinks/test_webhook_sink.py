@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, ClassVar
 
 import orjson
 import pytest
@@ -32,10 +33,11 @@ class TestWebhook(SinkConformance):
         return Answer(422, body=b"no such order") if poison in request.body else Answer()
 
     path = ""
+    settings: ClassVar[dict[str, Any]] = {}
 
     def make_sink(self) -> WebhookSink:
-        url = self.url + self.path
-        return WebhookSink(WebhookSettings(type="webhook", url=url, secret="a secret"))
+        given = {"type": "webhook", "url": self.url + self.path, "secret": "a secret"}
+        return WebhookSink(WebhookSettings.model_validate(given | self.settings))
 
     def read_back(self) -> list[bytes]:
         accepted = [self.receiver, *self.others]
@@ -56,3 +58,13 @@ class TestWebhookOfEachTable(TestWebhook):
     """An address for each table: one receiver takes them all."""
 
     path = "/{schema}/{name}"
+
+
+class TestWebhookOfCloudEvents(TestWebhook):
+    """One event a request, compressed; whatever a batch has."""
+
+    settings: ClassVar[dict[str, Any]] = {"format": "cloudevents", "compress": "gzip"}
+
+    def answer(self, request: Request) -> Answer:
+        poison = self.unacceptable().value
+        return Answer(422, body=b"no such order") if poison in request.content else Answer()

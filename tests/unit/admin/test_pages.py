@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 
 import pytest
+from services.process import wait_until
 
 from bridge.admin.listening import listen
 from bridge.admin.requests import Request
@@ -225,3 +227,34 @@ def test_an_action_wants_a_token(admin: AdminServer, supervisor: Supervisor) -> 
     assert "Authorization: Bearer" in json.loads(said)["error"]
     assert (wrong.status, basic.status, right.status) == (403, 401, 404)
     assert json.loads(unknown) == {"error": "no open gap has the id 0011223344556677"}
+
+
+def test_a_body_that_is_too_long_is_refused_in_words(admin: AdminServer) -> None:
+    """Whoever sends it gets the answer, not a broken pipe."""
+    answer, content = ask(admin, "POST", "/api/gaps/1/close", b"x" * 4_000_000)
+
+    assert answer.status == 413
+    assert json.loads(content) == {"error": "no page takes such a body"}
+
+
+def test_connections_that_say_nothing_leave_room_for_those_that_do(admin: AdminServer) -> None:
+    """They are no more than some, each with a thread; what comes then is closed at once."""
+    host, port = admin.url.removeprefix("http://").split(":")
+    silent: list[socket.socket] = []
+    try:
+        silent += [socket.create_connection((host, int(port))) for _ in range(190)]
+        assert ask(admin, "GET", "/livez")[0].status == 200
+        silent += [socket.create_connection((host, int(port))) for _ in range(100)]
+        names = [thread.name for thread in threading.enumerate()]
+        assert sum("process_request_thread" in name for name in names) <= 200
+    finally:
+        for each in silent:
+            each.close()
+    wait_until(lambda: _livez(admin) == 200, "it answers again")
+
+
+def _livez(admin: AdminServer) -> int:
+    try:
+        return ask(admin, "GET", "/livez")[0].status
+    except OSError:
+        return 0

@@ -68,11 +68,14 @@ def test_an_answer_is_kept_with_its_error_up_to_a_limit() -> None:
         ("/hunter2", "/…"),
         ("//b?hunter2", "//b"),
         ("https://[hunter2", "somewhere else"),
+        ("", "somewhere else"),
+        (None, "somewhere else"),
     ],
 )
-def test_a_redirect_names_the_address_to_configure(location: str, shown: str) -> None:
+def test_a_redirect_names_the_address_to_configure(location: str | None, shown: str) -> None:
     """It is not followed; of the new address nothing is said that may be a token."""
-    error = judge(308, {"Location": location}, "", now=NOW, path="/hook")
+    headers = {} if location is None else {"Location": location}
+    error = judge(308, headers, "", now=NOW, path="/hook")
 
     assert f"a redirect to {shown}: put the final address into url" in str(error)
 
@@ -102,6 +105,8 @@ def test_any_retry_after_gives_a_sane_wait_or_none(value: str) -> None:
         (format_datetime(NOW - timedelta(days=1), True), 0.0),
         ("-5", None),
         ("soon", None),
+        ("Thu, 01 Jan 99999999999 00:00:00 GMT", None),
+        ("Thu, 99999999999999999999 Jan 2026 00:00:00 GMT", None),
         ("9" * 400, LONGEST_RETRY_AFTER),
     ],
 )
