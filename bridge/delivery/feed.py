@@ -153,7 +153,7 @@ class Feed:
         coming: list[Coming] = []
         if self._open is not None and self._pieces:
             coming.append((self._open, tuple(p for p in self._pieces if p.unwritable is None)))
-        raw = (each for each in self._raw if isinstance(each, Stored))
+        raw = (each for each in self._raw if isinstance(each, Stored) and self._takes(each))
         return [*coming, *((each, ()) for each in raw if isinstance(each.entry, Block))]
 
     def _read(self) -> bool:
@@ -187,6 +187,9 @@ class Feed:
             return
         if stored.offset >= self._stop:
             return
+        if self._only is None and not lane.takes(stored.entry):
+            self._pass_over(load, lane, end)
+            return
         if self._live:
             lane.hand.append((end, stored.entry.time))
         if isinstance(stored.entry, Undecodable):
@@ -200,6 +203,18 @@ class Feed:
             raise EncodingFailed(lane, stored, error) from error
         else:
             self._open = stored
+
+    def _takes(self, stored: Stored) -> bool:
+        lane = self.lanes.get(stored.entry.table)
+        return lane is not None and lane.takes(stored.entry)
+
+    def _pass_over(self, load: Load, lane: Lane, end: int) -> None:
+        """Let the cursor pass an entry that the sink does not take."""
+        if self._looking:
+            return
+        part = load.part(lane)
+        part.to = max(part.to, min(end, self._stop))
+        load.passed_over += 1
 
     def _encode(self, load: Load) -> None:
         piece, stored = self._pieces.popleft(), self._open

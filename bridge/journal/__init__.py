@@ -39,6 +39,7 @@ from bridge.journal.records import (
 from bridge.journal.replay import Letters, Replay, Tally
 from bridge.journal.replays import Replays
 from bridge.journal.stored import stored_gaps, stored_marks, stored_replays
+from bridge.journal.typed import kind_of
 
 __all__ = [
     "MIN_SIZE",
@@ -72,6 +73,7 @@ __all__ = [
     "Tally",
     "Verdict",
     "filesystem_problem",
+    "kind_of",
     "one_event",
     "overview",
     "record_ends",

@@ -234,7 +234,12 @@ class Journal:
         return self._require_open().log.marks()
 
     def register(
-        self, sink: str, tables: Collection[str], *, begin: int | None = None
+        self,
+        sink: str,
+        tables: Collection[str],
+        *,
+        begin: int | None = None,
+        events: Collection[str] | None = None,
     ) -> dict[str, Lane]:
         """Say which tables a sink gets, and return its lanes by table: found, or begun.
 
@@ -246,11 +251,14 @@ class Journal:
             tables: those routed to it.
             begin: where lanes that are new begin, None for the head. One before what is still
                 complete begins there.
+            events: the types of events that it takes, None for all. Others are not counted for
+                it; where that changed, what is pending and left out now is discarded.
 
         Raises:
             JournalError: the state could not be written; nothing changed.
         """
-        return self._require_open().lanes.register(sink, tables, begin)
+        types = None if events is None else frozenset(events)
+        return self._require_open().lanes.register(sink, tables, begin, types)
 
     def unregister(self, sink: str) -> None:
         """Forget a sink that is configured no more: what is pending for it is discarded.

@@ -13,9 +13,11 @@ import json
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from bridge.errors import JournalError
+from bridge.journal.ahead import Ahead
 from bridge.journal.beside import Beside
 from bridge.journal.lane import Boundary, LaneState
 from bridge.journal.layout import Spans
@@ -24,6 +26,7 @@ from bridge.journal.pauses import Pauses
 from bridge.journal.records import Account, DeadLetter, Move
 from bridge.journal.state_file import Key, StateFile
 from bridge.journal.state_reader import spans_of
+from bridge.journal.typed import KNOWN, total_of
 
 # A crash within this time after a move means duplicates.
 WRITE_SECONDS = 0.05
@@ -147,7 +150,8 @@ class State:
         totals: dict[str, int] = {}
         with self._changed:
             for (_, table), lane in self._lanes.items():
-                totals[table] = max(totals.get(table, 0), lane.passed)
+                if lane.events is None:
+                    totals[table] = max(totals.get(table, 0), lane.passed)
         return totals
 
     def accounts(self, totals_now: Callable[[], Mapping[str, int]]) -> list[Account]:
@@ -158,7 +162,7 @@ class State:
                 (key, lane) for key, lane in self._lanes.items() if self._registered.get(key[0])
             ]
         return [
-            lane.account(sink, table, totals.get(table, 0))
+            lane.account(sink, table, total_of(totals, table, lane.events))
             for (sink, table), lane in sorted(lanes, key=lambda item: item[0])
         ]
 
@@ -168,15 +172,24 @@ class State:
             return sum(lane.discarded for lane in self._lanes.values())
 
     def register(
-        self, sink: str, tables: Iterable[str], *, begin: Boundary, head: Boundary
+        self,
+        sink: str,
+        tables: Iterable[str],
+        *,
+        begin: int,
+        head: Boundary,
+        events: frozenset[str] | None,
+        ahead: Ahead,
     ) -> None:
         """Make a sink's lanes those of some tables.
 
         Args:
             sink: its name.
             tables: those routed to it.
-            begin: where a new lane begins, with the totals there.
+            begin: where a new lane begins.
             head: the totals there settle what is pending for a table that is gone.
+            events: the types of events that it takes, None for all.
+            ahead: counts events before the head.
 
         Raises:
             JournalError: it could not be written; nothing changed.
@@ -187,14 +200,37 @@ class State:
             with self._changed:
                 known = {table: lane for (name, table), lane in self._lanes.items() if name == sink}
             for table in wanted:
-                lane, total = known.get(table), begin.totals.get(table, 0)
-                if lane is None:
-                    changed[sink, table] = LaneState(begin.offset, total)
-                elif not lane.active:
-                    changed[sink, table] = lane.resume(begin.offset, total)
+                lane = known.get(table)
+                if lane is None or not lane.active:
+                    total = total_of(head.totals, table, events)
+                    if begin < head.offset:
+                        total -= ahead.count(table, begin, events)
+                    before = replace(lane or LaneState(begin, 0), events=events)
+                    changed[sink, table] = before.resume(begin, total)
+                elif lane.events != events:
+                    changed[sink, table] = self._refiltered(sink, table, lane, events, head, ahead)
             for table in known.keys() - wanted:
-                changed[sink, table] = known[table].stop(head.totals.get(table, 0))
+                lane = known[table]
+                changed[sink, table] = lane.stop(total_of(head.totals, table, lane.events))
             self._replace(changed, {sink: True})
+
+    def _refiltered(
+        self,
+        sink: str,
+        table: str,
+        lane: LaneState,
+        events: frozenset[str] | None,
+        head: Boundary,
+        ahead: Ahead,
+    ) -> LaneState:
+        left = ahead.count(table, lane.cursor, events)
+        with self._changed:
+            now = self._lanes[sink, table]
+        if now.cursor > lane.cursor:  # it was delivered to meanwhile
+            left = ahead.count(table, now.cursor, events)
+        waiting = tuple(o for o in now.waiting if events is None or ahead.kind(o) in events)
+        old, new = (total_of(head.totals, table, each) for each in (now.events, events))
+        return now.refilter(events, left, waiting, old, new)
 
     def unregister(self, sink: str, head: Boundary) -> None:
         """Discard what is pending for a sink, and let its lanes keep nothing any more.
@@ -207,7 +243,7 @@ class State:
                 if not self._registered.get(sink):
                     return
                 changed = {
-                    key: lane.stop(head.totals.get(key[1], 0))
+                    key: lane.stop(total_of(head.totals, key[1], lane.events))
                     for key, lane in self._lanes.items()
                     if key[0] == sink
                 }
@@ -257,6 +293,8 @@ class State:
             if lane is None or not lane.active:
                 continue  # taken from the sink meanwhile: what it had pending is discarded
             crossed = boundary(move.table, lane.cursor, move.to) if move.to > lane.cursor else None
+            if crossed is not None and lane.events is not None and KNOWN not in crossed.totals:
+                crossed = None
             after, missing = lane.move(move, crossed)
             if after is not lane:
                 moved[sink, move.table] = after

@@ -29,6 +29,7 @@ from bridge.monitor.subscriber import Subscriber
 from bridge.monitor.table import TableMonitor
 from bridge.monitor.watch import Watch
 from bridge.reading import Readers, ReadingOptions
+from bridge.supervisor.beginnings import begin_of
 from bridge.supervisor.discovery import Discovery, Listed
 from bridge.supervisor.found import Found, schemas
 from bridge.supervisor.gaps import GapDesk
@@ -169,7 +170,8 @@ class Supervisor:
                 for name in set(self._journal.sinks()) - plan.sinks.keys():
                     self._journal.unregister(name)  # else its lanes would keep events for ever
                 for name, sink in plan.sinks.items():
-                    self._journal.register(name, sink.tables)
+                    begin = begin_of(self._journal, name, sink.settings)
+                    self._journal.register(name, sink.tables, begin=begin, events=sink.events)
             except JournalUnavailable:
                 raise
             except (JournalError, OSError) as error:
