@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import gzip
 import os
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from services.process import wait_until
 from bridge.errors import Retry
 from bridge.sinks.base import Batch
 from bridge.sinks.file import FileSettings, FileSink
-from bridge.sinks.file_compress import compress
+from bridge.sinks.file_compress import Compressor, compress
 from bridge.sinks.file_note import Kind
 from bridge.sinks.file_paths import ending_of, note_of
 from bridge.sinks.file_runs import Part, runs_of
@@ -478,3 +479,44 @@ def test_lines_are_divided_by_size_and_kind() -> None:
 def test_an_ending_is_never_a_part_of_a_name(template: str, ending: str) -> None:
     """A table's name has a dot too."""
     assert ending_of(template) == ending
+
+
+def test_two_never_compress_one_file(folder: Path) -> None:
+    """A sink that is replaced by a reload may still be at it."""
+    folder.mkdir()
+    path = folder / "a.1.jsonl"
+    path.write_bytes(b"x")
+    with path.open() as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        compress(path, "gzip")
+        assert names(folder) == ["a.1.jsonl"]
+
+    compress(path, "gzip")
+
+    assert names(folder) == ["a.1.jsonl.gz"]
+
+
+def test_what_cannot_be_compressed_is_tried_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the disk failed or we did: the file stays, and its turn comes again."""
+    folder.mkdir()
+    path = folder / "a.1.jsonl"
+    path.write_bytes(b"x")
+    errors: list[Exception] = [OSError(errno.ENOSPC, "full"), ValueError("a fault of ours")]
+    made = gzip.GzipFile
+
+    def fails(*arguments: Any, **named: Any) -> gzip.GzipFile:
+        if errors:
+            raise errors.pop(0)
+        return made(*arguments, **named)
+
+    monkeypatch.setattr(gzip, "GzipFile", fails)
+    compressor = Compressor("gzip", pause=0.01)
+    compressor.add(path)
+    compressor.start()
+
+    wait_until(lambda: names(folder) == ["a.1.jsonl.gz"], "it is compressed")
+    compressor.stop()
+
+    assert hidden(folder) == []
