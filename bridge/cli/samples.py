@@ -72,7 +72,7 @@ def _sample(
     schema: Schema,
 ) -> Sample:
     found = output.format.check(table, schema, output.shapes.get(table, PLAIN))
-    wanted: tuple[EventType, ...] = getattr(plan.settings, "events", None) or ("insert",)
+    wanted = plan.settings.events or ("insert",)
     if {"insert", "read"}.isdisjoint(wanted):
         entry = _single(wanted[0], table, cluster, schema)
         lines = output.format.single(_JOURNAL_ID, _OFFSET, entry)

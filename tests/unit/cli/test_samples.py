@@ -48,6 +48,20 @@ def test_bytes_are_shown_in_hexadecimal() -> None:
     assert made(out=kafka(format="raw"))["out", "s.t"][-1] == "a4 13 08 74 65 78 74"
 
 
+def test_a_sink_that_takes_only_some_events_shows_one_of_those() -> None:
+    """Of rows a read, where no insert goes there."""
+    calls = {"format": "cloudevents", "type": "stdout"}
+    found = made(
+        gaps={**calls, "events": ["gap", "drop"]},
+        counts={**calls, "events": ["delete"]},
+        reads={**calls, "events": ["gap", "read"]},
+    )
+    events = {sink: json.loads(found[sink, "s.t"][-1]) for sink in ("gaps", "counts", "reads")}
+    assert events["gaps"]["data"]["reason"] == "disconnected"
+    assert events["counts"]["data"] == {"count": 1}
+    assert events["reads"]["kineticacause"] == "snapshot"
+
+
 def test_what_cannot_be_written_is_a_problem_of_that_sink_and_table() -> None:
     """The others have their samples."""
     config = {

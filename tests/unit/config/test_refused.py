@@ -51,7 +51,10 @@ WRONG: dict[str, tuple[str, list[str]]] = {
             "  options: {security.protocol: ssl, ssl.ca.location: /no/such.pem}"
         ),
         [
-            "7: sinks.out.options: ssl.ca.location: the file cannot be read: No such file or directory"
+            (
+                "7: sinks.out.options: ssl.ca.location: the file cannot be read: No such file or "
+                "directory"
+            )
         ],
     ),
     # Unknown and missing keys
