@@ -362,8 +362,9 @@ class Journal:
                 log.roll_if_old()
             finally:
                 log.append_lock.release()
-        more = opened.state.letters.prune(self.letter_limits, self._now())
-        return 0.0 if opened.upkeep.step() or more else _UPKEEP_SECONDS
+        more = opened.upkeep.step()  # first: it needs no room, and makes some
+        more |= opened.state.letters.prune(self.letter_limits, self._now())
+        return 0.0 if more else _UPKEEP_SECONDS
 
     def accounts(self) -> list[Account]:
         """Return the counts of every registered sink and its tables, of one moment."""

@@ -97,8 +97,12 @@ class SinkLanes:
 
     def unregister(self, sink: str) -> None:
         """See `Journal.unregister`."""
+        pending = sum(each.pending for each in self.accounts() if each.sink == sink)
         self._state.unregister(sink, self._log.head_boundary())
         _log.info("journal_sink_unregistered", sink=sink)
+        if pending:
+            cause = "the sink is configured no more"
+            _log.warning("journal_backlog_discarded", sink=sink, events=pending, cause=cause)
 
     def of(self, sink: str) -> dict[str, Lane]:
         """See `Journal.lanes`."""
