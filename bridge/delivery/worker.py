@@ -164,7 +164,9 @@ class Worker:
             tables: those routed to it; their lanes are registered in the journal.
             output: the form that it wants.
         """
-        sink.assignment = Assignment(self.name, self._encoder.journal_id, frozenset(tables))
+        sink.assignment = Assignment(
+            self.name, self._encoder.journal_id, frozenset(tables), self._journal.head
+        )
         self._ask(_Job(sink, settings, frozenset(tables), output))
 
     def retire(self) -> None:

@@ -120,11 +120,13 @@ class Assignment:
         sink: its id.
         journal_id: 16 hexadecimal digits; empty in `check`, which opens no journal.
         tables: those whose events it gets, as far as they are known.
+        head: the journal's next offset, when this was said; None where that is not known.
     """
 
     sink: str
     journal_id: str = ""
     tables: frozenset[str] = frozenset()
+    head: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
