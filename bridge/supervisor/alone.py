@@ -82,6 +82,7 @@ class Alone:
             rules=rules_of(sink_plan.settings.retry),
             output=sink_plan.output(sink),
             tables=sink_plan.tables,
+            events=sink_plan.events,
         )
         try:
             while (now := self._journal.replays.find(replay.number)).state == "running":
