@@ -63,7 +63,7 @@ FUZZ_CC      ?= $(shell command -v clang || echo cc)
 
 fuzz: $(READY)
 	@$(MAKE) -s -C csrc PYTHON=$(abspath $(BIN)/python) CC=$(FUZZ_CC) fuzz
-	@for target in walk:records receive:messages transcode:records csv:records digest:records \
+	@for target in walk:records receive:messages transcode:records avro:records csv:records digest:records \
 			sha256:json embed:json decode:records; do \
 		name=$${target%:*}; echo "fuzz_$$name, $(FUZZ_SECONDS) s"; mkdir -p out/fuzz/$$name; \
 		PYTHONPATH=tests/fuzz:.:$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \

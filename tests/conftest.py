@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from services.browser import Browser, BrowserMissing
 from services.debezium import debezium_jars
 from services.kafka import KafkaBroker, KafkaMissing, jars
 from services.postgres import PostgresMissing, PostgresServer, programs
+from services.prometheus import PrometheusMissing
 from services.redis import RedisMissing, RedisServer, program
 from services.registry import RegistryMissing, SchemaRegistryServer, distribution
 from services.webhook import WebhookReceiver
@@ -68,6 +70,13 @@ def debezium() -> Path:
         if os.environ.get("CI") == "true":
             pytest.fail(str(error))
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def prometheus_program() -> None:
+    """See that there is a Prometheus; where there is none, as `kafka_jars`."""
+    if shutil.which("prometheus") is None:
+        _missing(PrometheusMissing("no prometheus here: apt-get install prometheus"))
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any
 
 from bridge.cli.listing import print_json, print_table
 from bridge.cli.main import OK
+from bridge.cli.stored_event import show
 from bridge.config import find_file, load
 from bridge.events import rfc3339
 from bridge.journal import Overview, Replay, SegmentSummary, SinkSummary, overview, stored_replays
@@ -30,8 +31,10 @@ _LANE_HEADERS = (
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the journal's segments, and each sink's lanes and accounts."""
+    """Carry out `journal ls` or `show`."""
     config = load(find_file(arguments.config))
+    if arguments.action == "show":
+        return show(config, arguments.offset, as_json=arguments.json)
     found, replays = overview(config.journal.path), stored_replays(config.journal.path)
     if arguments.json:
         print_json(_as_json(found))

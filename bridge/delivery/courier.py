@@ -231,7 +231,7 @@ class Courier:
             for table in sorted(self._tables & places.keys()):
                 place = places[table]
                 start = max(place.start, place.cursor)
-                lane = lanes[table] = Lane(table, place.cursor, start)
+                lane = lanes[table] = Lane(table, place.cursor, start, events=place.events)
                 if table in resting or WHOLE in resting:
                     continue
                 if place.waiting:
@@ -354,7 +354,11 @@ class Courier:
         if lane is None or self._troubled is None or not waits:
             _answer(asked, 0)
             return
-        if not self._troubled.skip(lane, hold.last):
+        try:
+            skipped = self._troubled.skip(lane, hold.last)
+        except EncodingFailed:  # it waits for what would write it, not for the destination
+            skipped = False
+        if not skipped:
             _answer(asked, 0)
             return
         while (

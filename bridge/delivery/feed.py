@@ -14,7 +14,7 @@ from contextlib import suppress
 from bridge.delivery.ahead import Coming
 from bridge.delivery.encoding import Encoder, Piece, cut
 from bridge.delivery.lane import MOST_WAITING, Aside, Lane, Load, Part, Waits
-from bridge.delivery.policy import EVERYTHING
+from bridge.delivery.policy import EVERYTHING, MOST_CERTAIN
 from bridge.delivery.sources import Reader
 from bridge.errors import DecodeError, JournalError, Retry, Unwritable
 from bridge.events import Block, Undecodable
@@ -153,7 +153,7 @@ class Feed:
         coming: list[Coming] = []
         if self._open is not None and self._pieces:
             coming.append((self._open, tuple(p for p in self._pieces if p.unwritable is None)))
-        raw = (each for each in self._raw if isinstance(each, Stored))
+        raw = (each for each in self._raw if isinstance(each, Stored) and self._takes(each))
         return [*coming, *((each, ()) for each in raw if isinstance(each.entry, Block))]
 
     def _read(self) -> bool:
@@ -187,6 +187,9 @@ class Feed:
             return
         if stored.offset >= self._stop:
             return
+        if self._only is None and not lane.takes(stored.entry):
+            self._pass_over(load, lane, end)
+            return
         if self._live:
             lane.hand.append((end, stored.entry.time))
         if isinstance(stored.entry, Undecodable):
@@ -200,6 +203,18 @@ class Feed:
             raise EncodingFailed(lane, stored, error) from error
         else:
             self._open = stored
+
+    def _takes(self, stored: Stored) -> bool:
+        lane = self.lanes.get(stored.entry.table)
+        return lane is not None and lane.takes(stored.entry)
+
+    def _pass_over(self, load: Load, lane: Lane, end: int) -> None:
+        """Let the cursor pass an entry that the sink does not take."""
+        if self._looking:
+            return
+        part = load.part(lane)
+        part.to = max(part.to, min(end, self._stop))
+        load.passed_over += 1
 
     def _encode(self, load: Load) -> None:
         piece, stored = self._pieces.popleft(), self._open
@@ -286,12 +301,15 @@ class Feed:
             return
         if self._only is not None:  # it waits for another cause, and would be forgotten
             raise EncodingFailed(lane, stored, Retry(reason))
+        part = load.part(lane)
+        if _all_of_it(part):
+            much = f"{MOST_CERTAIN} rows and more in a row cannot be written, the last for"
+            raise EncodingFailed(lane, stored, Retry(f"{much} {reason}"))
         offset = stored.offset + piece.begin
         load.aside_bytes += piece.to_byte - piece.from_byte + 500
         ((_, time),) = cut(stored.entry.times, piece.begin, piece.end)
         id_ = f"{self._encoder.journal_id}-{offset}"
         letter = DeadLetter(self._sink, stored.entry.table, offset, id_, time, reason)
-        part = load.part(lane)
         part.asides.append(
             Aside(offset, offset + 1, (Settled(offset, 1, "dead_lettered"),), (letter,))
         )
@@ -317,6 +335,13 @@ class Feed:
         settled = Settled(offset, end - offset, "dead_lettered")
         part.asides.append(Aside(offset, end, (settled,), (letter,)))
         part.to = end
+
+
+def _all_of_it(part: Part) -> bool:
+    """Tell whether so much was set aside in a row that it is not about single events."""
+    if len(part.asides) < MOST_CERTAIN:
+        return False
+    return not part.slices or part.slices[-1].end <= part.asides[-MOST_CERTAIN].offset
 
 
 def _unblocked(lane: Lane, part: Part, piece: Slice, blocked: set[int], free: list[Slice]) -> int:

@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from bridge.delivery.policy import ACCEPTED, EVERYTHING, Trouble
-from bridge.journal import DeadLetter, Settled
+from bridge.journal import DeadLetter, Settled, StoredEntry, kind_of
 from bridge.lines import Slice
 from bridge.sinks.base import Standing
 
 MOST_WAITING = 10_000
 _ASIDE_BYTES = 2**20
+# So that a sink that takes little of much still hears what is asked of it.
+_PASSED_OVER = 1000
 
 
 class Waits(NamedTuple):
@@ -60,6 +62,7 @@ class Lane:
         hand: ends and times of the entries that are read, for the age of the oldest.
         since: when the first unsettled event was received, where the lane waits.
         seconds: how long the last try took after which it was in trouble.
+        events: the types of events that its sink takes, None for all.
     """
 
     table: str
@@ -74,6 +77,11 @@ class Lane:
     hand: deque[tuple[int, int]] = field(default_factory=deque)
     since: int | None = None
     seconds: float = 0.0
+    events: frozenset[str] | None = None
+
+    def takes(self, entry: StoredEntry) -> bool:
+        """Whether an entry's events are of a type that its sink takes."""
+        return self.events is None or kind_of(entry) in self.events
 
     def flows(self, *, by_key: bool) -> bool:
         """Whether its next events may go out with those of others."""
@@ -245,6 +253,7 @@ class Load:
         max_events: most events of it.
         max_bytes: most bytes, if it is more than one event.
         aside_bytes: held for the dead letters of what no sink can get.
+        passed_over: entries that the sink does not take.
     """
 
     max_events: int
@@ -254,6 +263,7 @@ class Load:
     events: int = 0
     nbytes: int = 0
     aside_bytes: int = 0
+    passed_over: int = 0
 
     @property
     def full(self) -> bool:
@@ -262,6 +272,7 @@ class Load:
             self.events >= self.max_events
             or self.nbytes >= self.max_bytes
             or self.aside_bytes >= _ASIDE_BYTES
+            or self.passed_over >= _PASSED_OVER
         )
 
     @property

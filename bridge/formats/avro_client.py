@@ -5,7 +5,8 @@ Imported only where a registry is used: the client brings half a second of impor
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -37,6 +38,8 @@ class Client:
         password = settings.password.get_secret_value() if settings.password else None
         self._login = None if password is None else f"{settings.username}:{password}"
         self._clean = Cleaner([password, self._login])
+        self._client: SchemaRegistryClient | None = None
+        self._close: Callable[[], object] = lambda: None
 
     def id_of(self, subject: str, text: str) -> int:
         """Return the number of a schema, which is registered if the settings say so.
@@ -46,7 +49,8 @@ class Client:
             Retry: it refuses the schema.
         """
         schema, normalize = Schema(text, "AVRO"), self._settings.normalize
-        with self._errors(subject), self._client() as client:
+        with self._errors(subject):
+            client = self._connected()
             if self._settings.auto_register:
                 number: Any = client.register_schema(subject, schema, normalize_schemas=normalize)
             else:
@@ -58,7 +62,8 @@ class Client:
     def check(self, subject: str, text: str) -> str:
         """Say what would become of a schema, and register nothing; raises as `id_of`."""
         schema, normalize = Schema(text, "AVRO"), self._settings.normalize
-        with self._errors(subject), self._client() as client:
+        with self._errors(subject):
+            client = self._connected()
             try:
                 number = client.lookup_schema(subject, schema, normalize).schema_id
             except SchemaRegistryError as error:
@@ -83,8 +88,21 @@ class Client:
     def _where(self) -> str:
         return self._settings.name
 
-    def _client(self) -> SchemaRegistryClient:
-        # One for each call: they are few, and nobody has to close a connection later on.
+    def _connected(self) -> SchemaRegistryClient:
+        # Made once: reading the certificates to trust takes longer than a call.
+        client = self._client
+        if client is None:
+            client = self._client = SchemaRegistryClient(self._configuration())
+            # No format is told that it is over; and `close` is younger than what we ask for.
+            self._close = weakref.finalize(self, client.__exit__)
+        return client
+
+    def _begin_anew(self) -> None:
+        """Let the next call read all files again: one of them may have been what was wrong."""
+        self._client = None
+        self._close()
+
+    def _configuration(self) -> dict[str, object]:
         tls = self._settings.tls
         wanted = {
             "url": self._settings.url,
@@ -95,7 +113,7 @@ class Client:
             "timeout": self._settings.timeout,
             "max.retries": 0,  # whoever waits tries again
         }
-        return SchemaRegistryClient({k: value for k, value in wanted.items() if value is not None})
+        return {name: value for name, value in wanted.items() if value is not None}
 
     @contextmanager
     def _errors(self, subject: str) -> Iterator[None]:
@@ -104,6 +122,7 @@ class Client:
         except SchemaRegistryError as error:
             raise self._answered(error, subject) from None
         except Exception as error:  # noqa: BLE001 (of HTTP, TLS, or an answer that is no JSON)
+            self._begin_anew()
             cause = self._clean(str(error)) or type(error).__name__
             raise Away(f"no answer from {self._where}: {cause}") from None
 

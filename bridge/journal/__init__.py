@@ -40,6 +40,7 @@ from bridge.journal.records import (
 from bridge.journal.replay import Letters, Replay, Tally
 from bridge.journal.replays import Replays
 from bridge.journal.stored import stored_gaps, stored_marks, stored_replays
+from bridge.journal.typed import kind_of
 
 __all__ = [
     "MIN_SIZE",
@@ -74,6 +75,7 @@ __all__ = [
     "Verdict",
     "filesystem_problem",
     "holder_of",
+    "kind_of",
     "one_event",
     "overview",
     "record_ends",

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from bridge.journal.records import VERDICTS, Account, Move, Settled, Verdict
+from bridge.journal.typed import total_of
 
 MOST_WAITING = 10_000
 
@@ -106,7 +107,7 @@ class LaneState:
         base, lost = self.base, 0
         if boundary is not None:
             passed = base + self.settled + sum(events.values()) + bisect_left(waiting, edge)
-            missing = boundary.totals.get(move.table, 0) - passed
+            missing = total_of(boundary.totals, move.table, self.events) - passed
             base, lost = base + min(missing, 0), max(missing, 0)
             if edge < to:
                 _count(events, move.settled, edge, to, waiting)
@@ -132,7 +133,7 @@ class LaneState:
             if not gone:
                 return self
             return replace(self, discarded=self.discarded + gone, waiting=kept)
-        lane = self._balance(boundary.totals.get(table, 0))
+        lane = self._balance(total_of(boundary.totals, table, self.events))
         return replace(lane, cursor=boundary.offset, waiting=())
 
     def drop(self, offsets: frozenset[int]) -> LaneState:
@@ -150,6 +151,34 @@ class LaneState:
     def resume(self, cursor: int, total: int) -> LaneState:
         """Count again, from an offset on at which the table had `total` events."""
         return replace(self, cursor=cursor, base=total - self.settled, active=True, waiting=())
+
+    def refilter(
+        self,
+        events: frozenset[str] | None,
+        ahead: int,
+        waiting: tuple[int, ...],
+        old: int,
+        new: int,
+    ) -> LaneState:
+        """Take other types of events from now on; what is pending and left out is discarded.
+
+        Args:
+            events: the types, None for all.
+            ahead: how many of them stand from the cursor on.
+            waiting: what goes on waiting.
+            old: the table's total so far, of the types taken until now.
+            new: the same, of those taken from now on.
+        """
+        pending = ahead + len(waiting)
+        discarded = self.discarded + max(0, self.pending(old) - pending)
+        settled = self.delivered + self.dead_lettered + discarded
+        return replace(
+            self,
+            base=new - settled - pending,
+            discarded=discarded,
+            waiting=waiting,
+            events=events,
+        )
 
     def account(self, sink: str, table: str, total: int) -> Account:
         """Show the counts of a table that has had `total` events."""

@@ -30,6 +30,7 @@ from bridge.journal.rows import Draft
 from bridge.journal.sealed import SealedSegment, tables_of
 from bridge.journal.segment import LARGE_PAGE_SIZE, LARGE_SEGMENT, SegmentWriter, create_segment
 from bridge.journal.troubles import translated
+from bridge.journal.typed import KNOWN, add, total_of, totals_of
 
 _log = structlog.get_logger(__name__)
 
@@ -76,7 +77,7 @@ class SegmentLog:
         times = [*(segment.newest_time for segment in self._sealed), self._writer.newest_time]
         self._latest = next(filter(None, reversed(times)), None)  # of what was appended last
         self._recent = Recent(recovered.head, memory)
-        self._totals = dict(recovered.totals)
+        self._totals = {**recovered.totals, KNOWN: 1}
         self._marks = recovered.marks
         self._appended_events = 0
         self._appended_bytes = 0
@@ -194,13 +195,12 @@ class SegmentLog:
         """
         with self._grown:
             if low < high == self._head:
-                return Boundary(self._head, {table: self._totals.get(table, 0)})
+                return Boundary(self._head, totals_of(self._totals, table))
             found = bisect_right(self._places, high, key=lambda place: place.first) - 1
             if found < 0 or self._places[found].first <= low:
                 return None
             segment = self._sealed[found] if found < len(self._sealed) else self._writer
-            total = segment.totals.get(table, 0)
-            return Boundary(self._places[found].first, {table: total})
+            return Boundary(self._places[found].first, totals_of(segment.totals, table))
 
     def boundary_at(self, offset: int) -> tuple[Boundary, Place | None]:
         """Return the last boundary at or before an offset, and the segment that begins there."""
@@ -215,7 +215,7 @@ class SegmentLog:
     def start_of(self, table: str, lane: LaneState) -> int:
         """Return where reading for a lane must begin."""
         with self._grown:
-            if lane.pending(self._totals.get(table, 0)) == 0:
+            if lane.pending(total_of(self._totals, table, lane.events)) == 0:
                 return self._head
             if lane.waiting:
                 return lane.waiting[0]
@@ -278,12 +278,12 @@ class SegmentLog:
             step = with_step(self._marks, self._head, self._places[0].first)
             marks = {**marks, MARK: step}
         all_marks = {**self._marks, **marks} if marks else self._marks
-        totals: dict[str, int] = {}
+        added: dict[str, int] = {}
         events = 0
         for draft in drafts:
-            before = totals.get(draft.table) or self._totals.get(draft.table, 0)
-            totals[draft.table] = before + draft.events
+            add(added, draft.table, draft.kind, draft.events)
             events += draft.events
+        totals = {name: self._totals.get(name, 0) + more for name, more in added.items()}
         if self._is_due(size, events):
             self.roll()
         head = self._write(drafts, marks)

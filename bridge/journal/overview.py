@@ -16,6 +16,7 @@ from bridge.journal.segment_pages import SegmentPages
 from bridge.journal.segment_reader import SegmentReader
 from bridge.journal.state_reader import StateReader
 from bridge.journal.troubles import Troubles, translated
+from bridge.journal.typed import all_events, total_of
 
 
 def overview(journal: Path) -> Overview:
@@ -36,8 +37,14 @@ def overview(journal: Path) -> Overview:
     sinks = [
         SinkSummary(
             sink,
-            {table: _shown(lane, totals.get(table, 0), extent.head) for table, lane in own.items()},
-            [lane.account(sink, table, totals.get(table, 0)) for table, lane in own.items()],
+            {
+                table: _shown(lane, total_of(totals, table, lane.events), extent.head)
+                for table, lane in own.items()
+            },
+            [
+                lane.account(sink, table, total_of(totals, table, lane.events))
+                for table, lane in own.items()
+            ],
             sum(each.count for (name, _), each in letters.items() if name == sink),
         )
         for sink, own in lanes.items()
@@ -69,7 +76,8 @@ def _summary(journal: Path, place: Place, pages: SegmentPages, extent: Extent) -
             place.first, end, None, size, None, None, place.thin, problem=str(error)
         )
     oldest, newest = (None if edge is None else edge.time for edge in edges)
-    events = sum(pages.sums(place, end, sealed=sealed).values())
+    sums = pages.sums(place, end, sealed=sealed)
+    events = all_events(sums)
     return SegmentSummary(place.first, end, events, size, oldest, newest, place.thin)
 
 

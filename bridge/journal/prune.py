@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from bridge.journal.lane import LaneState
 from bridge.journal.sealed import SealedSegment
+from bridge.journal.typed import KNOWN, total_of
 
 # A thinned segment below this size is not thinned again: the file itself takes as much.
 LEAST_BYTES = 2**16
@@ -72,7 +73,11 @@ def _wanted_from(segment: SealedSegment, table: str, lane: LaneState) -> int | N
         wanted = lane.cursor < segment.kept.get(table, segment.first)
     else:
         # One that is damaged may not tell what it holds.
-        wanted = not segment.ends or lane.passed < segment.ends.get(table, 0)
+        wanted = (
+            not segment.ends
+            or (lane.events is not None and KNOWN not in segment.ends)
+            or lane.passed < total_of(segment.ends, table, lane.events)
+        )
     return max(lane.cursor, segment.first) if wanted else None
 
 
@@ -80,7 +85,8 @@ def _share(segment: SealedSegment, table: str, lane: LaneState, start: int) -> f
     if segment.kept is not None:
         last = segment.kept.get(table, segment.end)
         return min(1.0, (last - start) / max(1, last - segment.first))
-    low, high = segment.totals.get(table, 0), segment.ends.get(table, 0)
+    low = total_of(segment.totals, table, lane.events)
+    high = total_of(segment.ends, table, lane.events)
     return min(1.0, max(0, high - max(low, lane.passed)) / max(1, high - low))
 
 

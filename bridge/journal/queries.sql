@@ -71,9 +71,9 @@ SELECT "offset", count, kind, time, origin_id, checksum, detail
 FROM entries ORDER BY "offset" DESC LIMIT 1;
 
 -- name: sum_events
--- Events per origin before an offset, which may lie inside an entry.
-SELECT origin_id, sum(min(count, :before - "offset")) FROM entries
-WHERE "offset" < :before GROUP BY origin_id;
+-- Events per origin and kind before an offset, which may lie inside an entry.
+SELECT origin_id, kind, sum(min(count, :before - "offset")) FROM entries
+WHERE "offset" < :before GROUP BY origin_id, kind;
 
 -- name: get_kept
 -- Of a thinned segment: where each table's last entry ends; the caller verifies each.

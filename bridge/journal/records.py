@@ -60,11 +60,13 @@ class Lane:
         waiting: offsets before the cursor that are not settled, ascending.
         start: where to begin reading: nothing of the lane that is unsettled stands before it;
             the head where nothing is pending.
+        events: the types of events that it takes, None for all.
     """
 
     cursor: int
     waiting: tuple[int, ...]
     start: int
+    events: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,7 @@ from bridge.journal.state import State
 from bridge.journal.state_repair import open_state
 from bridge.journal.totals import largest, sum_of_tables, sums
 from bridge.journal.troubles import Troubles, translated
+from bridge.journal.typed import all_events
 
 _log = structlog.get_logger(__name__)
 
@@ -283,7 +284,7 @@ def _open_newest(
         found.problem = "the totals of the segment are damaged"
     if found.problem is None and known > head:
         found.problem = f"offsets {head} to {known - 1} were written and are missing"
-    if found.problem is None and sum(sums(journal, found.place, head).values()) != (
+    if found.problem is None and all_events(sums(journal, found.place, head)) != (
         head - found.first
     ):
         found.problem = "entries are missing"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bridge.journal.layout import Place
+from bridge.journal.typed import is_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,4 +50,6 @@ def tables_of(
     """Return the tables that have events in a segment."""
     if kept is not None:
         return frozenset(kept)
-    return frozenset(table for table, end in ends.items() if end > totals.get(table, 0))
+    return frozenset(
+        table for table, end in ends.items() if end > totals.get(table, 0) and is_table(table)
+    )

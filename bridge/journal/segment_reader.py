@@ -30,6 +30,7 @@ from bridge.journal.rows import (
     stored_entry,
 )
 from bridge.journal.scan import Scan, Wanted, columns_intact
+from bridge.journal.typed import add, kind_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +187,12 @@ class SegmentReader:
             with self._snapshot():
                 self._load_origins()
                 rows = self._connection.execute(QUERIES["sum_events"], {"before": before})
-                return self._by_table(rows.fetchall())
+                sums: dict[str, int] = {}
+                for origin_id, kind, events in rows.fetchall():
+                    origin = self._origins.get(origin_id)
+                    if origin is not None:
+                        add(sums, origin.table, kind, int(events))
+                return sums
         except (sqlite3.Error, TypeError) as error:
             if isinstance(error, sqlite3.Error):
                 self._believe(error)
@@ -213,7 +219,7 @@ class SegmentReader:
         while position < before:
             page = self.read(Wanted(position, before, sealed=True))
             for offset, count, entry in page.entries:
-                sums[entry.table] = sums.get(entry.table, 0) + min(count, before - offset)
+                add(sums, entry.table, kind_of(entry), min(count, before - offset))
             position = page.next
         return sums
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import structlog
 
+from bridge.journal.ahead import StoredAhead
 from bridge.journal.lane import Boundary
 from bridge.journal.log import SegmentLog
+from bridge.journal.reader import JournalReader
 from bridge.journal.records import Account, Lane, Move
+from bridge.journal.registering import Wish
 from bridge.journal.segment_pages import SegmentPages
 from bridge.journal.state import State
 from bridge.journal.troubles import Troubles
@@ -52,33 +56,59 @@ class SinkLanes:
     def __repr__(self) -> str:
         return f"<SinkLanes of {self._path}>"
 
-    def register(self, sink: str, tables: Collection[str], begin: int | None) -> dict[str, Lane]:
+    def register(
+        self,
+        sink: str,
+        tables: Collection[str],
+        begin: int | None,
+        events: frozenset[str] | None,
+    ) -> dict[str, Lane]:
         """See `Journal.register`."""
         state, log = self._state, self._log
         if state.was_lost(sink, log.oldest()[0]):
             begin = log.oldest()[0]
         elif begin is not None:
             begin = max(begin, log.complete_from())
-        if begin is None:
-            head = log.head_boundary()
-            state.register(sink, tables, begin=head, head=head)
-        else:
-            with self._pruning:  # so that nothing goes that a lane is about to want
-                at = self._boundary_at(begin)
-                state.register(sink, tables, begin=at, head=log.head_boundary())
+        settled = begin is None and self._take(sink, events)
+        # While segments go, nothing is counted, nor does a lane begin to want one.
+        with (
+            nullcontext() if settled else self._pruning,
+            SegmentPages(self._path, self._troubles) as pages,
+            JournalReader(self._path, extent=log.extent, troubles=self._troubles) as reader,
+        ):
+
+            def wish() -> Wish:
+                head = log.head_boundary()
+                at = head.offset if begin is None else min(begin, head.offset)
+                places = log.extent().places
+                ahead = StoredAhead(places, head, self._boundary_at, pages, reader)
+                return Wish(at, head, events, ahead)
+
+            state.register(sink, tables, wish)
         lanes = self.of(sink)
         _log.info("journal_sink_registered", sink=sink, lanes=len(lanes), head=log.head)
         return lanes
 
+    def _take(self, sink: str, events: frozenset[str] | None) -> bool:
+        """Return whether all lanes of a sink take these types already."""
+        try:
+            return all(lane.events == events for lane in self._state.lanes(sink).values())
+        except KeyError:
+            return True
+
     def unregister(self, sink: str) -> None:
         """See `Journal.unregister`."""
+        pending = sum(each.pending for each in self.accounts() if each.sink == sink)
         self._state.unregister(sink, self._log.head_boundary())
         _log.info("journal_sink_unregistered", sink=sink)
+        if pending:
+            cause = "the sink is configured no more"
+            _log.warning("journal_backlog_discarded", sink=sink, events=pending, cause=cause)
 
     def of(self, sink: str) -> dict[str, Lane]:
         """See `Journal.lanes`."""
         return {
-            table: Lane(lane.cursor, lane.waiting, self._log.start_of(table, lane))
+            table: Lane(lane.cursor, lane.waiting, self._log.start_of(table, lane), lane.events)
             for table, lane in self._state.lanes(sink).items()
         }
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from bridge.errors import JournalError
@@ -22,8 +22,10 @@ from bridge.journal.layout import Spans
 from bridge.journal.letter_store import LetterStore
 from bridge.journal.pauses import Pauses
 from bridge.journal.records import Account, DeadLetter, Move
+from bridge.journal.registering import Wish, changed_lanes
 from bridge.journal.state_file import Key, StateFile
 from bridge.journal.state_reader import spans_of
+from bridge.journal.typed import KNOWN, total_of
 
 # A crash within this time after a move means duplicates.
 WRITE_SECONDS = 0.05
@@ -147,7 +149,8 @@ class State:
         totals: dict[str, int] = {}
         with self._changed:
             for (_, table), lane in self._lanes.items():
-                totals[table] = max(totals.get(table, 0), lane.passed)
+                if lane.events is None:
+                    totals[table] = max(totals.get(table, 0), lane.passed)
         return totals
 
     def accounts(self, totals_now: Callable[[], Mapping[str, int]]) -> list[Account]:
@@ -158,7 +161,7 @@ class State:
                 (key, lane) for key, lane in self._lanes.items() if self._registered.get(key[0])
             ]
         return [
-            lane.account(sink, table, totals.get(table, 0))
+            lane.account(sink, table, total_of(totals, table, lane.events))
             for (sink, table), lane in sorted(lanes, key=lambda item: item[0])
         ]
 
@@ -167,34 +170,36 @@ class State:
         with self._changed:
             return sum(lane.discarded for lane in self._lanes.values())
 
-    def register(
-        self, sink: str, tables: Iterable[str], *, begin: Boundary, head: Boundary
-    ) -> None:
+    def register(self, sink: str, tables: Iterable[str], wish: Callable[[], Wish]) -> None:
         """Make a sink's lanes those of some tables.
 
         Args:
             sink: its name.
             tables: those routed to it.
-            begin: where a new lane begins, with the totals there.
-            head: the totals there settle what is pending for a table that is gone.
+            wish: gives what it is to get, of the moment.
 
         Raises:
-            JournalError: it could not be written; nothing changed.
+            JournalError: it could not be written; nothing changed but the types that it takes.
         """
         wanted = frozenset(tables)
         with self._writing:
-            changed: dict[Key, LaneState] = {}
-            with self._changed:
-                known = {table: lane for (name, table), lane in self._lanes.items() if name == sink}
-            for table in wanted:
-                lane, total = known.get(table), begin.totals.get(table, 0)
-                if lane is None:
-                    changed[sink, table] = LaneState(begin.offset, total)
-                elif not lane.active:
-                    changed[sink, table] = lane.resume(begin.offset, total)
-            for table in known.keys() - wanted:
-                changed[sink, table] = known[table].stop(head.totals.get(table, 0))
-            self._replace(changed, {sink: True})
+            for last in (False, False, True):  # what is delivered meanwhile makes it count anew
+                with self._changed if last else nullcontext():
+                    known = {t: lane for (name, t), lane in self._lanes.items() if name == sink}
+                    changed = changed_lanes(known, wanted, wish())
+                    going_on = {
+                        (sink, t): lane
+                        for t, lane in changed.items()
+                        if t in known and t in wanted and known[t].active
+                    }
+                    with self._changed:
+                        if all(self._lanes[key] is known[key[1]] for key in going_on):
+                            # At once: what is moved meanwhile must build upon it.
+                            self._publish(going_on)
+                            self._dirty |= going_on.keys()
+                            break
+            others = {(sink, t): lane for t, lane in changed.items() if (sink, t) not in going_on}
+            self._replace(others, {sink: True})
 
     def unregister(self, sink: str, head: Boundary) -> None:
         """Discard what is pending for a sink, and let its lanes keep nothing any more.
@@ -207,7 +212,7 @@ class State:
                 if not self._registered.get(sink):
                     return
                 changed = {
-                    key: lane.stop(head.totals.get(key[1], 0))
+                    key: lane.stop(total_of(head.totals, key[1], lane.events))
                     for key, lane in self._lanes.items()
                     if key[0] == sink
                 }
@@ -257,6 +262,8 @@ class State:
             if lane is None or not lane.active:
                 continue  # taken from the sink meanwhile: what it had pending is discarded
             crossed = boundary(move.table, lane.cursor, move.to) if move.to > lane.cursor else None
+            if crossed is not None and lane.events is not None and KNOWN not in crossed.totals:
+                crossed = None
             after, missing = lane.move(move, crossed)
             if after is not lane:
                 moved[sink, move.table] = after

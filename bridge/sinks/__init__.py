@@ -11,6 +11,7 @@ from bridge.events import Event
 from bridge.sinks.base import (
     Batch,
     Batching,
+    Carries,
     Disabled,
     NotConnected,
     Reject,
@@ -25,6 +26,7 @@ from bridge.units import Duration, Size
 __all__ = [
     "Batch",
     "Batching",
+    "Carries",
     "Disabled",
     "Duration",
     "Event",

@@ -19,16 +19,16 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import ClassVar, Self, overload
+from typing import Annotated, ClassVar, Self, overload
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from bridge.errors import Disabled, Reject, Retry, SinkError
-from bridge.events import Event
+from bridge.events import Event, EventType
 from bridge.formats.base import Carries
 from bridge.formats.settings import FormatSettings, Shaping
 from bridge.lines import Lines, Slice
-from bridge.units import Duration, Size
+from bridge.units import Duration, Size, parse_moment
 
 
 class Batching(BaseModel):
@@ -65,6 +65,24 @@ class Retrying(BaseModel):
     )
 
 
+def _beginning(value: str) -> str:
+    if value in ("now", "oldest"):
+        return value
+    try:
+        parse_moment(value)
+    except ValueError:
+        example = "a time like 2026-11-23T08:42:00Z or an age like 2h"
+        raise ValueError(f"{value!r} is not now, oldest, {example}") from None
+    return value
+
+
+def _each_once(value: tuple[EventType, ...] | None) -> tuple[EventType, ...] | None:
+    for index, each in enumerate(value or ()):
+        if each in (value or ())[:index]:
+            raise ValueError(f'"{each}" is given twice')
+    return value
+
+
 class SinkSettings(FormatSettings, Shaping):
     """What every sink can be told; a sink's own settings derive from it.
 
@@ -73,6 +91,19 @@ class SinkSettings(FormatSettings, Shaping):
     """
 
     type: str = Field(description="Which sink it is.")
+    from_: Annotated[str, AfterValidator(_beginning)] = Field(
+        default="now",
+        alias="from",
+        description=(
+            "Where a sink that is new begins: now, oldest (all that the journal still has), or "
+            "with what was received since an RFC 3339 time or an age such as 2h."
+        ),
+    )
+    events: Annotated[tuple[EventType, ...] | None, AfterValidator(_each_once)] = Field(
+        default=None,
+        min_length=1,
+        description="Only events of these types; default: all.",
+    )
     batch: Batching = Batching()
     retry: Retrying = Retrying()
 
@@ -90,11 +121,13 @@ class Assignment:
         journal_id: 16 hexadecimal digits; empty in `check`, which opens no journal.
         tables: those whose events it gets, as far as they are known.
         sizes: in `check`, bytes that an event of a table takes, about, where that is known.
+        head: the journal's next offset, when this was said; None where that is not known.
     """
 
     sink: str
     journal_id: str = ""
     tables: frozenset[str] = frozenset()
+    head: int | None = None
     sizes: Mapping[str, int] = field(default_factory=dict, compare=False)
 
 

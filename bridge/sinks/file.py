@@ -107,6 +107,8 @@ class FileSink(Sink):
 
     def idle(self) -> None:
         """Close the files that have their age."""
+        if self._compressor is not None:
+            self._compressor.start()  # unless it runs
         now = self._clock()
         failed: Retry | None = None
         for path in [path for path, due in self._due.items() if due <= now][:_MOST_AT_ONCE]:

@@ -7,6 +7,7 @@ crash left undone is begun again, as the note beside a file stays until then.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import gzip
 import os
 import queue
@@ -59,7 +60,7 @@ class Compressor:
 
     def start(self) -> None:
         """Start the thread, unless it runs."""
-        if self._loop is None:
+        if self._loop is None or self._loop.dead:
             self._loop = Loop("file-compress", self._step)
             self._loop.start()
 
@@ -88,6 +89,9 @@ class Compressor:
             self._waiting.put(path)
             if loop is not None:
                 loop.wait(self._pause)
+        except BaseException:
+            self._waiting.put(path)
+            raise
         return True
 
 
@@ -111,6 +115,10 @@ def compress(path: Path, method: Method, stopping: Callable[[], bool] = lambda: 
             note_of(path).unlink(missing_ok=True)
             return
         with source:
+            try:
+                fcntl.flock(source, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:  # the sink that we replace is at it
+                return
             if not _copy(source, part, method, stopping):
                 part.unlink(missing_ok=True)
                 return

@@ -16,6 +16,7 @@ from bridge.sinks.file_paths import note_of
 from bridge.sinks.folders import sync_folder
 
 _MODE = 0o644
+_sync = getattr(os, "fdatasync", os.fsync)  # mostly written over in place
 _LONGEST = 2**20  # bytes; a header may be long
 
 
@@ -89,7 +90,7 @@ class Note:
             if os.fstat(descriptor).st_size > len(data):
                 os.ftruncate(descriptor, len(data))
             if sync:
-                os.fsync(descriptor)
+                _sync(descriptor)
         finally:
             os.close(descriptor)
         if new and sync:
@@ -128,7 +129,7 @@ def read_note(file: Path) -> Note | None:
     """Return what is known of a file; None where nothing is, or it cannot be read."""
     try:
         with note_of(file).open("rb") as found:
-            data = json.loads(found.read(_LONGEST))
+            data = json.loads(found.read(_LONGEST).partition(b"\n")[0])
         return Note(
             file,
             str(data["of"]),

@@ -28,6 +28,7 @@ LONGEST_NAME = 63  # bytes of an identifier; the server would cut a longer one
 _ROWS = {"insert", "read"}
 _LOST = (psycopg.OperationalError, psycopg.InterfaceError)
 
+_SET_TIMEOUT = SQL("SELECT set_config('statement_timeout', %s, true)")
 _LOOK_SECONDS = 0.5
 _GRACE = 5.0  # seconds that a statement's own time-out has to arrive
 
@@ -102,17 +103,16 @@ class Session:
         self._upsert = upsert
         self._event_columns = event_columns
         self._notifications = notifications
+        self._timeout = str(round(timeout * 1000))
         self._statements: dict[tuple[str, _Rows], Composed] = {}
         self._notify: Composed | None = None
         given = conninfo_to_dict(dsn)
         self._clean = Cleaner([str(given.get(name) or "") for name in ("password", "sslpassword")])
         try:
             self._connection = _Patient.connect(_with_defaults(dsn, timeout), autocommit=True)
+            # Not worth it for a statement a batch, and what stands between may not know them.
+            self._connection.prepare_threshold = None
             self._connection.patience = timeout + _GRACE
-            self._connection.execute(
-                SQL("SELECT set_config('statement_timeout', %s, false)"),
-                (str(round(timeout * 1000)),),
-            )
             self._say_what_is_weak()
         except psycopg.Error as error:
             raise NotConnected(text_of(error, self._clean)) from None
@@ -134,6 +134,8 @@ class Session:
         failed: dict[str, Retry | Reject] = {}
         try:
             with self._connection.transaction():
+                # For this transaction alone: a pooler may give the connection to others.
+                self._connection.execute(_SET_TIMEOUT, (self._timeout,))
                 for table, parts in tables.items():
                     try:
                         with self._connection.transaction():

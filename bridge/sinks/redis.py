@@ -138,12 +138,12 @@ def _without_long(batch: Batch, slices: Sequence[Slice], most: int) -> list[Slic
             kept.append(each)
             continue
         for index in range(len(each)):
-            event = each.event(index)
-            if len(event.value) > most:
+            one = each.part(index, index + 1)
+            if one.nbytes - one.lines.line_feed > most:
                 text = f"longer than the {most} bytes that Redis takes (proto-max-bulk-len)"
-                batch.fail(event, Reject(text, certain=True))
+                batch.fail(one, Reject(text, certain=True))
             else:
-                kept.append(each.part(index, index + 1))
+                kept.append(one)
     return kept
 
 
@@ -152,15 +152,20 @@ def _entries(slices: Sequence[Slice]) -> Iterator[Fields]:
         lines = each.lines
         beside = lines.attributes
         attributes = beside.of(lines, each.start, each.stop) if beside is not None else None
-        for index in range(len(each)):
-            event = each.event(index)
-            fields: Fields = ["value", event.value, "id", event.id, "type", event.type]
-            fields += ["table", event.table, "offset", str(event.offset)]
-            if event.key is not None:
-                fields += ["key", event.key]
-            if lines.content_type != JSON:
-                fields += ["content_type", lines.content_type]
+        shared: Fields = ["type", lines.type, "table", lines.table]
+        if lines.content_type != JSON:
+            shared += ["content_type", lines.content_type]
+        begin = lines.start(each.start)
+        for index in range(each.start, each.stop):
+            end = int(lines.ends[index])
+            value = lines.buffer[begin : end - lines.line_feed]
+            begin = end
+            fields: Fields = ["value", value, "id", lines.id(index), *shared]
+            fields += ["offset", str(lines.first + index)]
+            key = lines.key(index)
+            if key is not None:
+                fields += ["key", key]
             if attributes is not None:
-                for name, value in attributes[index]:
-                    fields += [f"ce_{name}", value]
+                for name, text in attributes[index - each.start]:
+                    fields += [f"ce_{name}", text]
             yield fields

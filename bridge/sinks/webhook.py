@@ -222,4 +222,6 @@ def _cure(error: ssl.SSLError) -> str:
     reason = error.reason or ""
     if "ALERT" in reason:  # it is the receiver that refuses
         return " (see tls.cert_file)"
+    if "WRONG_VERSION" in reason or "RECORD_LAYER" in reason:
+        return " (is it http:// rather than https://?)"
     return " (see tls.ca_file)" if "VERIFY" in reason else ""

@@ -285,7 +285,8 @@ def _parts(url: str) -> Iterator[str]:
     """Name the parts of an address by which it would be known, the table's place left out."""
     parts = urlsplit(url)
     yield from (url, parts.netloc, str(parts.hostname))
-    for text in re.split(r"\{[^{}]*\}", url[url.index(parts.netloc) + len(parts.netloc) :]):
+    behind = url.partition("//")[2].removeprefix(parts.netloc)
+    for text in re.split(r"\{[^{}]*\}", behind):
         for piece in (text, text.strip("/"), *re.split(r"[/?&=#]", text)):
             if len(piece) >= _HIDDEN:
                 yield from (piece, unquote(piece))

@@ -195,7 +195,9 @@ def begin(wish: Wish, config: Config, known: Collection[str], journal: Journal) 
     first = max(first, stats.oldest)
     if first >= end:
         raise BridgeError("nothing is stored of that span")
-    return [journal.replays.begin(sink, tables, first, end, rate=wish.rate)]
+    taken = config.sinks[sink].events
+    events = None if taken is None else frozenset(taken)
+    return [journal.replays.begin(sink, tables, first, end, events=events, rate=wish.rate)]
 
 
 def _begin_letters(wish: Wish, config: Config, journal: Journal) -> list[Replay]:

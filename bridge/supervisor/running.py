@@ -23,6 +23,7 @@ from bridge.monitor.table_options import TableOptions
 from bridge.monitor.watch import Watch
 from bridge.reading import Readers
 from bridge.sinks.base import Sink
+from bridge.supervisor.beginnings import begin_of
 from bridge.supervisor.damage import JournalDamage
 from bridge.supervisor.discovery import Listed
 from bridge.supervisor.found import MARK, Found, schemas
@@ -192,10 +193,13 @@ class Running:
         done: list[str] = []
         try:
             for name, sink in new.sinks.items():
-                before = old.sinks[name].tables if name in old.sinks else frozenset()
-                if name not in old.sinks or sink.tables - before:
+                known = old.sinks.get(name)
+                before = known.tables if known is not None else frozenset()
+                if known is None or sink.tables - before or sink.events != known.events:
                     done.append(name)
-                    self._journal.register(name, sink.tables | before)
+                    begin = begin_of(self._journal, name, sink.settings)
+                    tables = sink.tables | before
+                    self._journal.register(name, tables, begin=begin, events=sink.events)
         except BaseException:
             # What cannot be undone now is undone by the upkeep.
             self._too_wide.update(done)
@@ -244,7 +248,8 @@ class Running:
                 log.warning("replay_ended", replay=replay.number, cause=why)
         for name in list(self._too_wide):
             if name in self.plan.sinks:
-                self._journal.register(name, self.plan.sinks[name].tables)
+                sink = self.plan.sinks[name]
+                self._journal.register(name, sink.tables, events=sink.events)
             elif name not in self.workers.stats():
                 self._journal.unregister(name)
             self._too_wide.discard(name)

@@ -99,8 +99,8 @@ def test_some_are_dropped_beside_the_service_and_others_without_one(service: Ser
     alone = command(service, "drop", "--all", "--table", OTHER, "--limit", "2")
     assert (alone.returncode, alone.stdout, alone.stderr) == (0, "dropped 2 dead letters\n", "")
     assert [each["number"] for each in listed(service)] == numbers[5:]
-    with service.start().wait_tables(TABLE):
-        assert service.counted("dead_lettered", sink="hook", table=OTHER) == 3
+    service.start().wait_tables(TABLE)
+    assert service.counted("dead_lettered", sink="hook", table=OTHER) == 3
 
 
 @pytest.mark.parametrize(

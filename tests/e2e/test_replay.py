@@ -9,12 +9,18 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import Request as Asked
+from urllib.request import urlopen
 
 import pytest
+import yaml
+from services.delivery import block
 from services.process import COMMAND, BridgeProcess, run_command, wait_until
 from services.rig import Database
 from services.webhook import Answer, Request, WebhookReceiver
 
+from bridge.journal import Journal, Move, Settled
+from bridge.supervisor.token import read_token
 from kinetica_emulator import Emulator
 
 TABLE = "ki_home.orders"
@@ -74,6 +80,12 @@ def wait_delivered(bridge: BridgeProcess, sink: str, count: int) -> None:
         lambda: bridge.metric("sink_delivered_events_total", sink=sink) >= count,
         f"{count} events are delivered to {sink}",
     )
+
+
+def reload(bridge: BridgeProcess, sinks: dict[str, Any]) -> None:
+    """Let a service go over to other sinks."""
+    bridge.config_file.write_text(yaml.safe_dump({**bridge.config, "sinks": sinks}))
+    bridge.signal(signal.SIGHUP)
 
 
 def refuse(receiver: WebhookReceiver, *ids: int) -> None:
@@ -235,3 +247,70 @@ def test_a_killed_service_goes_on_with_a_replay_and_a_watch_may_be_interrupted(
         assert stopped.returncode == 0, stopped.stderr
         out, _ = begun.communicate(timeout=60)
         assert (begun.returncode, "stopped: by hand" in out) == (1, True)
+
+
+def test_a_replay_ends_with_its_sink_and_says_so(
+    cluster: Emulator, database: Database, tmp_path: Path, webhook_receiver: WebhookReceiver
+) -> None:
+    """A reload that takes the sink away stops what went to it; one that changes it does not."""
+    with make_bridge(cluster, tmp_path, webhook_receiver.url) as bridge:
+        bridge.wait_live()
+        insert(database, *range(100))
+        wait_delivered(bridge, "hook", 100)
+        asked = Asked(f"{bridge.admin}/api/replays?sink=hook&rate=20", method="POST")
+        asked.add_header("Authorization", f"Bearer {read_token(tmp_path / 'journal')}")
+        with urlopen(asked) as reply:
+            assert json.load(reply)["replays"][0]["replay"] == 1
+        wait_until(lambda: bridge.metric("sink_replayed_events_total", sink="hook") > 5, "some")
+        sinks = dict(bridge.config["sinks"])
+        sinks["hook"] = {**sinks["hook"], "format": "cloudevents", "batch": {"max_events": 1}}
+        reload(bridge, sinks)
+        wait_until(
+            lambda: any(
+                "cloudevents" in r.headers["Content-Type"] for r in webhook_receiver.requests
+            ),
+            "it goes on in the new format",
+        )
+        assert bridge.get_json("/api/replays/1")[1]["state"] == "running"
+        del sinks["hook"]
+        reload(bridge, sinks)
+        wait_until(lambda: bridge.get_json("/api/replays/1")[1]["state"] == "stopped", "it ends")
+        assert "configured" in bridge.get_json("/api/replays/1")[1]["why"]
+        assert any(line["event"] == "replay_ended" for line in bridge.log())
+        assert bridge.get_json("/readyz")[0] == 200
+
+
+def test_a_dry_run_names_what_is_not_there_any_more(
+    cluster: Emulator, database: Database, tmp_path: Path, webhook_receiver: WebhookReceiver
+) -> None:
+    """What was pruned is a span, and what is left is counted."""
+    with make_bridge(cluster, tmp_path, webhook_receiver.url) as bridge:
+        bridge.wait_live()
+        insert(database, *range(10))
+        wait_delivered(bridge, "hook", 10)
+        wait_delivered(bridge, "audit", 10)
+        assert bridge.terminate() == 0
+    with Journal(tmp_path / "journal", max_size=2**20, segment_size=2**16) as journal:
+        lanes = journal.lanes("hook")
+        assert lanes[TABLE].cursor == 10
+        for n in range(12):
+            journal.append([block(range(n * 30_000, n * 30_000 + 30_000), TABLE)])
+            head = journal.head
+            for sink in ("hook", "audit"):
+                cursor = journal.lanes(sink)[TABLE].cursor
+                settled = (Settled(cursor, head - cursor, "delivered"),)
+                journal.settle(sink, [Move(TABLE, head, settled)])
+            while journal.upkeep() == 0.0:
+                pass
+        oldest, head = journal.stats().oldest, journal.head
+    assert oldest > 0
+    found = last(command(bridge, "journal", "replay", "--sink", "hook", "--dry-run", "--json"))
+    assert found["events"] == head - oldest
+    spans = [(span["first"], span["last"]) for span in found["missing"]]
+    assert spans == [(0, oldest - 1)]
+    none = last(
+        command(
+            bridge, "journal", "replay", "--sink", "hook", "--until", "900d", "--dry-run", "--json"
+        )
+    )
+    assert (none["events"], none["since"]) == (0, None)

@@ -143,3 +143,100 @@ def test_what_is_not_known_exits_with_2(program: Program, tmp_path: Path) -> Non
             ran = command(service, *words)
             assert (ran.returncode, ran.stdout) == (2, "")
             assert said in ran.stderr
+
+
+def test_a_new_sink_begins_with_history_once(program: Program, tmp_path: Path) -> None:
+    """`from: oldest` has all, an age what is younger, `now` nothing; a restart begins none anew."""
+    program.create(ORDERS)
+    config: dict[str, Any] = {
+        "kinetica": {"urls": [program.url]},
+        "tables": [{"name": ORDERS}],
+        "sinks": {"first": {"type": "file", "path": str(tmp_path / "first.jsonl")}},
+    }
+    with Service(tmp_path, config) as service:
+        service.wait_tables(ORDERS)
+        program.insert(ORDERS, list(range(6)))
+        until(lambda: len(lines_of(tmp_path / "first.jsonl")) == 6, "it has all", service.said)
+        for name, begin in (("old", "oldest"), ("young", "1h"), ("late", "now"), ("none", "1ms")):
+            path = str(tmp_path / f"{name}.jsonl")
+            config["sinks"][name] = {"type": "file", "path": path, "from": begin}
+        service.reload(config)
+        service.wait_sinks("first", "old", "young", "late", "none")
+        program.insert(ORDERS, [6])
+        for name in ("first", "old", "young", "late", "none"):
+            wanted = [6] if name in ("late", "none") else list(range(7))
+            until(
+                lambda name=name, wanted=wanted: (
+                    ids_of(lines_of(tmp_path / f"{name}.jsonl")) == wanted
+                ),
+                f"{name} has {wanted}",
+                service.said,
+            )
+        service.check_accounts()
+        received = service.counted("received", sink="old", table=ORDERS)
+        assert received == 7
+        assert service.terminate() == 0
+        service.start().wait_tables(ORDERS)
+        program.insert(ORDERS, [7])
+        until(lambda: ids_of(lines_of(tmp_path / "old.jsonl"))[-1:] == [7], "goes on", service.said)
+        assert ids_of(lines_of(tmp_path / "old.jsonl")) == list(range(8))
+
+        shown = run_command("journal", "show", "3", "--json", "-c", str(service.config_file))
+        event = json.loads(shown.stdout)
+        assert event["event"]["record"]["id"] == 3
+        assert (event["offset"], event["type"], event["table"]) == (3, "insert", ORDERS)
+        assert set(event["sinks"].values()) == {"settled"}
+        assert event["layout"][0]["name"] == "id"
+        beyond = run_command("journal", "show", "4711", "-c", str(service.config_file))
+        assert (beyond.returncode, beyond.stdout) == (1, "")
+
+
+def test_a_sink_gets_the_types_that_it_asks_for(program: Program, tmp_path: Path) -> None:
+    """Gaps to whoever is on call; with a wider filter after a reload, what comes from then on."""
+    program.create(ORDERS)
+    call, all_ = tmp_path / "call.jsonl", tmp_path / "all.jsonl"
+    config: dict[str, Any] = {
+        "kinetica": {"urls": [program.url]},
+        "tables": [{"name": ORDERS, "catch_up": "off"}],
+        "sinks": {
+            "call": {"type": "file", "path": str(call), "events": ["gap", "drop", "alter"]},
+            "all": {"type": "file", "path": str(all_)},
+        },
+    }
+    with Service(tmp_path, config) as service:
+        service.wait_tables(ORDERS)
+        program.insert(ORDERS, list(range(50)))
+        until(lambda: len(lines_of(all_)) == 50, "one has all", service.said)
+        assert service.terminate() == 0
+        service.start().wait_tables(ORDERS)
+        until(lambda: lines_of(call), "the gap of the restart came", service.said)
+        program.insert(ORDERS, [50])
+        until(lambda: len(ids_of(lines_of(all_))) == 51, "and a row more", service.said)
+        assert {event["type"] for event in lines_of(call)} == {"gap"}
+        service.check_accounts()
+        received = service.counted("received", sink="call", table=ORDERS)
+        assert received == len(lines_of(call))
+
+        config["sinks"]["call"]["events"] = ["gap", "insert"]
+        service.reload(config)
+        until(lambda: "reloaded" in service.log_text(), "it was reloaded", service.said)
+        program.insert(ORDERS, [51])
+        until(lambda: ids_of(lines_of(call)) == [51], "rows come, too", service.said)
+        service.check_accounts()
+        assert service.counted("received", sink="call", table=ORDERS) == received + 1
+
+
+def test_a_type_that_there_is_not_is_refused(tmp_path: Path) -> None:
+    config = tmp_path / "bridge.yaml"
+    config.write_text(
+        "kinetica: {urls: [http://k:9191]}\n"
+        "tables: [{name: ki_home.orders}]\n"
+        "sinks: {a: {type: stdout, events: [gap, dorp], from: yesterday}}\n"
+    )
+
+    ran = run_command("check", "--offline", "-c", str(config))
+
+    assert ran.returncode == 2
+    assert "sinks.a.events[1]" in ran.stderr
+    assert "sinks.a.from" in ran.stderr
+    assert "'yesterday' is not now, oldest, a time like" in ran.stderr

@@ -1,15 +1,19 @@
-"""A webhook of the service: an endpoint that is gone, and a certificate that is renewed."""
+"""A webhook of the service: one that is gone, one renewed, one that is mended and asks again."""
 
 from __future__ import annotations
 
+import json
 import ssl
 from datetime import UTC, datetime
 from pathlib import Path
 
 import trustme
+from cloudevents.core.bindings.http import HTTPMessage, from_http_event
 from services.kinetica import Program
 from services.outside import FAST, Service, ids_of, until
-from services.webhook import Answer, WebhookReceiver
+from services.process import run_command
+from services.webhook import Answer, Request, WebhookReceiver
+from standardwebhooks import Webhook
 
 TABLE, OTHER = "ki_home.orders", "ki_home.visits"
 EXPIRED = datetime(2020, 1, 1, tzinfo=UTC)
@@ -99,3 +103,59 @@ def test_a_client_certificate_that_was_renewed_in_its_place_is_taken_up_by_a_rel
             )
             assert service.terminate() == 0
         assert ids_of(receiver.accepted) == list(range(5))
+
+
+def test_what_a_receiver_refused_is_delivered_again_once_it_is_mended(
+    program: Program, webhook_receiver: WebhookReceiver, tmp_path: Path
+) -> None:
+    """Its answer is listed; the replay is the same event, signed and compressed as the others."""
+    program.create(TABLE)
+    secret, mended = f"whsec_{'N' * 40}", False
+
+    def answer(request: Request) -> Answer:
+        refused = not mended and json.loads(request.content)["id"] == 3
+        return Answer(422, body=b"no such order") if refused else Answer()
+
+    webhook_receiver.answer = answer
+    hook = {
+        "type": "webhook",
+        "url": webhook_receiver.url,
+        "format": "cloudevents-binary",
+        "compress": "gzip",
+        "secret": secret,
+        "retry": FAST,
+    }
+    config = {
+        "kinetica": {"urls": [program.url]},
+        "tables": [{"name": TABLE}],
+        "sinks": {"hook": hook},
+    }
+    with Service(tmp_path, config) as service:
+        service.wait_tables(TABLE)
+        program.insert(TABLE, range(10))
+        until(
+            lambda: service.counted("dead_lettered", sink="hook") == 1,
+            "one event is set aside",
+            service.said,
+        )
+        (letter,) = service.dead_letters()
+        assert letter["answer"] == "422 no such order"
+
+        mended = True
+        of = ("-c", str(service.config_file))
+        ran = run_command("deadletters", "replay", str(letter["number"]), *of)
+        assert ran.returncode == 0, ran.stderr
+        until(
+            lambda: sorted(row["id"] for row in webhook_receiver.accepted) == list(range(10)),
+            "the event arrives",
+            service.said,
+        )
+        assert service.terminate() == 0
+
+    for request in webhook_receiver.requests:
+        headers = dict(request.headers.items())
+        Webhook(secret).verify(request.content, headers)
+        named = {name.lower(): value for name, value in headers.items()}
+        assert from_http_event(HTTPMessage(named, request.content)).get_type().endswith(".insert")
+    again = webhook_receiver.requests[-1].headers
+    assert (again["ce-id"], again["webhook-id"]) == (letter["id"], f"{letter['id']}-1")

@@ -19,6 +19,7 @@ RUNS = int(os.environ.get("FUZZ_RUNS", "300000"))
     [
         ("walk", "records"),
         ("transcode", "records"),
+        ("avro", "records"),
         ("csv", "records"),
         ("digest", "records"),
         ("sha256", "json"),

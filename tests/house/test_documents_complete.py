@@ -62,7 +62,7 @@ def test_every_command_stands_there_with_its_options(documents: dict[str, str]) 
         words = re.match(r"kinetica-bridge(?: [a-z]+)+", row)
         if words:
             rest = row[words.end() :].replace("-c FILE", "--config FILE")
-            given = set(re.findall(r"--[a-z-]+|(?<!\S)(?:TABLE|GAP|NUMBER|SINK)\b", rest))
+            given = set(re.findall(r"--[a-z-]+|(?<!\S)(?:TABLE|GAP|NUMBER|SINK|OFFSET)\b", rest))
             shown[words.group()] = given
 
     assert shown == dict(commands())

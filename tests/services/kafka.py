@@ -100,8 +100,11 @@ class KafkaBroker:
     """
 
     def __init__(self, settings: Mapping[str, str] | None = None) -> None:
-        self.port, self._controller_port = _free_ports(2)
-        self._settings = dict(settings or {})
+        self.port, self.controller_port = _free_ports(2)
+        self.settings = dict(settings or {})
+        # The zero byte becomes an A: an id that began with a dash would be taken for an option.
+        random = b"\0" + uuid.uuid4().bytes[1:]
+        self.cluster_id = base64.urlsafe_b64encode(random).decode().rstrip("=")
         self._folder: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -131,6 +134,15 @@ class KafkaBroker:
         """Start it, or start it again on the same data; return when it answers."""
         if self._process is not None:
             return
+        self.launch()
+        try:
+            self.wait_until_it_answers()
+        except BaseException:
+            self.kill()
+            raise
+
+    def launch(self) -> None:
+        """Start it and return at once."""
         if self._folder is None:
             libraries = jars()
             self._folder = Path(tempfile.mkdtemp(prefix="kafka-"))
@@ -143,11 +155,6 @@ class KafkaBroker:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C is for the tests, not for the broker
             )
-        try:
-            self._wait_until_it_answers()
-        except BaseException:
-            self.kill()
-            raise
 
     def stop(self) -> None:
         """End it in order: the log is flushed, the leader steps down."""
@@ -173,11 +180,16 @@ class KafkaBroker:
         self.start()
 
     def create_topic(
-        self, topic: str, *, partitions: int = 1, config: Mapping[str, str] | None = None
+        self,
+        topic: str,
+        *,
+        partitions: int = 1,
+        replicas: int = 1,
+        config: Mapping[str, str] | None = None,
     ) -> None:
         """Create a topic and return when it is there."""
         admin = AdminClient({"bootstrap.servers": self.bootstrap_servers}, logger=_SILENT)
-        new = NewTopic(topic, num_partitions=partitions, replication_factor=1, config=config or {})
+        new = NewTopic(topic, partitions, replicas, config=config or {})
         admin.create_topics([new])[topic].result(30)
 
     def delete_topic(self, topic: str) -> None:
@@ -241,9 +253,9 @@ class KafkaBroker:
         properties = {
             "process.roles": "broker,controller",
             "node.id": "1",
-            "controller.quorum.bootstrap.servers": f"127.0.0.1:{self._controller_port}",
+            "controller.quorum.bootstrap.servers": f"127.0.0.1:{self.controller_port}",
             "listeners": (
-                f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self._controller_port}"
+                f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self.controller_port}"
             ),
             "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
             "controller.listener.names": "CONTROLLER",
@@ -254,13 +266,12 @@ class KafkaBroker:
             "transaction.state.log.replication.factor": "1",
             "transaction.state.log.min.isr": "1",
             "group.initial.rebalance.delay.ms": "0",
-            **self._settings,
+            **self.settings,
         }
         path = folder / "server.properties"
         path.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
-        # The zero byte becomes an A: an id that began with a dash would be taken for an option.
-        cluster = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
-        command = ["kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c"]
+        alone = [] if "controller.quorum.voters" in properties else ["--standalone"]
+        command = ["kafka.tools.StorageTool", "format", *alone, "-t", self.cluster_id, "-c"]
         run = subprocess.run(
             [*java(libraries, "128m"), *command, str(path)],
             capture_output=True,
@@ -270,7 +281,8 @@ class KafkaBroker:
         if run.returncode:
             raise RuntimeError(f"Kafka could not format its storage: {run.stdout}{run.stderr}")
 
-    def _wait_until_it_answers(self) -> None:
+    def wait_until_it_answers(self) -> None:
+        """Return when it answers."""
         assert self._process is not None
         assert self._folder is not None
         admin = AdminClient({"bootstrap.servers": self.bootstrap_servers}, logger=_SILENT)
@@ -297,6 +309,56 @@ class KafkaBroker:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+class KafkaCluster:
+    """Three brokers, of which two keep each other's topics whole; a context manager."""
+
+    def __init__(self) -> None:
+        self.brokers = [KafkaBroker() for _ in range(3)]
+        voters = ",".join(
+            f"{node}@127.0.0.1:{broker.controller_port}"
+            for node, broker in enumerate(self.brokers, 1)
+        )
+        for node, broker in enumerate(self.brokers, 1):
+            broker.cluster_id = self.brokers[0].cluster_id
+            broker.settings |= {
+                "node.id": str(node),
+                "controller.quorum.voters": voters,
+                "controller.quorum.bootstrap.servers": "",
+                "min.insync.replicas": "2",
+                "default.replication.factor": "3",
+                "offsets.topic.replication.factor": "3",
+                "transaction.state.log.replication.factor": "3",
+                "transaction.state.log.min.isr": "2",
+                "transaction.state.log.num.partitions": "3",
+            }
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Where clients connect."""
+        return ",".join(broker.bootstrap_servers for broker in self.brokers)
+
+    def __enter__(self) -> Self:
+        try:
+            for broker in self.brokers:
+                broker.launch()
+            for broker in self.brokers:
+                broker.wait_until_it_answers()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for broker in self.brokers:
+            broker.kill()
+            broker.__exit__(kind, error, trace)
 
 
 def _end_of(consumer: Consumer, partition: TopicPartition) -> int:

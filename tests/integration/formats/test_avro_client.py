@@ -152,3 +152,18 @@ def test_a_file_that_is_not_there_is_said(files: dict[str, str]) -> None:
     """It may come: whoever asks waits for it."""
     with pytest.raises(Away, match="No such file"):
         client("https://127.0.0.1:1", tls=files | {"ca_file": "/nowhere.pem"}).id_of("s", TEXT)
+
+
+def test_certificates_that_were_renewed_are_read_again(
+    tls_server: AnsweringRegistry, files: dict[str, str], authority: trustme.CA
+) -> None:
+    """After a call that came to nothing; nobody has to reload."""
+    good = Path(files["ca_file"]).read_bytes()
+    trustme.CA().cert_pem.write_to_path(files["ca_file"])
+    asking = client(tls_server.url, tls=files)
+    with pytest.raises(Away, match="CERTIFICATE_VERIFY_FAILED"):
+        asking.id_of("s", TEXT)
+
+    Path(files["ca_file"]).write_bytes(good)
+
+    assert asking.id_of("s", TEXT) == 7

@@ -174,6 +174,12 @@ def test_a_certificate_that_has_expired_is_said(
     assert not caught.value.answered
 
 
+def test_a_receiver_that_speaks_no_tls_is_asked_about(webhook_receiver: WebhookReceiver) -> None:
+    """The address says https, and the port is that of http."""
+    with pytest.raises(Retry, match=r"TLS: .*\(is it http:// rather than https://\?\)"):
+        deliver(webhook_receiver.url.replace("http:", "https:"))
+
+
 def test_a_name_that_is_not_the_certificates_is_refused(
     serve: Callable[..., WebhookReceiver], authority: trustme.CA, ca_file: Path
 ) -> None:

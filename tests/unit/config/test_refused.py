@@ -41,9 +41,20 @@ def _avro(registry: str) -> str:
 
 
 _VALID_TOP = "instance, kinetica, journal, tables, sinks, dead_letters, admin, log, shutdown"
+_MISSING = "the file cannot be read: No such file or directory"
 _DURATION = "write a duration like 500ms, 30s, 20m, 2h or 7d, for example"
 
 WRONG: dict[str, tuple[str, list[str]]] = {
+    # A value is no part of a name
+    "a certificate that is not there": (
+        _sinks(
+            "out:\n  type: kafka\n  bootstrap_servers: k\n"
+            "  options: {security.protocol: ssl, ssl.ca.location: /no/such.pem}"
+        ),
+        [
+            f"7: sinks.out.options: ssl.ca.location: {_MISSING}",
+        ],
+    ),
     # Unknown and missing keys
     "a misspelt section": (
         BOTH + "jurnal: {}\n",

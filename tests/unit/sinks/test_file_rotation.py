@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import gzip
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ from typing import Any
 import orjson
 import pytest
 from backports import zstd
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 from services.batches import batch_of
 from services.process import wait_until
@@ -19,7 +23,7 @@ from services.process import wait_until
 from bridge.errors import Retry
 from bridge.sinks.base import Batch
 from bridge.sinks.file import FileSettings, FileSink
-from bridge.sinks.file_compress import compress
+from bridge.sinks.file_compress import Compressor, compress
 from bridge.sinks.file_note import Kind
 from bridge.sinks.file_paths import ending_of, note_of
 from bridge.sinks.file_runs import Part, runs_of
@@ -478,3 +482,103 @@ def test_lines_are_divided_by_size_and_kind() -> None:
 def test_an_ending_is_never_a_part_of_a_name(template: str, ending: str) -> None:
     """A table's name has a dot too."""
     assert ending_of(template) == ending
+
+
+def test_two_never_compress_one_file(folder: Path) -> None:
+    """A sink that is replaced by a reload may still be at it."""
+    folder.mkdir()
+    path = folder / "a.1.jsonl"
+    path.write_bytes(b"x")
+    with path.open() as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        compress(path, "gzip")
+        assert names(folder) == ["a.1.jsonl"]
+
+    compress(path, "gzip")
+
+    assert names(folder) == ["a.1.jsonl.gz"]
+
+
+def test_what_cannot_be_compressed_is_tried_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the disk failed or we did: the file stays, and its turn comes again."""
+    folder.mkdir()
+    path = folder / "a.1.jsonl"
+    path.write_bytes(b"x")
+    errors: list[Exception] = [OSError(errno.ENOSPC, "full"), ValueError("a fault of ours")]
+    made = gzip.GzipFile
+
+    def fails(*arguments: Any, **named: Any) -> gzip.GzipFile:
+        if errors:
+            raise errors.pop(0)
+        return made(*arguments, **named)
+
+    monkeypatch.setattr(gzip, "GzipFile", fails)
+    compressor = Compressor("gzip", pause=0.01)
+    compressor.add(path)
+    compressor.start()
+
+    wait_until(lambda: names(folder) == ["a.1.jsonl.gz"], "it is compressed")
+    compressor.stop()
+
+    assert hidden(folder) == []
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_whatever_comes_each_event_is_there_once_and_in_order(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Many tables, few open files, restarts, days, sizes and ages."""
+    folder = tmp_path_factory.mktemp("any")
+    clocks = Clocks()
+    size = data.draw(st.sampled_from([1, LINE, 3 * LINE, 10**6]))
+    values = {
+        "type": "file",
+        "path": f"{folder}/{data.draw(st.sampled_from(['{name}', '{name}.{date}.x']))}",
+        "rotate": {"max_size": f"{size}B", "max_age": "100s"},
+    }
+
+    def opened() -> FileSink:
+        sink = FileSink(
+            FileSettings.model_validate(values),
+            data.draw(st.integers(1, 3)),
+            lambda: clocks.monotonic,
+            lambda: clocks.wall,
+        )
+        sink.open()
+        return sink
+
+    sink, offset = opened(), 10
+    for step in data.draw(st.lists(st.sampled_from(["batch", "age", "restart"]), max_size=12)):
+        if step == "batch":
+            tables = data.draw(st.lists(st.sampled_from("abcd"), min_size=1, max_size=12))
+            hour = 3_600_000_000
+            events = [
+                make_event(offset + n, table=f"s.{table}", time=(offset + n) * hour)
+                for n, table in enumerate(tables)
+            ]
+            assert not drive(sink, events).retries
+            offset += len(tables)
+        elif step == "age":
+            clocks.pass_(60)
+            sink.idle()
+        else:
+            sink.close()
+            clocks.wall += 30
+            sink = opened()
+    clocks.pass_(101)
+    sink.idle()
+    sink.close()
+
+    found = []
+    for table in "abcd":
+        files = [path for path in folder.glob(f"{table}*") if path.name[0] != "."]
+        assert all(re.search(r"\.\d+(\.x)?$", path.name) for path in files)
+        firsts = sorted((offsets(path)[0], offsets(path)) for path in files)
+        mine = [each for _, part in firsts for each in part]
+        assert mine == sorted(mine)
+        found += mine
+    assert sorted(found) == list(range(10, offset))
+    assert hidden(folder) == []

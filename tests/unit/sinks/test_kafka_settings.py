@@ -47,7 +47,18 @@ def test_options_override_defaults_under_either_of_their_names() -> None:
         ({"linger.ms": "soon"}, "Invalid value"),
         ({"partitioner": "mine"}, "Invalid value"),
         ({"acks": 1}, "must be set to `all`"),
-        ({"security.protocol": "ssl", "ssl.ca.location": "/no/such.pem"}, "ssl.ca.location"),
+        (
+            {"security.protocol": "ssl", "ssl.ca.location": "/no/such.pem"},
+            "ssl.ca.location: the file cannot be read: No such file or directory",
+        ),
+        (
+            {"security.protocol": "sasl_ssl", "sasl.mechanism": "OAUTHBEARER"},
+            "no token can come from anywhere",
+        ),
+        (
+            {"security.protocol": "sasl_plaintext", "sasl.mechanisms": "oauthbearer"},
+            "no token can come from anywhere",
+        ),
         ({"bootstrap.servers": "k"}, "set bootstrap_servers"),
         ({"metadata.broker.list": "k"}, "set bootstrap_servers"),
         ({"transactional.id": "t"}, "set transactional: true"),
@@ -64,6 +75,68 @@ def test_what_librdkafka_does_not_know_is_refused(options: dict[str, Any], reaso
     """Before anything starts, with librdkafka's own words."""
     with pytest.raises(ValidationError, match=reason):
         settings(options=options)
+
+
+@pytest.mark.parametrize("value", [5_000_000, "5_000_000", "5000000"])
+def test_a_number_may_be_written_as_yaml_writes_it(value: Any) -> None:
+    """Whether it came from the file or from the environment."""
+    chosen = settings(options={"message.max.bytes": value}, create_topics={"config": {"x": value}})
+
+    assert chosen.configuration()["message.max.bytes"] == "5000000"
+    assert chosen.create_topics is not None
+    assert chosen.create_topics.config == {"x": "5000000"}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {
+            "sasl.oauthbearer.method": "oidc",
+            "sasl.oauthbearer.client.id": "b",
+            "sasl.oauthbearer.client.secret": "s",
+            "sasl.oauthbearer.token.endpoint.url": "http://t",
+        },
+        {"enable.sasl.oauthbearer.unsecure.jwt": True},
+    ],
+)
+def test_tokens_that_can_come_are_let_through(options: dict[str, Any]) -> None:
+    """From an endpoint, or made by librdkafka itself."""
+    login = {"security.protocol": "sasl_ssl", "sasl.mechanism": "OAUTHBEARER"}
+
+    assert settings(options=login | options).configuration()["sasl.mechanism"] == "OAUTHBEARER"
+
+
+@pytest.mark.parametrize(
+    "options", [{"enable.idempotence": False}, {"acks": 1}, {"message.timeout.ms": 120_000}]
+)
+def test_what_transactions_cannot_do_without_is_refused(options: dict[str, Any]) -> None:
+    """At load, in librdkafka's words."""
+    with pytest.raises(ValidationError, match=r"transaction|idempotence"):
+        settings(transactional=True, options=options)
+
+
+def test_clients_that_do_not_produce_are_told_of_connections_alone() -> None:
+    """librdkafka warns of each setting that is for producers."""
+    chosen = settings(
+        options={
+            "sasl.mechanism": "PLAIN",
+            "sasl.username": "me",
+            "sasl.password": "p",
+            "security.protocol": "sasl_ssl",
+            "socket.timeout.ms": 5000,
+        }
+    )
+
+    assert set(chosen.connection()) == {
+        "bootstrap.servers",
+        "client.id",
+        "reconnect.backoff.max.ms",
+        "sasl.mechanism",
+        "sasl.password",
+        "sasl.username",
+        "security.protocol",
+        "socket.timeout.ms",
+    }
 
 
 @pytest.mark.parametrize(
