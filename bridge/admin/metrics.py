@@ -185,7 +185,8 @@ def _of_sinks(snapshot: Snapshot) -> Iterator[Metric]:
     replayed = _counter("sink_replayed_events", text, *labels)
     lanes = {(account.sink, account.table): 0 for account in snapshot.accounts}
     for lane, events in (lanes | dict(snapshot.replayed)).items():
-        replayed.add_metric(lane, events)
+        if lane[0] in snapshot.sinks:
+            replayed.add_metric(lane, events)
     yield replayed
 
     yield from _of_letters(snapshot)

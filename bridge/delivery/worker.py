@@ -92,6 +92,7 @@ class _Crew:
             rules=rules_of(job.settings.retry),
             output=job.output,
             tables=job.tables,
+            events=None if job.settings.events is None else frozenset(job.settings.events),
             hindrance=self.hindrance,
         )
         # Started once there is something to replay.

@@ -22,6 +22,7 @@ from bridge.events import Entry
 from bridge.journal.letter_store import LetterStore
 from bridge.journal.lock import JournalLock
 from bridge.journal.moments import offset_at, steps_of
+from bridge.journal.noted_damage import NotedDamage
 from bridge.journal.opening import Limits, OnFull, Opened, open_journal
 from bridge.journal.pauses import Pauses
 from bridge.journal.reader import JournalReader
@@ -79,8 +80,7 @@ class Journal:
         self._file_lock = JournalLock(path)
         self._troubles = Troubles(monotonic)
         self._opened: Opened | None = None
-        # Damaged spans by their last offset: several readers report the same one.
-        self._damaged: dict[int, Damage] = {}
+        self._damage = NotedDamage(path)
 
     def __repr__(self) -> str:
         return f"<Journal at {self._path}, {'open' if self._opened else 'closed'}>"
@@ -115,7 +115,7 @@ class Journal:
             troubles=self._troubles,
             on_damage=self._note_damage,
         )
-        self._damaged = {damage.last: damage for damage in opened.damaged}
+        self._damage = NotedDamage(self._path, opened.damaged)
         self._opened = opened
         opened.cursors.start()
         _log.info(
@@ -386,7 +386,7 @@ class Journal:
             appended_bytes=log.appended_bytes,
             commits=log.commits(),
             discarded=discarded,
-            damaged=len(self._damaged),
+            damaged=len(self._damage),
         )
 
     def offset_at(self, time: int) -> int:
@@ -403,19 +403,10 @@ class Journal:
 
     def damaged(self) -> list[Damage]:
         """Return the spans found damaged since the journal was opened, in order."""
-        spans = list(self._damaged.values())  # copied at once: readers note more meanwhile
-        return sorted(spans, key=lambda damage: damage.first)
+        return self._damage.spans()
 
     def _note_damage(self, damage: Damage) -> None:
-        known = self._damaged.setdefault(damage.last, damage)
-        if known is damage:
-            _log.error(
-                "journal_span_damaged",
-                path=str(self._path),
-                first=damage.first,
-                last=damage.last,
-                cause=damage.reason,
-            )
+        self._damage.note(damage)
 
     def _now(self) -> int:
         return int(self._clock() * 1e6)

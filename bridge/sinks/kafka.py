@@ -127,7 +127,8 @@ class KafkaSink(Sink):
             self._connect()
         finally:
             self._trouble = trouble
-        return findings(self._topics, self._settings, self.assignment.tables, self.place_of)
+        work = self.assignment
+        return findings(self._topics, self._settings, work.tables, self.place_of, work.sizes)
 
     def close(self) -> None:
         """Let the producer go, with whatever nobody waits for any more."""
