@@ -62,7 +62,8 @@ def test_every_command_stands_there_with_its_options(documents: dict[str, str]) 
         words = re.match(r"kinetica-bridge(?: [a-z]+)+", row)
         if words:
             rest = row[words.end() :].replace("-c FILE", "--config FILE")
-            given = set(re.findall(r"--[a-z-]+|(?<!\S)(?:TABLE|GAP|NUMBER|SINK|OFFSET|SHELL)\b", rest))
+            wanted = r"--[a-z-]+|(?<!\S)(?:TABLE|GAP|NUMBER|SINK|OFFSET|SHELL)\b"
+            given = set(re.findall(wanted, rest))
             shown[words.group()] = given
 
     assert shown == dict(commands())
