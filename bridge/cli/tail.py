@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 
 from bridge.cli.main import OK
-from bridge.cli.tables import one_table
 from bridge.config import find_file, load
+from bridge.config.named import watched_table
 from bridge.delivery.encoding import Writer
 from bridge.delivery.tail import Look, look
 from bridge.journal import JournalReader
@@ -21,7 +21,7 @@ _POLL_SECONDS = 0.1
 def run(arguments: argparse.Namespace) -> int:
     """Print events until `--count` of them are out, or until interrupted."""
     config = load(find_file(arguments.config))
-    table = one_table(config, arguments.table)
+    table = watched_table(config, arguments.table)
     with JournalReader(config.journal.path) as reader:
         oldest, head = reader.bounds()
         start = head if arguments.start is None else arguments.start
