@@ -34,14 +34,6 @@ RUN /opt/kinetica-bridge/bin/python -c "import bridge.codec._native"
 
 FROM python:3.13-slim
 
-ARG VERSION=latest
-ARG REVISION=unknown
-LABEL org.opencontainers.image.title="kinetica-bridge" \
-      org.opencontainers.image.description="Streams the rows that land in Kinetica tables to Kafka, webhooks and files, and says what it could not see." \
-      org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}"
-
 # What the base brings to install with goes, wherever its Python keeps it. The folder of the journal
 # is the group's as well as the user's, for clusters that choose a user at random.
 RUN set -eu; \
@@ -72,3 +64,12 @@ HEALTHCHECK --interval=15s --timeout=10s --start-period=20s --retries=3 \
     CMD ["kinetica-bridge", "health"]
 ENTRYPOINT ["tini", "--", "kinetica-bridge"]
 CMD ["run"]
+
+# Last, so that a new revision alone is built in no time.
+ARG VERSION=latest
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="kinetica-bridge" \
+      org.opencontainers.image.description="Streams the rows that land in Kinetica tables to Kafka, webhooks and files, and says what it could not see." \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"

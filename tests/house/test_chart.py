@@ -202,10 +202,18 @@ def test_a_configuration_of_ones_own_is_left_alone(helm: Helm) -> None:
     assert {"name": "config", "configMap": {"name": "mine"}} in pod["spec"]["volumes"]
 
 
+def test_what_a_bridge_cannot_do_without_is_asked_for(helm: Helm) -> None:
+    """The values as they are name no cluster and no table; the first one missing is named."""
+    done = helm.attempt(settings=["config.kinetica.urls={http://kinetica:9191}"])
+
+    assert done.returncode != 0
+    assert "config.tables is not given" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ("config.tables=null", "config.tables is not given"),
+        ("config.tables=null", "'/config/tables': got null, want array"),
         ("config.admin.listen=127.0.0.1:9464", "no probe reaches it there"),
         ("config.shutdown.grace=30s", "would be killed within config.shutdown.grace"),
         ("config.shutdown.grace=1m", "would be killed within config.shutdown.grace"),
