@@ -118,6 +118,7 @@ def _of_tables(snapshot: Snapshot) -> Iterator[Metric]:
     errors = _counter("decode_errors", "Frames that were no record of their table.", "table")
     gaps = _counter("gaps", "Gaps declared.", "table", "reason")
     gaps_open = _gauge("gaps_open", "Gaps not closed.", "table")
+    last_gap = _gauge("last_gap_timestamp_seconds", "When a gap was last declared.", "table")
     last = _gauge("last_event_timestamp_seconds", "When the last event was received.", "table")
     probe = _gauge("last_probe_timestamp_seconds", "When a probe last found all well.", "table")
     done = _gauge("reading_rows", "Rows of the table looked at by the present read.", "table")
@@ -137,6 +138,7 @@ def _of_tables(snapshot: Snapshot) -> Iterator[Metric]:
         for reason in get_args(GapReason):
             gaps.add_metric((name, reason), counts.gaps[reason])
         gaps_open.add_metric((name,), counts.gaps_open)
+        last_gap.add_metric((name,), counts.last_gap)
         last.add_metric((name,), counts.last_event)
         probe.add_metric((name,), counts.last_probe)
     yield from (
@@ -146,6 +148,7 @@ def _of_tables(snapshot: Snapshot) -> Iterator[Metric]:
         errors,
         gaps,
         gaps_open,
+        last_gap,
         last,
         probe,
         done,
@@ -182,7 +185,8 @@ def _of_sinks(snapshot: Snapshot) -> Iterator[Metric]:
     replayed = _counter("sink_replayed_events", text, *labels)
     lanes = {(account.sink, account.table): 0 for account in snapshot.accounts}
     for lane, events in (lanes | dict(snapshot.replayed)).items():
-        replayed.add_metric(lane, events)
+        if lane[0] in snapshot.sinks:
+            replayed.add_metric(lane, events)
     yield replayed
 
     yield from _of_letters(snapshot)

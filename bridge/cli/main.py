@@ -118,6 +118,7 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         action="store_true",
         help="then show one event of each table as each of its sinks would get it",
     )
+    add_json(check)
 
 
 def _port(text: str) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from bridge.delivery.ahead import Coming
@@ -18,6 +19,7 @@ from bridge.delivery.lane import Lane, Load
 from bridge.delivery.policy import EVERYTHING
 from bridge.delivery.sources import Reader
 from bridge.formats.base import Output
+from bridge.formats.json import JsonFormat
 from bridge.sinks.base import Batching
 
 # Lanes whose next events lie farther apart than this are not read in step.
@@ -160,6 +162,7 @@ class Batches:
         stop: int = EVERYTHING,
         only: Sequence[int] | None = None,
         looking: bool = False,
+        as_json: bool = False,
     ) -> Feed:
         """Return a feed of one lane that is in none of these.
 
@@ -169,16 +172,18 @@ class Batches:
             stop: events from here on are left alone.
             only: if given, only these offsets, ascending.
             looking: what no sink can get is passed over, not settled.
+            as_json: whatever the sink wants, which may not be had just now.
         """
         if start is None:
             start = only[0] if only else lane.start
+        output = replace(self._output, format=JsonFormat()) if as_json else self._output
         return Feed(
             self._sink,
             self._readers[1],
             self._encoder,
             [lane],
             start,
-            output=self._output,
+            output=output,
             stop=stop,
             only=only,
             live=False,

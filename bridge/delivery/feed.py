@@ -14,7 +14,7 @@ from contextlib import suppress
 from bridge.delivery.ahead import Coming
 from bridge.delivery.encoding import Encoder, Piece, cut
 from bridge.delivery.lane import MOST_WAITING, Aside, Lane, Load, Part, Waits
-from bridge.delivery.policy import EVERYTHING
+from bridge.delivery.policy import EVERYTHING, MOST_CERTAIN
 from bridge.delivery.sources import Reader
 from bridge.errors import DecodeError, JournalError, Retry, Unwritable
 from bridge.events import Block, Undecodable
@@ -301,12 +301,15 @@ class Feed:
             return
         if self._only is not None:  # it waits for another cause, and would be forgotten
             raise EncodingFailed(lane, stored, Retry(reason))
+        part = load.part(lane)
+        if _all_of_it(part):
+            much = f"{MOST_CERTAIN} rows and more in a row cannot be written, the last for"
+            raise EncodingFailed(lane, stored, Retry(f"{much} {reason}"))
         offset = stored.offset + piece.begin
         load.aside_bytes += piece.to_byte - piece.from_byte + 500
         ((_, time),) = cut(stored.entry.times, piece.begin, piece.end)
         id_ = f"{self._encoder.journal_id}-{offset}"
         letter = DeadLetter(self._sink, stored.entry.table, offset, id_, time, reason)
-        part = load.part(lane)
         part.asides.append(
             Aside(offset, offset + 1, (Settled(offset, 1, "dead_lettered"),), (letter,))
         )
@@ -332,6 +335,13 @@ class Feed:
         settled = Settled(offset, end - offset, "dead_lettered")
         part.asides.append(Aside(offset, end, (settled,), (letter,)))
         part.to = end
+
+
+def _all_of_it(part: Part) -> bool:
+    """Tell whether so much was set aside in a row that it is not about single events."""
+    if len(part.asides) < MOST_CERTAIN:
+        return False
+    return not part.slices or part.slices[-1].end <= part.asides[-MOST_CERTAIN].offset
 
 
 def _unblocked(lane: Lane, part: Part, piece: Slice, blocked: set[int], free: list[Slice]) -> int:

@@ -116,7 +116,8 @@ class TroubledLanes:
         last = trouble.last if trouble is not None else held
         load = Load(1, 1)
         first = next(iter(lane.waiting), None)
-        self._batches.alone(lane, only=None if first is None else [first]).extend(load)
+        only = None if first is None else [first]
+        self._batches.alone(lane, only=only, as_json=True).extend(load)  # it goes nowhere
         if not load.slices:
             return False
         tries = trouble.tries if trouble is not None else 1

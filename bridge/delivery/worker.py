@@ -92,6 +92,7 @@ class _Crew:
             rules=rules_of(job.settings.retry),
             output=job.output,
             tables=job.tables,
+            events=None if job.settings.events is None else frozenset(job.settings.events),
             hindrance=self.hindrance,
         )
         # Started once there is something to replay.
@@ -163,7 +164,9 @@ class Worker:
             tables: those routed to it; their lanes are registered in the journal.
             output: the form that it wants.
         """
-        sink.assignment = Assignment(self.name, self._encoder.journal_id, frozenset(tables))
+        sink.assignment = Assignment(
+            self.name, self._encoder.journal_id, frozenset(tables), self._journal.head
+        )
         self._ask(_Job(sink, settings, frozenset(tables), output))
 
     def retire(self) -> None:

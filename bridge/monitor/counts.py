@@ -16,6 +16,7 @@ class Counts:
     decode_errors: int = 0
     gaps: Counter[str] = field(default_factory=Counter)
     gaps_open: int = 0
+    last_gap: float = 0.0  # when a gap event came last, seconds since the epoch
     deleted_rows: int = 0
     unaccounted: int = 0
     audits: int = 0

@@ -50,6 +50,7 @@ class GapEvents:
     def over(self, gap: str, reason: GapReason, since: int, until: int, cluster: str) -> Gap:
         """Post that a span is over; microseconds since the epoch."""
         self._counts.gaps[reason] += 1
+        self._counts.last_gap = time.time()
         # Where the clock was set back meanwhile, the span reaches over both times.
         since, until = min(since, until), max(since, until)
         made = Gap(self._table, cluster, time.time_ns() // 1000, gap, since, until, reason)

@@ -105,7 +105,11 @@ class LiveFile:
         if not self.kind.marked:
             # One more, as a line feed may have to stand before.
             self._announce(size, size + sum(map(len, pieces)) + 1, sync=True)
-        self._file.append(pieces)
+        try:
+            self._file.append(pieces)
+        except OSError:
+            self._settled()
+            raise
 
     def sync(self) -> None:
         """Return when what was appended is on the disk; see `AppendFile.sync`."""
@@ -117,6 +121,7 @@ class LiveFile:
     def undo(self) -> None:
         """Take the last `append` back, unless another has written behind it."""
         self._file.undo()
+        self._settled()
 
     def close(self) -> None:
         """Close it; it goes on growing when it is next opened."""
@@ -140,6 +145,13 @@ class LiveFile:
         sync_folder(path.parent)
         self.close()
         _settle(note, self._closing.closed)
+
+    def _settled(self) -> None:
+        """Note that nothing is under way any more, if all that there is ends with whole lines."""
+        if self.kind.marked or self._file.size > self._note.begin:
+            return
+        with suppress(OSError):  # then what comes next to stand there may be taken for ours
+            self._announce(self._note.begin, self._note.begin, sync=False)
 
     def _announce(self, begin: int, end: int, *, sync: bool) -> None:
         self._note = replace(self._note, begin=begin, end=end)
@@ -173,6 +185,9 @@ def open_live(path: Path, kind: Kind, first: int, mark: bytes, closing: Closing)
                 if closing.rotates or not kind.marked or note.kind != kind:
                     note.write()
                     noted = True
+            if note.begin != note.end:  # what was torn is cut, and what comes is not of that append
+                note = replace(note, begin=file.size, end=file.size)
+                note.write()
             live = LiveFile(file, note, closing, noted=noted)
             if note.kind == kind:
                 return live

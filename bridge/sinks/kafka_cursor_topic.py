@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, suppress
 
+import structlog
 from confluent_kafka import (
     OFFSET_BEGINNING,
     Consumer,
@@ -22,6 +23,8 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 from bridge.sinks.base import Assignment, NotConnected
 from bridge.sinks.kafka_cursors import TOPIC, Delivered, key_of
 from bridge.sinks.kafka_log import QuietLog
+
+_log = structlog.get_logger(__name__)
 
 READ_TIMEOUT = 20.0  # seconds to read what is new; transactions of others may be in the way
 ANSWER_TIMEOUT = 10.0  # seconds for a question to the cluster
@@ -55,6 +58,7 @@ class CursorTopic:
         self._log = log
         self._clock = clock
         self._positions: dict[int, int] = {}
+        self._checked = False
         self.delivered: dict[str, Delivered] = {}
         self.writer = uuid.uuid4().hex
         self.last_writer: str | None = None
@@ -83,6 +87,7 @@ class CursorTopic:
         }
         with closing(Consumer(settings, logger=self._log)) as consumer:
             self._read_up_to(consumer, ends)
+        self._forget_beyond_the_journal()
 
     def records(self, delivered: Mapping[str, Delivered]) -> Iterable[tuple[bytes, bytes]]:
         """Return keys and values of the records that say what tables have."""
@@ -144,6 +149,25 @@ class CursorTopic:
                     said = error.str()
             if left and self._clock() > deadline:
                 raise NotConnected(f"topic {TOPIC} cannot be read to its end: {said}")
+
+    def _forget_beyond_the_journal(self) -> None:
+        """Take back what was delivered of offsets that the journal has not given, and will give.
+
+        A journal that was restored from a copy gives them to other events.
+        """
+        head = self._assignment.head
+        if head is None or self._checked:
+            return
+        self._checked = True
+        beyond = [table for table, each in self.delivered.items() if each.to > head]
+        if beyond:
+            _log.warning(
+                "kafka_ahead_of_journal",
+                sink=self._assignment.sink,
+                tables=sorted(beyond),
+                head=head,
+            )
+            self.delivered = {t: each.before(head) for t, each in self.delivered.items()}
 
     def _take(self, message: Message) -> None:
         """Take a record in; what is not ours, or not legible, is passed over."""

@@ -59,6 +59,14 @@ class Delivered:
         away = joined((start, min(stop, to)) for start, stop in (*standing.open, *sent))
         return Delivered(to, tuple(self._undelivered(without(away, taken))), behind)
 
+    def before(self, head: int) -> Delivered:
+        """Return what it has of the offsets before one: those behind may be given again."""
+        cut = [
+            tuple((start, min(stop, head)) for start, stop in runs if start < head)
+            for runs in (self.open, self.ahead)
+        ]
+        return Delivered(min(self.to, head), *cut)
+
     def _undelivered(self, runs: Sequence[Run]) -> list[Run]:
         known = [*self.open, (self.to, 1 << 63)]
         return without(_common(runs, known), self.ahead)

@@ -66,8 +66,8 @@ _SECRET = re.compile(r"password|secret|\.pem|token|oauthbearer|assertion|kinit|s
 _NUMBER = re.compile(r"[0-9]+(_[0-9]+)+")
 # What concerns connections, and so is meant for every client, not for producers alone.
 _CONNECTION = re.compile(
-    r"(bootstrap|security|sasl|ssl|enable\.s[as]sl|socket|broker|client|reconnect|retry|https?|debug"
-    r"|api|metadata|connections|log|receive|allow|builtin)\b"
+    r"(bootstrap|security|sasl|ssl|enable\.(?:ssl|sasl)|socket|broker|client|reconnect|retry|https?"
+    r"|debug|api|metadata|connections|log|receive|allow|builtin)\b"
 )
 _LEGAL = re.compile(r"[a-zA-Z0-9._-]*")
 

@@ -90,6 +90,8 @@ class Topics:
         Raises:
             NotConnected: the cluster does not answer.
         """
+        if not topics:
+            return set()
         try:
             # Of all topics: asking for one by its name may make it.
             there = self._admin().list_topics(timeout=ANSWER_TIMEOUT).topics

@@ -20,7 +20,6 @@ from bridge.delivery.encoding import Encoder
 from bridge.delivery.worker import Worker
 from bridge.errors import BridgeError, JournalError, JournalUnavailable
 from bridge.history import JournalHistory
-from bridge.journal import Journal, LetterLimits
 from bridge.loop import Deadline, Loop, backoff
 from bridge.monitor.intake import MAX_QUEUED_BYTES, Intake
 from bridge.monitor.receiver import WHY_NOT_C
@@ -33,6 +32,7 @@ from bridge.supervisor.beginnings import begin_of
 from bridge.supervisor.discovery import Discovery, Listed
 from bridge.supervisor.found import Found, schemas
 from bridge.supervisor.gaps import GapDesk
+from bridge.supervisor.keeping import letter_limits, make_journal
 from bridge.supervisor.onlooker import Onlooker
 from bridge.supervisor.plan import Plan, make_plan, make_ring, watch_options
 from bridge.supervisor.replays import ReplayDesk
@@ -208,7 +208,7 @@ class Supervisor:
             old = running.plan.config
             running.reload(config)
             self._config = config
-            self._journal.letter_limits = _letter_limits(config)
+            self._journal.letter_limits = letter_limits(config)
         self._discovery.again()  # another pattern may mean other tables of what was seen
         for part in _FIXED:
             if getattr(old, part) != getattr(config, part):
@@ -389,19 +389,3 @@ class Supervisor:
             running.narrow()
         finally:
             self._changing.release()
-
-
-def make_journal(config: Config) -> Journal:
-    """Return the journal of a configuration, not open."""
-    journal = config.journal
-    return Journal(
-        journal.path,
-        max_size=journal.max_size,
-        max_age=journal.max_age,
-        on_full=journal.on_full,
-        letters=_letter_limits(config),
-    )
-
-
-def _letter_limits(config: Config) -> LetterLimits:
-    return LetterLimits(config.dead_letters.max_size, config.dead_letters.max_age)

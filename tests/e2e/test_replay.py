@@ -255,7 +255,6 @@ def test_a_replay_ends_with_its_sink_and_says_so(
     """A reload that takes the sink away stops what went to it; one that changes it does not."""
     with make_bridge(cluster, tmp_path, webhook_receiver.url) as bridge:
         bridge.wait_live()
-        received = webhook_receiver
         insert(database, *range(100))
         wait_delivered(bridge, "hook", 100)
         asked = Asked(f"{bridge.admin}/api/replays?sink=hook&rate=20", method="POST")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from services.kafka import VERSION as KAFKA_VERSION
-from services.kafka import jars, java
+from services.kafka import KafkaMissing, jars, java
 
 VERSION = "3.1.3.Final"
 PROGRAM = Path(__file__).parent / "ReadEnvelopes.java"
@@ -20,8 +21,10 @@ def debezium_jars() -> Path:
     """Return the folder with Debezium's jars, fetched at the first call.
 
     Raises:
-        KafkaMissing: no `java` or `mvn`, or Maven could not fetch them.
+        KafkaMissing: no `java`, `javac` or `mvn`, or Maven could not fetch them.
     """
+    if shutil.which("javac") is None:  # a program in one source file is compiled as it starts
+        raise KafkaMissing("no javac: install a JDK (apt install default-jdk-headless)")
     return jars(
         f"debezium-{VERSION}",
         (

@@ -1,8 +1,7 @@
 """A real schema registry on loopback: Apicurio, which speaks Confluent's protocol.
 
 Its distribution comes from Maven Central by `mvn` once and is kept in `tests/services/.cache`; a
-JDK runs it, with everything in memory. (Neither Karapace nor Confluent's own registry is on the
-public indices of packages.) `python tests/services/registry.py` runs one until Ctrl-C.
+JDK runs it, with everything in memory. `python tests/services/registry.py` runs one until Ctrl-C.
 """
 
 from __future__ import annotations

@@ -59,6 +59,25 @@ def test_a_row_without_a_form_is_set_aside_alone(tmp_path: Path, bad: Sequence[i
             assert letter.entry.payload == rows([at], [at]).payload
 
 
+def test_a_table_of_which_nothing_can_be_written_waits(tmp_path: Path) -> None:
+    """A hundred in a row are set aside and no more: then it is no matter of single rows."""
+    numbered = Numbers()
+    with Engine(tmp_path / "j", (TABLE, OTHER), output=output(form=numbered.format())) as rig:
+        rig.start(max_events=1000)
+        rig.journal.append([rows(range(102), range(1, 101))])
+        rig.wait_settled(TABLE)
+        assert len(rig.letters()) == 100
+        rig.journal.append([rows(range(101), range(101)), rows(range(3), table=OTHER)])
+        wait_until(lambda: TABLE in rig.worker.stats().waiting, "it waits")
+        rig.wait_settled(OTHER)
+
+        assert rig.worker.stats().waiting == {
+            TABLE: f"100 rows and more in a row cannot be written, the last for {BAD}"
+        }
+        assert rig.account().pending == 101
+        assert len(rig.letters()) == 100
+
+
 def test_a_row_without_a_form_is_set_aside_where_order_is_per_key(tmp_path: Path) -> None:
     """What waits before it goes out once the sink takes it again; nothing is set aside twice."""
     numbered, refused = Numbers(), [True]
@@ -114,7 +133,7 @@ def test_while_the_registry_is_away_tables_wait_visibly_and_recover(tmp_path: Pa
 
 
 def test_a_table_whose_schema_is_refused_waits_alone(tmp_path: Path) -> None:
-    """For as long as it takes, whatever `max_attempts` says; the sink's other tables flow."""
+    """For as long as it takes, or until it is skipped by hand; the sink's other tables flow."""
     numbered = Numbers()
 
     def refuse(subject: str) -> None:
@@ -134,10 +153,13 @@ def test_a_table_whose_schema_is_refused_waits_alone(tmp_path: Path) -> None:
         stats = rig.worker.stats()
         assert stats.waiting == {TABLE: "the registry refuses the schema: incompatible"}
         assert stats.state == "delivering"
-        assert rig.worker.skip(TABLE) == 0
         assert rig.account().pending == 4
         assert rig.letters() == {}
+        assert rig.worker.skip(TABLE) == 1
         numbered.judge = lambda _: None
         rig.wait_settled()
-        assert len(rig.sink.delivered) == 10
+        assert len(rig.sink.delivered) == 9
+        (letter,) = rig.letters().values()
+        assert letter.reason == "set aside by hand"
+        assert json.loads(letter.value or b"")["record"] == {"n": 0, "day": "2026-11-23"}
         assert rig.worker.loop.faults == 0

@@ -185,3 +185,28 @@ def test_letters_outlive_a_damaged_state(tmp_path: Path, entry: StoredEntry) -> 
 
     with Journal(tmp_path) as journal, journal.reader() as reader:
         assert [each.entry for each in reader.dead_letters(entries=True)] == [entry]
+
+
+def test_upkeep_prunes_letters_by_itself(tmp_path: Path, clock: Clock) -> None:
+    with Journal(tmp_path, clock=clock, letters=LetterLimits(2**30, 60.0)) as journal:
+        journal.register("s", ["t"])
+        fill(journal, 3)
+        clock.seconds += 61
+
+        while journal.upkeep() == 0.0:
+            pass
+
+        assert journal.letters.pruned() == {("s", "age"): 3}
+
+
+def test_a_sink_that_goes_with_a_backlog_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Journal(tmp_path) as journal:
+        journal.register("s", ["t"])
+        journal.append([block("t", [b"x"] * 7, 5)])
+        journal.unregister("s")
+
+    [line] = [one for one in capsys.readouterr().out.splitlines() if "backlog" in one]
+    assert "events=7" in line
+    assert "warning" in line

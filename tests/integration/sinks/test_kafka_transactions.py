@@ -286,6 +286,24 @@ def test_who_was_fenced_waits_and_takes_over_from_one_that_is_silent(
     assert "kafka_fenced" in said.out + said.err
 
 
+def test_events_of_a_journal_that_is_an_old_copy_are_sent(
+    broker: KafkaBroker, make_sink: MakeSink, topic: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It gives offsets again that were delivered: to other events, which must not be lost."""
+    first = make_sink(broker)
+    first.open()
+    first.deliver(batch(rows(*range(20))))
+    restored = make_sink(broker)
+    restored.assignment = Assignment(topic, JOURNAL, head=10)
+    restored.open()
+
+    restored.deliver(batch(rows(*range(5, 15))))
+
+    assert offsets(broker, topic) == [*range(20), *range(10, 15)]
+    said = capfd.readouterr()
+    assert "kafka_ahead_of_journal" in said.out + said.err
+
+
 def test_the_topic_of_cursors_is_made_compacted_and_made_again(
     broker: KafkaBroker, make_sink: MakeSink, topic: str
 ) -> None:

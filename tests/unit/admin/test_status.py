@@ -71,7 +71,7 @@ def test_the_document_names_every_field(running: tuple[Rig, AdminServer]) -> Non
     section = DOCUMENT.partition("## `GET /api/status`")[2].partition("\n## ")[0]
     rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
     documented = {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
-    assert documented == fields(status) | admin_recent | {"gaps[]"}
+    assert documented == fields(status) | admin_recent | {"gaps[]", "replays[]"}
 
 
 def test_what_is_wrong_comes_with_what_to_do(running: tuple[Rig, AdminServer]) -> None:

@@ -41,6 +41,7 @@ def _avro(registry: str) -> str:
 
 
 _VALID_TOP = "instance, kinetica, journal, tables, sinks, dead_letters, admin, log, shutdown"
+_MISSING = "the file cannot be read: No such file or directory"
 _DURATION = "write a duration like 500ms, 30s, 20m, 2h or 7d, for example"
 
 WRONG: dict[str, tuple[str, list[str]]] = {
@@ -51,10 +52,7 @@ WRONG: dict[str, tuple[str, list[str]]] = {
             "  options: {security.protocol: ssl, ssl.ca.location: /no/such.pem}"
         ),
         [
-            (
-                "7: sinks.out.options: ssl.ca.location: the file cannot be read: No such file or "
-                "directory"
-            )
+            f"7: sinks.out.options: ssl.ca.location: {_MISSING}",
         ],
     ),
     # Unknown and missing keys

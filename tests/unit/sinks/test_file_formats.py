@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import os
 import tempfile
@@ -23,6 +24,7 @@ from bridge.errors import Retry
 from bridge.lines import Lines, Slice
 from bridge.sinks.base import Batch
 from bridge.sinks.file import FileSettings, FileSink
+from bridge.sinks.file_note import Kind
 from bridge.sinks.torn import Announced
 from bridge.testing import make_event, slices_of
 
@@ -226,6 +228,44 @@ def test_what_others_wrote_is_never_cut(path: Path, text: bytes) -> None:
     again.close()
 
     assert file.read_bytes() == HEADER + b"1,a\n" + text + b"\n2,b\n"
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_what_others_wrote_where_an_append_was_to_stand_is_never_cut(
+    path: Path, monkeypatch: pytest.MonkeyPatch, *, failed: bool
+) -> None:
+    """Once what a crash tore is cut, or what failed is taken back, nothing is under way there."""
+    file = path.parent / "orders.csv"
+    sink = sink_of(path)
+    sink.deliver(rows(10, b"0,y"))
+    if failed:
+
+        def full(descriptor: int, pieces: Any) -> int:
+            if len(pieces) and not written:
+                written.append(os.write(descriptor, b"".join(pieces)[:5]))
+                return written[0]
+            raise OSError(errno.ENOSPC, "full")
+
+        written: list[int] = []
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "writev", full)
+            sink.deliver(rows(20, *TEXTS))
+        assert written == [5]
+    sink.close()
+    if not failed:
+        crash(path, monkeypatch, 2)
+        again = sink_of(path)
+        again._open(file, Kind("csv", HEADER), 20, b"")
+        again.close()
+    before = file.read_bytes()
+    assert before == HEADER + b"0,y\n"
+    file.write_bytes(before + b"theirs")
+
+    last = sink_of(path)
+    last.deliver(rows(20, b"1,a"))
+    last.close()
+
+    assert file.read_bytes() == before + b"theirs\n1,a\n"
 
 
 @given(

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import gzip
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from typing import Any
 import orjson
 import pytest
 from backports import zstd
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 from services.batches import batch_of
 from services.process import wait_until
@@ -519,4 +522,63 @@ def test_what_cannot_be_compressed_is_tried_again(
     wait_until(lambda: names(folder) == ["a.1.jsonl.gz"], "it is compressed")
     compressor.stop()
 
+    assert hidden(folder) == []
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_whatever_comes_each_event_is_there_once_and_in_order(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Many tables, few open files, restarts, days, sizes and ages."""
+    folder = tmp_path_factory.mktemp("any")
+    clocks = Clocks()
+    size = data.draw(st.sampled_from([1, LINE, 3 * LINE, 10**6]))
+    values = {
+        "type": "file",
+        "path": f"{folder}/{data.draw(st.sampled_from(['{name}', '{name}.{date}.x']))}",
+        "rotate": {"max_size": f"{size}B", "max_age": "100s"},
+    }
+
+    def opened() -> FileSink:
+        sink = FileSink(
+            FileSettings.model_validate(values),
+            data.draw(st.integers(1, 3)),
+            lambda: clocks.monotonic,
+            lambda: clocks.wall,
+        )
+        sink.open()
+        return sink
+
+    sink, offset = opened(), 10
+    for step in data.draw(st.lists(st.sampled_from(["batch", "age", "restart"]), max_size=12)):
+        if step == "batch":
+            tables = data.draw(st.lists(st.sampled_from("abcd"), min_size=1, max_size=12))
+            hour = 3_600_000_000
+            events = [
+                make_event(offset + n, table=f"s.{table}", time=(offset + n) * hour)
+                for n, table in enumerate(tables)
+            ]
+            assert not drive(sink, events).retries
+            offset += len(tables)
+        elif step == "age":
+            clocks.pass_(60)
+            sink.idle()
+        else:
+            sink.close()
+            clocks.wall += 30
+            sink = opened()
+    clocks.pass_(101)
+    sink.idle()
+    sink.close()
+
+    found = []
+    for table in "abcd":
+        files = [path for path in folder.glob(f"{table}*") if path.name[0] != "."]
+        assert all(re.search(r"\.\d+(\.x)?$", path.name) for path in files)
+        firsts = sorted((offsets(path)[0], offsets(path)) for path in files)
+        mine = [each for _, part in firsts for each in part]
+        assert mine == sorted(mine)
+        found += mine
+    assert sorted(found) == list(range(10, offset))
     assert hidden(folder) == []

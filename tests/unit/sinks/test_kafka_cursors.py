@@ -45,6 +45,24 @@ def test_ten_thousand_offsets_that_wait_fit_into_a_message() -> None:
     assert len(json.dumps(Delivered(10**14, waiting).to_json())) < 500_000
 
 
+@given(st.integers(0, 60), runs, runs, st.integers(0, 60))
+def test_what_lies_behind_the_journals_head_is_taken_back(
+    to: int, some: list[Run], others: list[Run], head: int
+) -> None:
+    """A restored journal gives those offsets to other events, which must go out."""
+    ahead = [(start + to, stop + to) for start, stop in joined(others)]
+    away = [(start, min(stop, to)) for start, stop in joined(some) if start < to]
+    delivered = Delivered(to, tuple(away), tuple(ahead))
+    (piece,) = slices_of([make_event(offset, table="t") for offset in range(120)])
+
+    left, before = (
+        members(runs_of(each.missing(piece)).get("t", []))
+        for each in (delivered.before(head), delivered)
+    )
+
+    assert left == before | set(range(head, 120))
+
+
 @given(st.data())
 def test_whatever_happened_each_event_is_taken_once_and_none_is_forgotten(
     data: st.DataObject,
