@@ -1,6 +1,6 @@
 """The Helm chart is of this version, and what it renders is what Kubernetes and the bridge accept.
 
-As a program (`make chart`) it writes what the chart holds of other files, and the example without Helm.
+As a program (`make chart`) it writes what the chart holds of other files, and what it renders.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
+from services.helm import CHART, KUBERNETES, Helm, HelmMissing
 
 from bridge import __version__
 from bridge.config import parse
 from bridge.config.models import Config
-from services.helm import CHART, KUBERNETES, Helm, HelmMissing
 
 DEPLOY = CHART.parents[1]
 EXAMPLE = CHART / "ci" / "example-values.yaml"
@@ -29,7 +29,9 @@ OPERATOR = "monitoring.coreos.com/v1"
 COPIES = {"alerts.yml": "alerts.yml", "dashboard.json": "grafana/kinetica-bridge.json"}
 PLAIN = DEPLOY / "kubernetes.yaml"
 # What only Helm's own rendering has.
-OF_HELM = re.compile(r"^( *(helm.sh/chart|app.kubernetes.io/managed-by):|# Source:).*\n", re.MULTILINE)
+OF_HELM = re.compile(
+    r"^( *(helm.sh/chart|app.kubernetes.io/managed-by):|# Source:).*\n", re.MULTILINE
+)
 HEADER = """\
 # One bridge with its journal on a volume of its own, for those who do without Helm. Made by
 # `make chart` from deploy/helm/kinetica-bridge. Adapt image, names and configuration:
