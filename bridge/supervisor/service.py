@@ -18,7 +18,7 @@ from bridge.codec import IMPLEMENTATION as CODEC
 from bridge.config import Config
 from bridge.delivery.encoding import Encoder
 from bridge.delivery.worker import Worker
-from bridge.errors import BridgeError, JournalError, JournalUnavailable
+from bridge.errors import BridgeError, JournalError, JournalUnavailable, cause_of
 from bridge.history import JournalHistory
 from bridge.loop import Deadline, Loop, backoff
 from bridge.monitor.intake import MAX_QUEUED_BYTES, Intake
@@ -176,8 +176,8 @@ class Supervisor:
                 raise
             except (JournalError, OSError) as error:
                 attempts += 1
-                self.trouble = f"the journal cannot be opened: {error}"
-                log.error("journal_not_opened", cause=str(error), attempts=attempts)
+                self.trouble = f"the journal cannot be opened: {cause_of(error)}"
+                log.error("journal_not_opened", cause=cause_of(error), attempts=attempts)
                 self._stopping.wait(backoff(attempts))
             else:
                 self.trouble = None
@@ -190,7 +190,7 @@ class Supervisor:
         try:
             self._token = leave_token(folder)
         except OSError as error:  # it may be read-only, say; admin.token serves then
-            log.warning("token_not_written", folder=str(folder), cause=str(error))
+            log.warning("token_not_written", folder=str(folder), cause=cause_of(error))
 
     def reload(self, config: Config) -> None:
         """Take over tables and sinks that were added, changed or taken away.
@@ -378,7 +378,7 @@ class Supervisor:
             self._narrow(running)
             running.damage.tell(running.tables.values(), running.watch.cluster)
         except (JournalError, OSError) as error:
-            log.warning("upkeep_failed", cause=str(error))
+            log.warning("upkeep_failed", cause=cause_of(error))
             seconds = _UPKEEP_RETRY_SECONDS
         return not self._upkeep.wait(seconds)
 
