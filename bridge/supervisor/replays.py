@@ -78,6 +78,8 @@ class Wish:
             elif name == "numbers":
                 value = tuple(value) if isinstance(value, list) else _numbers(text)
             kinds = _KINDS[name]
+            if kinds == _TEXT and not isinstance(value, str):
+                value = text  # it looks like a number, say
             if not isinstance(value, kinds) or (bool not in kinds and isinstance(value, bool)):
                 raise ConfigurationError([f"{name} cannot be {text}"])
             values[name] = value

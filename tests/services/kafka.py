@@ -227,7 +227,10 @@ class KafkaBroker:
         consumer = self._reader("read_committed")
         try:
             partitions = sorted(consumer.list_topics(topic, timeout=30).topics[topic].partitions)
-            ends = {each: _end_of(consumer, TopicPartition(topic, each)) for each in partitions}
+            # Uncommitted ones included: the mark of a commit may come a moment after it.
+            uncommitted = self._reader("read_uncommitted")
+            ends = {each: _end_of(uncommitted, TopicPartition(topic, each)) for each in partitions}
+            uncommitted.close()
             return _read_up_to(consumer, topic, ends)
         finally:
             consumer.close()
