@@ -46,7 +46,8 @@ def _not_empty(value: Any) -> Any:
 
 
 def _none_when_off(value: Any) -> Any:
-    return None if value == "off" else value
+    # `false` is what is left of `off` by whoever writes the file with YAML 1.1, as Helm does.
+    return None if value is False or value in ("off", "false") else value
 
 
 def _catch_up(value: Any) -> Any:
