@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from bridge.delivery.encoding import Writer
-from bridge.errors import DecodeError
+from bridge.errors import DecodeError, Retry
 from bridge.events import Undecodable
 from bridge.journal import Damage, JournalReader, Stored
 from bridge.lines import Lines, Slice
@@ -18,7 +18,7 @@ class Look(NamedTuple):
     Attributes:
         slices: in order.
         next: where to go on.
-        unreadable: spans that cannot be read, each with why.
+        unreadable: spans that cannot be read or written, each with why.
     """
 
     slices: list[Slice]
@@ -49,6 +49,6 @@ def _lines(writer: Writer, stored: Stored, unreadable: list[Damage]) -> Iterator
     try:
         for piece in writer.pieces(stored):
             yield writer.lines(stored, piece)
-    except DecodeError as error:
+    except (DecodeError, Retry) as error:  # or the shape does not fit the layout
         last = stored.offset + stored.count - 1
         unreadable.append(Damage(stored.offset, last, str(error)))
