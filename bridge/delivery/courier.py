@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
-from dataclasses import dataclass, field
 
 from bridge.delivery.ahead import Coming
 from bridge.delivery.batches import Batches
@@ -22,7 +21,7 @@ from bridge.delivery.calls import IDLE_SECONDS, Calls, Connection
 from bridge.delivery.encoding import Encoder
 from bridge.delivery.feed import EncodingFailed
 from bridge.delivery.health import Journalist, text_of
-from bridge.delivery.lane import MOST_WAITING, Lane, Load, Part
+from bridge.delivery.lane import MOST_WAITING, Held, Lane, Load, Part
 from bridge.delivery.ledger import Ledger
 from bridge.delivery.letters import LetterMaker
 from bridge.delivery.policy import Answer, Hold, Rules, Said, answer_of, begin
@@ -35,14 +34,6 @@ from bridge.sinks.base import Batching
 
 # How long it may take until a courier with nothing to do notices what is asked of it.
 _LOOK_SECONDS = 0.25
-
-
-@dataclass(slots=True)
-class _Held:
-    """The batch that is next, and how it fared."""
-
-    load: Load
-    hold: Hold = field(default_factory=Hold)
 
 
 class Courier:
@@ -103,7 +94,7 @@ class Courier:
         self.calls = Calls(name, connection, rules, self._interrupted, clock, replaying=replaying)
         self._batches: Batches | None = None
         self._troubled: TroubledLanes | None = None
-        self._held: _Held | None = None
+        self._held: Held | None = None
         letters = LetterMaker(journal.reader(), encoder, output)
         self._ledger = Ledger(
             name, journal, self._journalist, self._pause, lambda: self.leaving, letters
@@ -199,7 +190,7 @@ class Courier:
                 self._ledger.write([self._verdicts.passed(part, now) for part in parts])
                 self._place(batches, load)
                 return True
-            self._held = _Held(load)
+            self._held = Held(load)
         self._fault = None
         self._try_held(batches, self._held)
         return True
@@ -260,7 +251,7 @@ class Courier:
 
     # A batch of what comes next.
 
-    def _try_held(self, batches: Batches, held: _Held) -> None:
+    def _try_held(self, batches: Batches, held: Held) -> None:
         load = held.load
         outcome = self.calls.deliver(load.slices, load.standing, held=True)
         if outcome is None:

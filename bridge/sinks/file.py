@@ -25,6 +25,7 @@ from bridge.sinks.file_note import Kind, read_note
 from bridge.sinks.file_paths import DATE, NOTIFICATIONS, ending_of, expand_day, notes_of
 from bridge.sinks.file_runs import Part, Run, runs_of
 from bridge.sinks.file_settings import FileSettings
+from bridge.sinks.folders import folder_problem
 from bridge.sinks.names import is_of_table
 
 MAX_OPEN_FILES = 128  # kept open from batch to batch; the least recently used is closed
@@ -127,13 +128,9 @@ class FileSink(Sink):
             if not os.access(path, os.W_OK):
                 raise Retry(f"{path} cannot be written: permission denied")
             return
-        folder = path if fixed.endswith("/") else path.parent
-        while not folder.exists():
-            folder = folder.parent
-        if not folder.is_dir():
-            raise Retry(f"{folder} is no folder, so {self._settings.path} cannot be created")
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise Retry(f"nothing can be created in {folder}: permission denied")
+        problem = folder_problem(path if fixed.endswith("/") else path.parent)
+        if problem is not None:
+            raise Retry(f"{problem}, so {self._settings.path} cannot be written")
 
     def close(self) -> None:
         """Close every file."""

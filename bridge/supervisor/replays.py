@@ -78,6 +78,8 @@ class Wish:
             elif name == "numbers":
                 value = tuple(value) if isinstance(value, list) else _numbers(text)
             kinds = _KINDS[name]
+            if kinds == _TEXT and not isinstance(value, str):
+                value = text  # it looks like a number, say
             if not isinstance(value, kinds) or (bool not in kinds and isinstance(value, bool)):
                 raise ConfigurationError([f"{name} cannot be {text}"])
             values[name] = value
@@ -195,7 +197,9 @@ def begin(wish: Wish, config: Config, known: Collection[str], journal: Journal) 
     first = max(first, stats.oldest)
     if first >= end:
         raise BridgeError("nothing is stored of that span")
-    return [journal.replays.begin(sink, tables, first, end, rate=wish.rate)]
+    taken = config.sinks[sink].events
+    events = None if taken is None else frozenset(taken)
+    return [journal.replays.begin(sink, tables, first, end, events=events, rate=wish.rate)]
 
 
 def _begin_letters(wish: Wish, config: Config, journal: Journal) -> list[Replay]:
