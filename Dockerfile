@@ -37,9 +37,10 @@ FROM python:3.13-slim
 # What the base brings to install with goes, wherever its Python keeps it. The folder of the journal
 # is the group's as well as the user's, for clusters that choose a user at random.
 RUN set -eu; \
-    python3 -c 'import importlib.util as u, shutil; [shutil.rmtree(p) for n in ("pip", "ensurepip", "setuptools") if (s := u.find_spec(n)) for p in s.submodule_search_locations]'; \
+    find /usr -type d -path '*/python3*' \
+        \( -name pip -o -name 'pip-*.dist-info' -o -name ensurepip \) -prune -exec rm -rf {} +; \
     rm -rf /usr/local/bin/pip* /usr/bin/pip*; \
-    ! python3 -m pip --version 2>/dev/null; \
+    if python3 -m pip --version 2>/dev/null; then exit 1; fi; \
     useradd --uid 10001 --gid 0 --no-create-home --home-dir /var/lib/kinetica-bridge \
         --shell /usr/sbin/nologin kinetica-bridge; \
     install -d -o 10001 -g 0 -m 0770 /var/lib/kinetica-bridge

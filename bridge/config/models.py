@@ -113,7 +113,12 @@ class Kinetica(Section):
     probe_timeout: PositiveDuration = Field(
         default=2.0, description="How long a probe may take before the cluster counts as down."
     )
-    failback: Annotated[PositiveDuration | None, BeforeValidator(_none_when_off)] = Field(
+    failback: Annotated[
+        PositiveDuration | None,
+        BeforeValidator(
+            _none_when_off, json_schema_input_type=PositiveDuration | Literal["off", False] | None
+        ),
+    ] = Field(
         default=60.0,
         description=(
             "After a failover, how long the primary must be well before the bridge returns to "

@@ -164,9 +164,6 @@ class Worker:
             tables: those routed to it; their lanes are registered in the journal.
             output: the form that it wants.
         """
-        sink.assignment = Assignment(
-            self.name, self._encoder.journal_id, frozenset(tables), self._journal.head
-        )
         self._ask(_Job(sink, settings, frozenset(tables), output))
 
     def retire(self) -> None:
@@ -329,7 +326,12 @@ class Worker:
             if self._job is None:
                 self._ended = True
                 return False
-            crew = _Crew(self.name, self._job, self._journal, self._encoder)
+            job = self._job
+            # With the head of now: the sink before this one may have delivered up to there.
+            job.sink.assignment = Assignment(
+                self.name, self._encoder.journal_id, job.tables, self._journal.head
+            )
+            crew = _Crew(self.name, job, self._journal, self._encoder)
             crew.tell(draining=self._stopping)
             self._crew = crew
         for loop in (*crew.loops, crew.ahead.loop):
