@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from bridge.delivery.encoding import Encoder
-from bridge.errors import DecodeError
+from bridge.errors import DecodeError, Retry
 from bridge.events import Undecodable
 from bridge.formats.base import Output
 from bridge.journal import Damage, JournalReader, Stored
@@ -19,7 +19,7 @@ class Look(NamedTuple):
     Attributes:
         slices: in order.
         next: where to go on.
-        unreadable: spans that cannot be read, each with why.
+        unreadable: spans that cannot be read or written, each with why.
     """
 
     slices: list[Slice]
@@ -52,6 +52,6 @@ def _lines(
     try:
         for piece in encoder.pieces(stored, output):
             yield encoder.lines(stored, piece, output)
-    except DecodeError as error:
+    except (DecodeError, Retry) as error:  # or the shape does not fit the layout
         last = stored.offset + stored.count - 1
         unreadable.append(Damage(stored.offset, last, str(error)))
