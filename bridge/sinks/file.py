@@ -18,7 +18,7 @@ from typing import ClassVar
 from bridge.errors import excerpt
 from bridge.formats.base import Carries
 from bridge.lines import Slice
-from bridge.sinks.base import Batch, Retry, Sink, SinkSettings
+from bridge.sinks.base import Batch, Caution, Retry, Sink, SinkSettings
 from bridge.sinks.file_compress import Compressor
 from bridge.sinks.file_live import Closing, LiveFile, leftover, open_live
 from bridge.sinks.file_note import Kind, read_note
@@ -118,7 +118,7 @@ class FileSink(Sink):
         if failed is not None:
             raise failed
 
-    def check(self) -> None:
+    def check(self) -> str | None:
         """See that the file, or the nearest folder above it that exists, can be written."""
         fixed, placeholder, _ = self._settings.path.partition("{")
         path = Path(fixed)
@@ -127,10 +127,18 @@ class FileSink(Sink):
                 raise Retry(f"{path} is no regular file")
             if not os.access(path, os.W_OK):
                 raise Retry(f"{path} cannot be written: permission denied")
-            return
-        problem = folder_problem(path if fixed.endswith("/") else path.parent)
+            return None
+        folder = path if fixed.endswith("/") else path.parent
+        problem = folder_problem(folder)
         if problem is not None:
             raise Retry(f"{problem}, so {self._settings.path} cannot be written")
+        if folder.exists():
+            return None
+        if folder.parent.exists():
+            return f"makes the folder {folder}"
+        # One of several that are missing is often a volume that is not mounted.
+        text = f"makes the folder {folder}, as neither it nor {folder.parent} is there"
+        return Caution(text, "mount the volume it should be on, or mend path")
 
     def close(self) -> None:
         """Close every file."""
