@@ -114,7 +114,7 @@ def configure(
     finish: list[Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if form == "json"
-        else [structlog.dev.ConsoleRenderer(colors=_coloured(stream), timestamp_key="time")]
+        else [structlog.dev.ConsoleRenderer(colors=coloured(stream), timestamp_key="time")]
     )
     threshold = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
@@ -134,7 +134,7 @@ def configure(
     logging.basicConfig(level=max(threshold, _LIBRARY_LEVEL), handlers=[handler], force=True)
 
 
-def _coloured(stream: LogStream) -> bool:
+def coloured(stream: LogStream) -> bool:
     """Whether a person looks at it who has not asked for plain text (no-color.org)."""
     return stream.isatty() and not os.environ.get("NO_COLOR")
 

@@ -18,7 +18,7 @@ from contextlib import suppress
 from bridge.delivery.ahead import Coming
 from bridge.delivery.batches import Batches
 from bridge.delivery.calls import IDLE_SECONDS, Calls, Connection
-from bridge.delivery.encoding import Encoder
+from bridge.delivery.encoding import Writer
 from bridge.delivery.feed import EncodingFailed
 from bridge.delivery.health import Journalist, text_of
 from bridge.delivery.lane import MOST_WAITING, Held, Lane, Load, Part
@@ -28,7 +28,6 @@ from bridge.delivery.policy import Answer, Hold, Rules, Said, answer_of, begin
 from bridge.delivery.sources import Source
 from bridge.delivery.troubled import TroubledLanes, remember_waiting
 from bridge.delivery.verdicts import Verdicts
-from bridge.formats.base import Output
 from bridge.journal import WHOLE, Move
 from bridge.sinks.base import Batching
 
@@ -44,10 +43,9 @@ class Courier:
         tables: whose lanes it has.
         connection: to the sink.
         journal: where they are read, and settled.
-        encoder: makes lines of entries.
+        writer: in the sink's form.
         batching: how large a batch may be.
         rules: the numbers of the policy.
-        output: the form that the sink wants.
         by_key: whether its order is per key.
         ahead: told of what comes next while a batch is on its way.
         wake: set by whoever wants something of it.
@@ -67,11 +65,10 @@ class Courier:
         tables: Sequence[str],
         connection: Connection,
         journal: Source,
-        encoder: Encoder,
+        writer: Writer,
         *,
         batching: Batching,
         rules: Rules,
-        output: Output,
         by_key: bool,
         ahead: Callable[[Sequence[Coming]], None],
         wake: threading.Event,
@@ -81,10 +78,9 @@ class Courier:
         self.name = name
         self._tables = frozenset(tables)
         self._journal = journal
-        self._encoder = encoder
+        self._writer = writer
         self._batching = batching
         self._rules = rules
-        self._output = output
         self._by_key = by_key
         self._ahead = ahead
         self._wake = wake
@@ -95,7 +91,7 @@ class Courier:
         self._batches: Batches | None = None
         self._troubled: TroubledLanes | None = None
         self._held: Held | None = None
-        letters = LetterMaker(journal.reader(), encoder, output)
+        letters = LetterMaker(journal.reader(), writer)
         self._ledger = Ledger(
             name, journal, self._journalist, self._pause, lambda: self.leaving, letters
         )
@@ -168,6 +164,8 @@ class Courier:
         last = batches.exhausted and self._held is None and not self._interrupted()
         if last or not worked:  # behind the last of what there was no other look is needed
             self._idle(batches, now)
+        else:
+            self.calls.idle()
         return True
 
     def _work(self, batches: Batches, now: float) -> bool:
@@ -200,9 +198,8 @@ class Courier:
         batches = Batches(
             self.name,
             (self._journal.reader(), self._journal.reader()),
-            self._encoder,
+            self._writer,
             self._batching,
-            output=self._output,
             by_key=self._by_key,
             ahead=self._ahead,
             clock=self._clock,

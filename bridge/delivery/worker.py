@@ -19,7 +19,7 @@ import structlog
 from bridge.delivery.ahead import Ahead
 from bridge.delivery.calls import Connection
 from bridge.delivery.courier import Courier
-from bridge.delivery.encoding import Encoder
+from bridge.delivery.encoding import Encoder, Writer
 from bridge.delivery.health import SinkStats
 from bridge.delivery.policy import Rules, Said
 from bridge.delivery.replaying import Replayer
@@ -52,7 +52,8 @@ class _Crew:
     def __init__(self, name: str, job: _Job, journal: Journal, encoder: Encoder) -> None:
         self.job = job
         self.connection = Connection(name, job.sink)
-        self.ahead = Ahead(name, encoder, job.output)
+        writer = Writer(encoder, job.output)
+        self.ahead = Ahead(name, writer)
         self.wakes: list[threading.Event] = []
         self.couriers: list[Courier] = []
         tables = sorted(job.tables)
@@ -66,10 +67,9 @@ class _Crew:
                     tables[place::number],
                     self.connection,
                     journal,
-                    encoder,
+                    writer,
                     batching=job.settings.batch,
                     rules=rules_of(job.settings.retry),
-                    output=job.output,
                     by_key=job.sink.ordered_by_key,
                     ahead=self.ahead.ask,
                     wake=wake,
