@@ -164,6 +164,8 @@ class Courier:
         last = batches.exhausted and self._held is None and not self._interrupted()
         if last or not worked:  # behind the last of what there was no other look is needed
             self._idle(batches, now)
+        else:
+            self.calls.idle()
         return True
 
     def _work(self, batches: Batches, now: float) -> bool:
