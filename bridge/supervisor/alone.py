@@ -7,8 +7,8 @@ from typing import Any
 
 from bridge.config import Config
 from bridge.delivery.calls import Connection
+from bridge.delivery.job import Job
 from bridge.delivery.replaying import Replayer
-from bridge.delivery.worker import rules_of
 from bridge.errors import BridgeError, JournalError
 from bridge.journal import Journal, Replay
 from bridge.sinks.base import Assignment
@@ -55,11 +55,7 @@ def carry_out(config: Config, journal: Journal, replay: Replay) -> Iterator[dict
         replay.sink,
         connection,
         journal,
-        batching=sink_plan.settings.batch,
-        rules=rules_of(sink_plan.settings.retry),
-        output=sink_plan.output(sink),
-        tables=sink_plan.tables,
-        events=sink_plan.events,
+        Job(sink, sink_plan.settings, sink_plan.tables, sink_plan.output(sink)),
     )
     try:
         while (now := journal.replays.find(replay.number)).state == "running":
