@@ -12,6 +12,7 @@ from bridge.admin.requests import (
     Refused,
     Request,
     json_answer,
+    natural,
     require_token,
 )
 from bridge.admin.routes import Route
@@ -121,7 +122,7 @@ def _number(request: Request, name: str) -> int | None:
 
 
 def _natural(name: str, text: str) -> int:
-    # SQLite has no room for more.
-    if not text.isdecimal() or int(text) >= 2**63:
+    number = natural(text)
+    if number is None:
         raise Refused(HTTPStatus.BAD_REQUEST, f"{name}: {text!r} is not a number from 0 on")
-    return int(text)
+    return number

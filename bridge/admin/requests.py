@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
+_LONGEST_NUMBER = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,16 @@ class Refused(Exception):
     ) -> None:
         super().__init__(reason)
         self.answer = json_answer({"error": reason, **more}, status, headers)
+
+
+def natural(text: str) -> int | None:
+    """Return a number from 0 on that SQLite has room for, None where it is none.
+
+    >>> natural("12"), natural("-1"), natural("9" * 19)
+    (12, None, None)
+    """
+    short = text.isdecimal() and len(text) < _LONGEST_NUMBER  # `int` refuses what is too long
+    return int(text) if short and int(text) < 2**63 else None
 
 
 def require_token(request: Request, tokens: Collection[str]) -> None:

@@ -19,7 +19,15 @@ from bridge import __version__
 from bridge.admin.advice import problems
 from bridge.admin.health import readiness
 from bridge.admin.recent import Recent
-from bridge.admin.requests import JSON, Answer, Refused, Request, json_answer, require_token
+from bridge.admin.requests import (
+    JSON,
+    Answer,
+    Refused,
+    Request,
+    json_answer,
+    natural,
+    require_token,
+)
 from bridge.admin.routes import Route
 from bridge.codec import IMPLEMENTATION
 from bridge.errors import BridgeError
@@ -104,10 +112,11 @@ class StatusPages:
         """
         require_token(request, self._supervisor.tokens)
         table, given = request.query.get("table", ""), request.query.get("from")
-        if given is not None and not given.isdecimal():
+        start = None if given is None else natural(given)
+        if given is not None and start is None:
             raise Refused(HTTPStatus.BAD_REQUEST, f"from is an offset, not {given}")
         try:
-            found = self._supervisor.onlooker.tail(table, None if given is None else int(given))
+            found = self._supervisor.onlooker.tail(table, start)
         except KeyError:
             raise Refused(HTTPStatus.NOT_FOUND, f"no table {table} is watched") from None
         except BridgeError as error:
