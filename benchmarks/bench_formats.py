@@ -23,8 +23,9 @@ from benchmarks.destinations import (
 )
 from benchmarks.harness import Options, Row
 from benchmarks.stage import Measured, Run, Stage
-from tests.services.kafka import KafkaBroker, KafkaMissing
+from tests.services.kafka import KafkaBroker
 from tests.services.registry_answers import Answer, AnsweringRegistry
+from tests.services.server import ServiceMissing
 
 _PER_MESSAGE = 1000
 _TO_FILE = 1_000_000
@@ -62,7 +63,7 @@ def rows(options: Options) -> list[Row]:
             with KafkaBroker() as broker, AnsweringRegistry() as registry:
                 print("\neach format to Kafka", flush=True)
                 found += _rows("to Kafka", _to_kafka(on, broker, registry))
-        except KafkaMissing as missing:
+        except ServiceMissing as missing:
             found.append(Row("formats to Kafka", "", "", f"left out: {missing}"))
     return found
 

@@ -144,6 +144,7 @@ class StatusPages:
             "time": rfc3339(round(time.time() * 1e6)),
             "reloaded": rfc3339(round(self._supervisor.reloads.success_at * 1e6)),
             "reload_successful": self._supervisor.reloads.successful,
+            "restart_needed": list(self._supervisor.reloads.restart_needed),
         }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, cause_of
 
 Mark = Literal["ok", "warning", "FAILED"]
 
@@ -57,9 +57,7 @@ def said(error: BaseException) -> str:
     """Return what an error says, without the hint that is its cure."""
     if isinstance(error, BridgeError) and error.args:
         return str(error.args[0])
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
-    return str(error) or type(error).__name__
+    return cause_of(error)
 
 
 def cure_by(table: Iterable[tuple[str, str]], text: str) -> str:

@@ -16,7 +16,7 @@ import structlog
 
 from bridge.delivery.calls import Connection
 from bridge.delivery.courier import Courier
-from bridge.delivery.encoding import Encoder
+from bridge.delivery.encoding import Encoder, Writer
 from bridge.delivery.health import text_of
 from bridge.delivery.letters import LetterMaker
 from bridge.delivery.policy import REST, Rules
@@ -97,10 +97,9 @@ class Replayer:
         self._connection = connection
         self._journal = journal
         # Nothing of it is shared with other sinks, or kept: it is read once.
-        self._encoder = Encoder(journal.id, keep_bytes=0)
+        self._writer = Writer(Encoder(journal.id, keep_bytes=0), output)
         self._batching = batching
         self._rules = rules
-        self._output = output
         self._tables = frozenset(tables)
         self._events = events
         self._hindrance = hindrance
@@ -250,10 +249,9 @@ class Replayer:
             sorted(tables),
             self._connection,
             source,
-            self._encoder,
+            self._writer,
             batching=batching,
             rules=rules,
-            output=self._output,
             by_key=False,
             ahead=lambda _: None,
             wake=self._wake,

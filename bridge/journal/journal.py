@@ -17,8 +17,9 @@ from typing import Self
 
 import structlog
 
-from bridge.errors import JournalFull, JournalUnavailable
+from bridge.errors import JournalUnavailable
 from bridge.events import Entry
+from bridge.journal.appending import append
 from bridge.journal.letter_store import LetterStore
 from bridge.journal.lock import JournalLock
 from bridge.journal.moments import offset_at, offset_until, steps_of
@@ -196,38 +197,7 @@ class Journal:
             JournalFull: no room; nothing was stored. Try again once sinks have caught up.
             JournalDiskError: the disk failed; nothing was stored.
         """
-        drafts = drafts_of(entries)
-        size = sum(draft.size for draft in drafts)
-        opened = self._require_open()
-        while True:
-            with opened.log.append_lock:
-                self._require_open()
-                if not drafts and not marks:
-                    return opened.log.head
-                disk_full, before = None, opened.log.head
-                if opened.log.bytes() + size <= self._limits.max_size:
-                    try:
-                        return opened.log.append(drafts, marks, size)
-                    except JournalFull as error:
-                        disk_full = error
-                    except Exception:
-                        if opened.log.head == before:
-                            raise
-                        # It is stored: whoever appended it again would store it twice.
-                        _log.exception("journal_fault_after_commit", path=str(self._path))
-                        return opened.log.head
-            if disk_full is not None:
-                # The disk is smaller than max_size: it has to make do with what there is.
-                if not opened.upkeep.free():
-                    raise disk_full
-                continue
-            if size > self._limits.max_size // 2:
-                raise JournalFull(
-                    f"journal {self._path}: {size} bytes at once are too much for a journal of "
-                    f"{self._limits.max_size}",
-                    hint="raise journal.max_size",
-                )
-            opened.upkeep.make_room(size)
+        return append(self._require_open, self._limits, drafts_of(entries), marks)
 
     def marks(self) -> dict[str, str]:
         """Return the marks as of the last append."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import socket
 import threading
 import time
@@ -52,6 +53,9 @@ _NOT_RUNNING = (
     "Unavailable: Draining HA queue",
 )
 _GONE_STATUS = frozenset({404, 500, 502, 503, 504})
+
+# What the system puts before the reason, and tells a person nothing.
+_NUMBER = re.compile(r"\[Errno -?[0-9]+\] ")
 
 _JSON = "application/json"
 _AVRO = "application/octet-stream"
@@ -356,7 +360,7 @@ def _root(error: BaseException) -> str:
         if not isinstance(inner, BaseException) or isinstance(inner, BridgeError):
             break
         seen = inner
-    text = str(seen)
+    text = _NUMBER.sub("", str(seen))
     # urllib3 puts the object's repr in front: '<…Connection object at 0x…>: reason'.
     return text.rpartition(">: ")[2] or type(seen).__name__
 

@@ -307,6 +307,7 @@ def test_sinks_are_tried_and_their_troubles_have_cures(checks: Checks, cluster: 
             sinks={
                 "away": {"type": "webhook", "url": "http://127.0.0.1:1/"},
                 "folder": {"type": "file", "path": "/proc/nowhere/{table}.jsonl"},
+                "deep": {"type": "file", "path": str(checks.folder / "a" / "b" / "{table}.jsonl")},
                 "proxy": {"type": "webhook", "url": "https://example.com/"},
                 "broker": away,
                 "wide": {
@@ -322,7 +323,7 @@ def test_sinks_are_tried_and_their_troubles_have_cures(checks: Checks, cluster: 
                 },
             },
             tables=[
-                {"name": TABLE, "sinks": ["away", "folder", "proxy", "broker"]},
+                {"name": TABLE, "sinks": ["away", "folder", "deep", "proxy", "broker"]},
                 {"name": "ki_home.wide", "sinks": ["wide"]},
                 {"name": "ki_home.a|b", "sinks": ["shared"]},
                 {"name": "ki_home.a_b", "sinks": ["shared"]},
@@ -331,6 +332,7 @@ def test_sinks_are_tried_and_their_troubles_have_cures(checks: Checks, cluster: 
     expected = [
         ("FAILED", "sink away (webhook)", "refused", "do: start the destination, or mend its"),
         ("FAILED", "sink folder (file)", "nothing can be made in /proc", "do: mend sinks.folder"),
+        ("warning", "sink deep (file)", "makes the folder", "do: mount the volume"),
         ("FAILED", "sink proxy (webhook)", "the proxy of the environment", "do: write HTTPS_PROXY"),
         ("FAILED", "sink broker (kafka)", "do: start the destination"),
         ("FAILED", "sink wide (kafka)", "1000 at most", "do: raise max.message.bytes"),

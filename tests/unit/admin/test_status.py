@@ -52,7 +52,8 @@ def ask(admin: AdminServer, path: str, token: str | None = None, **query: str) -
 
 def fields(value: Any, prefix: str = "") -> set[str]:
     """Name every field of a JSON object as the document does; what is keyed by names ends there."""
-    if prefix in ("tables[].reading", "sinks[].waiting", "recent[].fields", "gaps[]"):
+    whole = {"bridge.restart_needed", "tables[].reading", "sinks[].waiting", "recent[].fields"}
+    if prefix in whole | {"gaps[]"}:
         return {prefix}
     if isinstance(value, dict):
         dot = "." if prefix else ""
