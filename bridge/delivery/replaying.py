@@ -190,7 +190,7 @@ class Replayer:
         """Return the next dead letters, None where there are no more, or some are passed over."""
         which, last = replay.letters or _NONE
         with self._journal.reader() as reader:
-            maker = LetterMaker(reader, self._encoder, self._output)
+            maker = LetterMaker(reader, self._writer)
             found = reader.dead_letters(which, limit=_PAGE, entries=True)
             page = [maker.whole(letter) for letter in found if letter.number <= last]
         if not page:
