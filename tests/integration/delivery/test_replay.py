@@ -13,8 +13,8 @@ from services.delivery import OTHER, TABLE, Engine, Gate, ScriptedSink, number, 
 from services.process import wait_until
 
 from bridge.delivery.calls import Connection
+from bridge.delivery.job import Job
 from bridge.delivery.replaying import Replayer
-from bridge.delivery.worker import rules_of
 from bridge.errors import Reject, Retry
 from bridge.events import Count, Undecodable
 from bridge.journal import LetterFilter, Letters, Replay
@@ -320,15 +320,9 @@ def test_letters_that_cannot_be_delivered_are_passed_over_many_at_a_time(
         )
     connection.close()
     replay = rig.journal.replays.begin_letters("s", Letters(LetterFilter(), 1200), 1200)
-    replayer = Replayer(
-        "s",
-        Connection("s", ScriptedSink()),
-        rig.journal,
-        batching=settings().batch,
-        rules=rules_of(settings().retry),
-        output=rig.output,
-        tables=[TABLE],
-    )
+    sink = ScriptedSink()
+    job = Job(sink, settings(), frozenset((TABLE,)), rig.output)
+    replayer = Replayer("s", Connection("s", sink), rig.journal, job)
     refused = []
     for _ in range(3):
         assert replayer.step()
@@ -416,11 +410,12 @@ def test_a_sink_that_takes_some_events_gets_no_others_in_a_replay(rig: Engine) -
         "s",
         Connection("s", sink),
         rig.journal,
-        batching=settings().batch,
-        rules=rules_of(settings().retry),
-        output=rig.output,
-        tables=[TABLE],
-        events=events,
+        Job(
+            sink,
+            settings().model_copy(update={"events": ("update",)}),
+            frozenset((TABLE,)),
+            rig.output,
+        ),
     )
     while rig.journal.replays.find(replay.number).state == "running":
         assert replayer.step()
