@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, unquote
 
 import structlog
 
-from bridge.admin.requests import Answer, Request, json_answer, natural
+from bridge.admin.requests import Answer, Refused, Request, json_answer, natural
 from bridge.loop import Deadline
 
 log = structlog.get_logger()
@@ -103,9 +103,11 @@ def _make_handler(answer: Callable[[Request], Answer]) -> type[BaseHTTPRequestHa
 
         def _read_body(self) -> bool:
             length = self.headers.get("Content-Length", "0")
-            if "Transfer-Encoding" in self.headers or (size := natural(length)) is None:
+            try:
+                size = natural("Content-Length", length)
+            except Refused:
                 return False
-            if size > _LONGEST_BODY:
+            if "Transfer-Encoding" in self.headers or size > _LONGEST_BODY:
                 return False
             self.rfile.read(size)
             return True

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
+import orjson
+
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
-_LONGEST_NUMBER = 100
+_MOST_DIGITS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,11 @@ def json_answer(
     return Answer(status, JSON, json.dumps(content).encode() + b"\n", headers)
 
 
+def rows_answer(content: Any) -> Answer:
+    """Return a value as a page of JSON; events in it go in as they are written."""
+    return Answer(HTTPStatus.OK, JSON, orjson.dumps(content) + b"\n")
+
+
 class Refused(Exception):
     """A request that is not carried out; its answer is `{"error": …}`.
 
@@ -71,14 +78,26 @@ class Refused(Exception):
         self.answer = json_answer({"error": reason, **more}, status, headers)
 
 
-def natural(text: str) -> int | None:
-    """Return a number from 0 on that SQLite has room for, None where it is none.
+def number(request: Request, name: str) -> int | None:
+    """Return a parameter that is a whole number, None where it is not given.
 
-    >>> natural("12"), natural("-1"), natural("9" * 19)
-    (12, None, None)
+    Raises:
+        Refused: it is none.
     """
-    short = text.isdecimal() and len(text) < _LONGEST_NUMBER  # `int` refuses what is too long
-    return int(text) if short and int(text) < 2**63 else None
+    text = request.query.get(name)
+    return None if text is None else natural(name, text)
+
+
+def natural(name: str, text: str) -> int:
+    """Read a whole number from 0 on.
+
+    Raises:
+        Refused: it is none.
+    """
+    # SQLite has no room for more, and Python reads no more than some thousand digits.
+    if not text.isdecimal() or len(text) > _MOST_DIGITS or int(text) >= 2**63:
+        raise Refused(HTTPStatus.BAD_REQUEST, f"{name}: {text!r} is not a number from 0 on")
+    return int(text)
 
 
 def require_token(request: Request, tokens: Collection[str]) -> None:

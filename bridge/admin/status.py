@@ -19,15 +19,7 @@ from bridge import __version__
 from bridge.admin.advice import problems
 from bridge.admin.health import readiness
 from bridge.admin.recent import Recent
-from bridge.admin.requests import (
-    JSON,
-    Answer,
-    Refused,
-    Request,
-    json_answer,
-    natural,
-    require_token,
-)
+from bridge.admin.requests import JSON, Answer, Refused, Request, json_answer, number, require_token
 from bridge.admin.routes import Route
 from bridge.codec import IMPLEMENTATION
 from bridge.errors import BridgeError
@@ -111,10 +103,7 @@ class StatusPages:
             Refused: the token is missing, or there is no such table.
         """
         require_token(request, self._supervisor.tokens)
-        table, given = request.query.get("table", ""), request.query.get("from")
-        start = None if given is None else natural(given)
-        if given is not None and start is None:
-            raise Refused(HTTPStatus.BAD_REQUEST, f"from is an offset, not {given}")
+        table, start = request.query.get("table", ""), number(request, "from")
         try:
             found = self._supervisor.onlooker.tail(table, start)
         except KeyError:
