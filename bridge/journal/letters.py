@@ -217,6 +217,14 @@ def find_letters(
     return connection.execute(QUERIES["find_dead_letters"], values).fetchall()
 
 
+def count_letters(
+    connection: sqlite3.Connection, which: LetterFilter, limit: int | None
+) -> list[tuple[str, int, int]]:
+    """Return how many letters of each sink a filter lets through, and the last one's number."""
+    values = filter_values(which) | {"limit": -1 if limit is None else limit}
+    return connection.execute(QUERIES["count_dead_letters"], values).fetchall()
+
+
 def delete_letters(connection: sqlite3.Connection, numbers: Collection[int]) -> None:
     """Delete letters, within a transaction."""
     connection.execute(QUERIES["delete_dead_letters"], (json.dumps(sorted(numbers)),))
