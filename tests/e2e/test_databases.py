@@ -76,7 +76,7 @@ def rows_of(folder: Path) -> list[dict[str, str]]:
     """Return the rows in all CSV files of a folder, closed or not."""
     found: list[dict[str, str]] = []
     for file in sorted(folder.glob("*.csv*")):
-        if "notifications" in file.name:
+        if "notifications" in file.name or file.name.startswith("."):  # hidden while it is written
             continue
         try:
             data = file.read_bytes()
