@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from services.kafka import KafkaBroker
+from services.raw_receiver import RawReceiver
 
 
 @pytest.fixture
@@ -20,3 +21,9 @@ def strict_broker(kafka_jars: Path) -> Iterator[KafkaBroker]:
     """One that makes no topics by itself; who ill-treats it starts it again."""
     with KafkaBroker({"auto.create.topics.enable": "false"}) as broker:
         yield broker
+
+
+@pytest.fixture
+def receiver() -> Iterator[RawReceiver]:
+    with RawReceiver() as receiver:
+        yield receiver
