@@ -27,15 +27,8 @@ JOURNAL = "9f86d081884c7d65"
 
 
 @pytest.fixture
-def topic() -> str:
-    return f"t{uuid.uuid4().hex}"
-
-
-@pytest.fixture(scope="module")
-def broker(kafka_jars: Path) -> Iterator[KafkaBroker]:
-    """One that makes no topics by itself, for this module alone."""
-    with KafkaBroker({"auto.create.topics.enable": "false"}) as broker:
-        yield broker
+def broker(strict_broker: KafkaBroker) -> KafkaBroker:
+    return strict_broker
 
 
 @pytest.fixture
