@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from services.delivery import CLUSTER, TABLE, TIME, Engine, block, output, zigzag
+from services.delivery import CLUSTER, TABLE, TIME, Engine, block, zigzag
 
 from bridge.delivery.encoding import Writer
 from bridge.delivery.tail import look
@@ -24,8 +24,7 @@ def test_events_of_a_layout_that_the_shape_does_not_fit_keep_no_others_from_sigh
     with Engine(tmp_path / "j") as rig:
         rig.journal.append([block([0]), wide, block([2])])
         with JournalReader(rig.folder) as reader:
-            writer = Writer(rig.encoder, output(shapes, keyed=False))
-            found = look(reader, writer, TABLE, 0)
+            found = look(reader, Writer.of_json(rig.journal.id, shapes), TABLE, 0)
 
     assert [each.offset for each in found.slices] == [0, 2]
     assert [(each.first, each.last) for each in found.unreadable] == [(1, 1)]
