@@ -40,6 +40,11 @@ class Stage:
     def __bool__(self) -> bool:
         return bool(self.columns is not None or self.exclude or self.rename or self.mask)
 
+    def unknown(self, members: Sequence[Member]) -> list[str]:
+        """Return the columns that it speaks of and that are none of these."""
+        named = {*(self.columns or ()), *self.exclude, *dict(self.rename), *dict(self.mask)}
+        return sorted(named - {member.name for member in members})
+
     def apply(self, members: Sequence[Member]) -> list[Member]:
         """Return what is left of members, as this stage names and masks them."""
         given = {member.name: member for member in members}
@@ -79,11 +84,17 @@ PLAIN = Shape()
 def members_of(schema: Schema, shape: Shape) -> tuple[Member, ...]:
     """Return the members of a row's object.
 
+    Columns that are named and that the layout does not have are passed over, which is logged: a
+    mask may have missed the column that it was meant for.
+
     Raises:
         Retry: two would have one name, after any of the stages.
     """
     members = [Member(column.name, column.name) for column in schema.columns]
     for stage in shape.stages:
+        if unknown := stage.unknown(members):
+            given = [member.name for member in members]
+            log.warning("shaped_columns_missing", columns=unknown, given=given)
         members = stage.apply(members)
         names = [member.name for member in members]
         if twice := sorted({name for name in names if names.count(name) > 1}):

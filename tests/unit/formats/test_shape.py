@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from bridge.codec import Member, Slot, compile_schema
 from bridge.codec.fallback import FallbackCodec
@@ -220,3 +221,15 @@ def test_any_shape_of_any_layout_is_one_in_c_and_without(data: st.DataObject) ->
             for codec in (native, FallbackCodec)
         )
         assert one == other
+
+
+def test_a_mask_that_meets_no_column_is_logged_once() -> None:
+    """Its column may have been renamed, and would go out as it is."""
+    schema = Schema("1", (Column("mail", "string", "string"),))
+    shape = Shape(stages=(Stage(mask=(("email", "redact"),)),))
+    with capture_logs() as logs:
+        for _ in range(2):
+            assert [member.mask for member in members_of(schema, shape)] == [None]
+    assert [(line["event"], line["columns"], line["given"]) for line in logs] == [
+        ("shaped_columns_missing", ["email"], ["mail"])
+    ]
