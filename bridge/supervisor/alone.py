@@ -49,7 +49,7 @@ def carry_out(config: Config, journal: Journal, replay: Replay) -> Iterator[dict
     """
     sink_plan = _plan(config, journal).sinks[replay.sink]
     sink = sink_plan.build(replay.sink)
-    sink.assignment = Assignment(replay.sink, journal.id, sink_plan.tables)
+    sink.assignment = Assignment(replay.sink, journal.id, sink_plan.tables, journal.head)
     connection = Connection(replay.sink, sink)
     replayer = Replayer(
         replay.sink,
