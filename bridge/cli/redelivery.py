@@ -75,7 +75,7 @@ def _wish(arguments: argparse.Namespace) -> Wish:
 def _say_unknown(wish: Wish, expected: int) -> None:
     unknown = len(set(wish.numbers or ())) - expected
     if unknown > 0:
-        print(f"no dead letter has {counted(unknown, 'number')} of those", file=sys.stderr)
+        print(f"{counted(unknown, 'number')} of those given: no such dead letter", file=sys.stderr)
 
 
 def _watch(arguments: argparse.Namespace, numbers: Sequence[int], look: _Look) -> int:

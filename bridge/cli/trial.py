@@ -14,7 +14,7 @@ from bridge.supervisor.replays import Wish, count_letters
 def letters_dry_run(config: Config, wish: Wish) -> dict[str, Any]:
     """Return how many dead letters are meant."""
     with JournalReader(config.journal.path) as reader:
-        counts, _ = count_letters(reader, wish.filter(), wish.limit)
+        counts, _ = count_letters(reader, wish, config)
     return {"letters": counts.total(), "by_sink": dict(sorted(counts.items()))}
 
 

@@ -200,9 +200,11 @@ def begin(wish: Wish, config: Config, known: Collection[str], journal: Journal) 
 
 def _begin_letters(wish: Wish, config: Config, journal: Journal) -> list[Replay]:
     with journal.reader() as reader:
-        counts, last = count_letters(reader, wish.filter(), wish.limit)
+        counts, last = count_letters(reader, wish, config)
     if not counts:
-        raise BridgeError("no dead letter is meant")
+        numbers = " or ".join(map(str, wish.numbers or ()))
+        has = f"has the number {numbers}" if numbers else "is let through by the filters"
+        raise BridgeError(f"no dead letter {has}")
     gone = sorted(counts.keys() - config.sinks.keys())
     if gone and wish.to is None:
         raise BridgeError(
@@ -220,22 +222,30 @@ def _begin_letters(wish: Wish, config: Config, journal: Journal) -> list[Replay]
     ]
 
 
-def count_letters(
-    reader: JournalReader, which: LetterFilter, limit: int | None = None
-) -> tuple[Counter[str], int]:
-    """Return how many dead letters of each sink a filter lets through, and the last number.
+def count_letters(reader: JournalReader, wish: Wish, config: Config) -> tuple[Counter[str], int]:
+    """Return how many dead letters of each sink are meant, and the last number.
 
     Args:
         reader: of the journal.
-        which: the filter.
-        limit: the first so many alone, None for all.
+        wish: what is asked for.
+        config: says which tables are for `wish.to`.
+
+    Raises:
+        BridgeError: they are all of tables that are not for it.
     """
     counts: Counter[str] = Counter()
-    last, most = 0, 2**62 if limit is None else limit
+    tables: set[str] = set()
+    which, last, most = wish.filter(), 0, 2**62 if wish.limit is None else wish.limit
     while page := reader.dead_letters(which, limit=min(1000, most - counts.total())):
         counts.update(letter.sink for letter in page)
+        tables.update(letter.table for letter in page)
         last = page[-1].number
         which = which._replace(after=last)
+    if wish.to is not None and tables:
+        entries = {table: config.entry(table) for table in sorted(tables)}
+        if not any(entry and wish.to in entry.sinks for entry in entries.values()):
+            named = ", ".join(entries)
+            raise BridgeError(f"nothing goes to {wish.to}: the sinks of {named} do not name it")
     return counts, last
 
 
