@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 NATIVE := $(wildcard csrc/*.c csrc/*.h)
 ENGINE ?= docker
 
-.PHONY: help demo test chaos fuzz lint format bench compare formats-page image clean
+.PHONY: help demo test chaos fuzz lint format bench compare formats-page chart image clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -22,6 +22,7 @@ help:
 	@echo "make bench    measure, beside the vendor's client (ARGS='--scale 0.1' for a first look)"
 	@echo "make compare  the vendor's client, ours and the service in the same troubles (a quarter of an hour)"
 	@echo "make formats-page  put the examples of docs/formats.md in anew"
+	@echo "make chart    alerts, dashboard and deploy/kubernetes.yaml of the Helm chart anew (wants helm or Go)"
 	@echo "make image    build the container image (ENGINE=podman for another engine than docker)"
 	@echo "make clean    remove everything that was built, .venv too"
 
@@ -82,6 +83,10 @@ compare: $(READY)
 
 formats-page: $(READY)
 	@PYTHONPATH=tests $(BIN)/python tests/house/test_formats_document.py
+
+chart: $(READY)
+	@command -v helm >/dev/null || $(BIN)/python tests/services/helm.py
+	@PYTHONPATH=tests $(BIN)/python tests/house/test_chart.py
 
 image: VERSION  = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' bridge/__init__.py)
 image: REVISION = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)

@@ -19,7 +19,8 @@ from benchmarks.destinations import KafkaDestination
 from benchmarks.harness import Options, Row
 from benchmarks.processes import Program, Refused, Usage
 from benchmarks.stage import Measured, Run, Stage
-from tests.services.kafka import KafkaBroker, KafkaMissing
+from tests.services.kafka import KafkaBroker
+from tests.services.server import ServiceMissing
 
 _RECORDS = 500_000
 _PER_MESSAGE = 1000
@@ -41,7 +42,7 @@ def rows(options: Options) -> list[Row]:
                     continue
                 stage.report(results)
                 found += _rows(name, loop, results)
-    except KafkaMissing as missing:
+    except ServiceMissing as missing:
         found.append(Row("to Kafka", "", "", f"left out: {missing}"))
     return found
 

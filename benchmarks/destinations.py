@@ -207,12 +207,22 @@ class KafkaDestination(Destination):
 
 
 class BareKafka(KafkaDestination):
-    """A topic of records in Avro, the id in the first column."""
+    """A topic of records in Avro, the id in the first column.
+
+    Args:
+        broker: where it is.
+        before: bytes before each record: a schema's number, say.
+    """
 
     whole = False
 
+    def __init__(self, broker: KafkaBroker, before: int = 0) -> None:
+        super().__init__(broker)
+        self._before = before
+
     def text(self, value: bytes) -> bytes:
-        bits = sum((byte & 0x7F) << 7 * place for place, byte in enumerate(_first(value)))
+        first = _first(value[self._before :])
+        bits = sum((byte & 0x7F) << 7 * place for place, byte in enumerate(first))
         return b'{"id":%d,"sent":' % (bits >> 1)
 
 

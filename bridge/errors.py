@@ -31,6 +31,18 @@ def excerpt(text: str, limit: int = 256) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
+def cause_of(error: BaseException) -> str:
+    """Say what an error says, one of the system's without its number.
+
+    >>> cause_of(PermissionError(13, "Permission denied", "/var/lib/bridge"))
+    '/var/lib/bridge: permission denied'
+    """
+    if isinstance(error, OSError) and error.strerror:
+        reason = error.strerror[0].lower() + error.strerror[1:]
+        return f"{error.filename}: {reason}" if error.filename is not None else reason
+    return str(error) or type(error).__name__
+
+
 class BridgeError(Exception):
     """The root: what the bridge raises on purpose."""
 

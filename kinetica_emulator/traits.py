@@ -21,6 +21,7 @@ class Traits:
         topic_schema: the schema of topics that the cluster makes up or qualifies.
         listed: how `/show/tablemonitors` names a monitor: by its `topic`; by its topic
             `unqualified`; by the id that was `asked` for.
+        monitors: False where table monitors are switched off: the port it tells is -1.
         clock_offset: seconds by which the server's wall clock is ahead of this machine's.
     """
 
@@ -29,6 +30,7 @@ class Traits:
     topics: Literal["asked", "qualified", "other"] = "asked"
     topic_schema: str = "ki_home"
     listed: Literal["topic", "unqualified", "asked"] = "topic"
+    monitors: bool = True
     clock_offset: float = 0.0
 
     def now(self) -> float:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import TypeVar
 
 import pytest
 import structlog
@@ -16,14 +15,17 @@ from hypothesis import HealthCheck, settings
 sys.path.insert(0, str(Path(__file__).parent))  # so that tests can import services.kafka
 
 from services.alive import Alive
-from services.browser import Browser, BrowserMissing
+from services.browser import Browser
 from services.debezium import debezium_jars
-from services.kafka import KafkaBroker, KafkaMissing, jars
-from services.postgres import PostgresMissing, PostgresServer, programs
-from services.prometheus import PrometheusMissing
-from services.redis import RedisMissing, RedisServer, program
-from services.registry import RegistryMissing, SchemaRegistryServer, distribution
+from services.kafka import KafkaBroker, jars
+from services.postgres import PostgresServer, programs
+from services.prometheus import program as prometheus
+from services.redis import RedisServer, program
+from services.registry import SchemaRegistryServer, distribution
+from services.server import ServiceMissing
 from services.webhook import WebhookReceiver
+
+_T = TypeVar("_T")
 
 # A busy machine is no failure.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -46,46 +48,38 @@ def _log_of_its_own() -> Iterator[None]:
     structlog.reset_defaults()
 
 
-def _missing(error: Exception) -> NoReturn:
-    if os.environ.get("CI") == "true":
-        pytest.fail(str(error))
-    pytest.skip(str(error))
-
-
-@pytest.fixture(scope="session")
-def kafka_jars() -> Path:
-    """What a broker is run from; where it cannot be had, skip, or fail under CI=true."""
+def _found(find: Callable[[], _T]) -> _T:
+    """Find what a server is run from; where it cannot be had, skip, or fail under CI=true."""
     try:
-        return jars()
-    except KafkaMissing as error:
-        _missing(error)
-
-
-@pytest.fixture(scope="session")
-def debezium() -> Path:
-    """What Debezium's envelopes are read with; where it cannot be had, as `kafka_jars`."""
-    try:
-        return debezium_jars()
-    except KafkaMissing as error:
+        return find()
+    except ServiceMissing as error:
         if os.environ.get("CI") == "true":
             pytest.fail(str(error))
         pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")
-def prometheus_program() -> None:
-    """See that there is a Prometheus; where there is none, as `kafka_jars`."""
-    if shutil.which("prometheus") is None:
-        _missing(PrometheusMissing("no prometheus here: apt-get install prometheus"))
+def kafka_jars() -> Path:
+    """What a broker is run from."""
+    return _found(jars)
+
+
+@pytest.fixture(scope="session")
+def debezium() -> Path:
+    """What Debezium's envelopes are read with."""
+    return _found(debezium_jars)
+
+
+@pytest.fixture(scope="session")
+def prometheus_program() -> str:
+    """What a Prometheus is run from."""
+    return _found(prometheus)
 
 
 @pytest.fixture
 def browser(tmp_path: Path) -> Browser:
-    """A browser; where there is none, as `kafka_jars`."""
-    try:
-        return Browser(tmp_path / "browser")
-    except BrowserMissing as error:
-        _missing(error)
+    """A browser."""
+    return _found(lambda: Browser(tmp_path / "browser"))
 
 
 @pytest.fixture(scope="session")
@@ -104,11 +98,8 @@ def own_kafka_broker(kafka_jars: Path) -> Iterator[KafkaBroker]:
 
 @pytest.fixture(scope="session")
 def registry_files() -> Path:
-    """What a schema registry is run from; skips or fails as `kafka_jars`."""
-    try:
-        return distribution()
-    except RegistryMissing as error:
-        _missing(error)
+    """What a schema registry is run from."""
+    return _found(distribution)
 
 
 @pytest.fixture(scope="session")
@@ -123,27 +114,21 @@ def own_schema_registry(registry_files: Path) -> Iterator[SchemaRegistryServer]:
     """A registry of this test alone, not started yet."""
     registry = SchemaRegistryServer()
     yield registry
-    registry.stop()
+    registry.__exit__(None, None, None)
 
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """One PostgreSQL for all tests, which use schemas of their own and leave it running."""
-    try:
-        programs()
-    except PostgresMissing as error:
-        _missing(error)
+    _found(programs)
     with PostgresServer() as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def redis_program() -> str:
-    """What a Redis is run from; where it is not installed, skip, or fail under CI=true."""
-    try:
-        return program()
-    except RedisMissing as error:
-        _missing(error)
+    """What a Redis is run from."""
+    return _found(program)
 
 
 @pytest.fixture(scope="session")

@@ -78,6 +78,9 @@ def _of_process(reloads: Reloads, loops: Iterable[Loop]) -> Iterator[Metric]:
     at = _gauge("config_last_reload_success_timestamp_seconds", "When it last was.")
     at.add_metric((), reloads.success_at)
     yield at
+    needed = _gauge("restart_needed", "1 if the file says what only a restart takes over.")
+    needed.add_metric((), float(bool(reloads.restart_needed)))
+    yield needed
 
     faults = _counter("loop_faults", "Passes of a thread's loop that failed.", "loop")
     counts: Counter[str] = Counter()
@@ -185,7 +188,8 @@ def _of_sinks(snapshot: Snapshot) -> Iterator[Metric]:
     replayed = _counter("sink_replayed_events", text, *labels)
     lanes = {(account.sink, account.table): 0 for account in snapshot.accounts}
     for lane, events in (lanes | dict(snapshot.replayed)).items():
-        replayed.add_metric(lane, events)
+        if lane[0] in snapshot.sinks:
+            replayed.add_metric(lane, events)
     yield replayed
 
     yield from _of_letters(snapshot)

@@ -27,6 +27,7 @@ from bridge.events import rfc3339
 from bridge.monitor.table import TableMonitor
 from bridge.supervisor import Snapshot, Supervisor
 from bridge.supervisor.gaps import open_gap_fields
+from bridge.supervisor.replays import replay_fields
 from bridge.supervisor.trends import STEP_SECONDS
 
 _HTML = "text/html; charset=utf-8"
@@ -83,6 +84,7 @@ class StatusPages:
                 "tables": _tables(snapshot, rates),
                 "sinks": _sinks(snapshot, rates),
                 "gaps": [open_gap_fields(gap) for gap in snapshot.gaps],
+                "replays": [replay_fields(*each) for each in self._supervisor.replays.all()],
                 "recent": self._recent.lines(),
             }
         )
@@ -133,6 +135,7 @@ class StatusPages:
             "time": rfc3339(round(time.time() * 1e6)),
             "reloaded": rfc3339(round(self._supervisor.reloads.success_at * 1e6)),
             "reload_successful": self._supervisor.reloads.successful,
+            "restart_needed": list(self._supervisor.reloads.restart_needed),
         }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from bridge.cli.examples import example
 from bridge.cli.moments import moment
 
 Commands = argparse._SubParsersAction  # it has no public name
@@ -26,7 +27,13 @@ def add(
         config: whether it takes the configuration's file.
         module: which carries it out, None for that of its name.
     """
-    parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    parser = commands.add_parser(
+        name,
+        help=text,
+        description=text[0].upper() + text[1:] + ".",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.epilog = example(parser.prog)
     parser.set_defaults(module=module or name)
     if config:
         parser.add_argument(

@@ -10,7 +10,7 @@ from bridge.cli import logs
 from bridge.cli.service import NotRunning, Service
 from bridge.config import Config
 from bridge.journal import Journal, overview
-from bridge.supervisor.service import make_journal
+from bridge.supervisor.keeping import make_journal
 
 _Result = TypeVar("_Result")
 

@@ -14,9 +14,7 @@ from bridge.cli.listing import counted, print_json, print_pages
 from bridge.cli.main import OK, RUNTIME
 from bridge.cli.service import Service
 from bridge.config import Config, find_file, load
-from bridge.config.names import qualified
-from bridge.config.nearest import suggestion
-from bridge.errors import ConfigurationError
+from bridge.config.named import known_sink, watched_table
 from bridge.events import rfc3339
 from bridge.journal import DeadLetter, Journal, JournalReader, LetterFilter
 from bridge.supervisor.letters import letter_fields
@@ -44,22 +42,13 @@ def letter_filter(config: Config, arguments: argparse.Namespace) -> LetterFilter
         ConfigurationError: no such sink or table is configured, nor has any dead letters.
     """
     sink, table = arguments.sink, arguments.table
-    if table is not None:
-        table = qualified(table)
     if sink is not None or table is not None:
         with JournalReader(config.journal.path) as reader:
             there = reader.letter_sums()
-        sinks = {*config.sinks, *(key[0] for key in there)}
-        if sink is not None and sink not in sinks:
-            meant = suggestion(sink, sorted(sinks), otherwise="sinks are")
-            raise ConfigurationError([f'no sink has the id "{sink}"; {meant}'])
-        if table is not None and config.entry(table) is None:
-            tables = {key[1] for key in there}
-            if table not in tables:
-                known = sorted({*(qualified(e.name) for e in config.tables), *tables})
-                raise ConfigurationError(
-                    [f"no table {table} is watched; {suggestion(table, known)}"]
-                )
+        if sink is not None:
+            known_sink(config, sink, (key[0] for key in there))
+        if table is not None:
+            table = watched_table(config, table, (key[1] for key in there))
     return LetterFilter(sink, table, arguments.since, arguments.reason, arguments.after)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import signal
 from contextlib import ExitStack
@@ -31,6 +32,7 @@ def run(arguments: argparse.Namespace, signals: Signals) -> int:
         if arguments.weather:
             running.enter_context(WeatherFeed(emulator.url)).start()
         place = {"url": emulator.url, "monitor_port": emulator.monitor_port}
-        print(json.dumps(place), flush=True)
+        with contextlib.suppress(BrokenPipeError):  # nobody wants to know
+            print(json.dumps(place), flush=True)
         signals.wait_for_stop()
     return OK

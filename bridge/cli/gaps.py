@@ -18,8 +18,8 @@ from bridge.cli.listing import counted, print_json, print_table
 from bridge.cli.main import OK, RUNTIME
 from bridge.cli.progress import Progress
 from bridge.cli.service import NotRunning, RequestFailed, Service
-from bridge.cli.tables import one_table
 from bridge.config import Config, find_file, load
+from bridge.config.named import watched_table
 from bridge.errors import BridgeError
 from bridge.journal import stored_gaps
 from bridge.supervisor.gaps import (
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _list(config: Config, arguments: argparse.Namespace) -> int:
-    table = None if arguments.table is None else one_table(config, arguments.table)
+    table = None if arguments.table is None else watched_table(config, arguments.table)
     gaps = _open(config, table)
     if arguments.all:
         shown = {gap["gap"] for gap in gaps}

@@ -8,6 +8,7 @@ from http.client import HTTPConnection, HTTPException
 
 from bridge.cli.main import OK, RUNTIME
 from bridge.config import find_file, load
+from bridge.errors import cause_of
 
 _TIMEOUT = 3.0
 
@@ -21,7 +22,7 @@ def run(arguments: argparse.Namespace) -> int:
         connection.request("GET", "/livez")
         status = connection.getresponse().status
     except (OSError, HTTPException) as error:
-        print(f"no service at {host}:{admin.port}: {error}", file=sys.stderr)
+        print(f"no service at {host}:{admin.port}: {cause_of(error)}", file=sys.stderr)
         return RUNTIME
     finally:
         connection.close()

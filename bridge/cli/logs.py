@@ -114,7 +114,7 @@ def configure(
     finish: list[Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if form == "json"
-        else [structlog.dev.ConsoleRenderer(colors=stream.isatty(), timestamp_key="time")]
+        else [structlog.dev.ConsoleRenderer(colors=coloured(stream), timestamp_key="time")]
     )
     threshold = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
@@ -132,6 +132,11 @@ def configure(
     )
     logging.raiseExceptions = False
     logging.basicConfig(level=max(threshold, _LIBRARY_LEVEL), handlers=[handler], force=True)
+
+
+def coloured(stream: LogStream) -> bool:
+    """Whether a person looks at it who has not asked for plain text (no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR")
 
 
 class _Constant:

@@ -19,7 +19,7 @@ from bridge.cli.arguments import (
     natural,
 )
 from bridge.cli.signals import Signals
-from bridge.errors import BridgeError, ConfigurationError
+from bridge.errors import BridgeError, ConfigurationError, cause_of
 
 OK, RUNTIME, USAGE, ENVIRONMENT = 0, 1, 2, 3
 
@@ -34,7 +34,7 @@ def carry_out(argv: Sequence[str] | None, signals: Signals) -> int:
         argv: the arguments, None for those of the process.
         signals: installed; given back where the command has no use for them.
     """
-    arguments = _parser().parse_args(argv)
+    arguments = _parsed(argv)
     if hasattr(arguments, "refuse"):
         arguments.refuse(arguments)
     if arguments.module not in _LASTING:
@@ -43,26 +43,54 @@ def carry_out(argv: Sequence[str] | None, signals: Signals) -> int:
         return OK
     # Imports and sinks' constructors take seconds on a busy machine, and nothing runs yet.
     signals.idle = True
+    lasting = arguments.module in _LASTING
     try:
         # Imported when asked for: `health` runs every few seconds and needs nearly nothing.
         run = import_module(f"bridge.cli.{arguments.module}").run
-        code: int = run(arguments, signals) if arguments.module in _LASTING else run(arguments)
-    except ConfigurationError as error:
-        print(error, file=sys.stderr)
-        return USAGE
-    except BridgeError as error:
-        print(f"kinetica-bridge: {error}", file=sys.stderr)
-        return RUNTIME
-    except BrokenPipeError:
-        # The reader of a pipe has left; nothing is owed to it, nor to the interpreter's flush.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
+        code: int = run(arguments, signals) if lasting else run(arguments)
+        if not lasting:
+            sys.stdout.flush()  # here, where a reader who has left is no error
     except KeyboardInterrupt:
-        return 130
+        code = 130
+    except Exception as error:  # noqa: BLE001 (what is no failure of the command is raised again)
+        code = _code_of(error, lasting=lasting)
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def _code_of(error: Exception, *, lasting: bool) -> int:
+    """Say why a command failed, and return its exit code; raise where that is a fault of ours."""
+    if isinstance(error, ConfigurationError):
+        print(error, file=sys.stderr)
+        return USAGE
+    if isinstance(error, OSError) and lasting:
+        raise error  # no pipe of its own is a reason to end
+    if isinstance(error, BrokenPipeError):
+        _leave_quietly()
+        return OK
+    if not isinstance(error, BridgeError | OSError):
+        raise error
+    print(f"kinetica-bridge: {cause_of(error)}", file=sys.stderr)
+    return RUNTIME
+
+
+def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
+    try:
+        return make_parser().parse_args(argv)
+    except SystemExit:  # it has printed help, or what is wrong
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _leave_quietly()
+        raise
+
+
+def _leave_quietly() -> None:
+    """Let the interpreter flush into nothing: the reader of the pipe has left."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="kinetica-bridge",
         description="Streams the rows that land in Kinetica tables to Kafka, webhooks and files.",
@@ -104,6 +132,9 @@ def _parser() -> argparse.ArgumentParser:
     either.add_argument("--weather", action="store_true", help="feed it the demo's table")
 
     add(commands, "schema", "print the JSON Schema of the configuration")
+
+    completion = add(commands, "completion", "print what lets a shell complete this command")
+    completion.add_argument("shell", choices=["bash", "zsh", "fish"], metavar="SHELL")
     return parser
 
 
@@ -118,6 +149,7 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         action="store_true",
         help="then show one event of each table as each of its sinks would get it",
     )
+    add_json(check)
 
 
 def _port(text: str) -> int:

@@ -50,9 +50,10 @@ def run(arguments: argparse.Namespace) -> int:
         begun = service.post(f"/api/replays?{urlencode(wish.to_query())}")["replays"]
     except NotRunning:
         return _alone(config, wish, arguments)
-    _say_unknown(wish, sum(each["expected"] for each in begun))
+    unknown = _say_unknown(wish, sum(each["expected"] for each in begun))
     numbers = [each["replay"] for each in begun]
-    return _watch(arguments, numbers, lambda n: service.get(f"/api/replays/{n}"))
+    code = _watch(arguments, numbers, lambda n: service.get(f"/api/replays/{n}"))
+    return code or (RUNTIME if unknown else OK)
 
 
 def _wish(arguments: argparse.Namespace) -> Wish:
@@ -72,10 +73,12 @@ def _wish(arguments: argparse.Namespace) -> Wish:
     return Wish(**given, rate=arguments.rate, letters=letters, numbers=numbers)
 
 
-def _say_unknown(wish: Wish, expected: int) -> None:
+def _say_unknown(wish: Wish, expected: int) -> bool:
+    """Say how many of the numbers no dead letter has; return whether there are such."""
     unknown = len(set(wish.numbers or ())) - expected
     if unknown > 0:
         print(f"{counted(unknown, 'number')} of those given: no such dead letter", file=sys.stderr)
+    return unknown > 0
 
 
 def _watch(arguments: argparse.Namespace, numbers: Sequence[int], look: _Look) -> int:
@@ -94,7 +97,7 @@ def _watch(arguments: argparse.Namespace, numbers: Sequence[int], look: _Look) -
     return _tell(shown, as_json=arguments.json)
 
 
-def _one(number: int, look: _Look, *, as_json: bool) -> _Fields:
+def _one(number: int, look: _Look, *, as_json: bool, pause: float = _POLL_SECONDS) -> _Fields:
     said, said_at, waits = -1, 0.0, None
     with Progress(f"replay {number}", "events") as progress:
         while True:
@@ -112,7 +115,7 @@ def _one(number: int, look: _Look, *, as_json: bool) -> _Fields:
                 waits = fields["why"]
                 if waits is not None and not progress.shows:
                     print(f"replay {number} waits: {waits}", file=sys.stderr)
-            time.sleep(_POLL_SECONDS)
+            time.sleep(pause)
 
 
 def _tell(shown: Sequence[_Fields], *, as_json: bool) -> int:
@@ -172,7 +175,7 @@ def _alone(config: Config, wish: Wish, arguments: argparse.Namespace) -> int:
     """Carry a wish out in this process."""
     with Alone(config) as alone:
         begun = alone.begin(wish)
-        _say_unknown(wish, sum(each.expected for each in begun))
+        unknown = _say_unknown(wish, sum(each.expected for each in begun))
         shown: list[_Fields] = []
         try:
             for replay in begun:
@@ -182,7 +185,7 @@ def _alone(config: Config, wish: Wish, arguments: argparse.Namespace) -> int:
                 def look(_: int, steps: Iterator[_Fields] = steps) -> _Fields:
                     return next(steps)
 
-                fields = _one(replay.number, look, as_json=arguments.json)
+                fields = _one(replay.number, look, as_json=arguments.json, pause=0.0)
                 shown.append(fields)
         except KeyboardInterrupt:
             print(
@@ -192,4 +195,4 @@ def _alone(config: Config, wish: Wish, arguments: argparse.Namespace) -> int:
                 file=sys.stderr,
             )
             return 130
-    return _tell(shown, as_json=arguments.json)
+    return _tell(shown, as_json=arguments.json) or (RUNTIME if unknown else OK)

@@ -14,7 +14,7 @@ from bridge.admin.server import AdminServer
 from bridge.cli import logs
 from bridge.cli.main import OK, RUNTIME
 from bridge.cli.signals import Signals
-from bridge.config import Config, Secrets, find_file, load
+from bridge.config import Config, Secrets, file_digest, find_file, load
 from bridge.loop import Deadline
 from bridge.supervisor import Control, Supervisor
 
@@ -36,10 +36,11 @@ def run(arguments: argparse.Namespace, signals: Signals) -> int:
     secrets = Secrets()
     secrets.add(config)
 
-    def load_again() -> Config:
+    def load_again() -> tuple[Config, str]:
+        digest = file_digest(path)
         config = load(path)
         secrets.add(config)
-        return config
+        return config, digest
 
     instance = "" if config.instance == "default" else config.instance
     recent = Recent()

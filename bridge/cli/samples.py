@@ -33,6 +33,8 @@ class Sample(NamedTuple):
         text: what it looks like.
         found: what the format found elsewhere, None where it needs nothing.
         problem: None where all is well.
+        cure: of the problem, where one is known.
+        size: bytes of the event, 0 where it cannot be made.
     """
 
     sink: str
@@ -40,6 +42,8 @@ class Sample(NamedTuple):
     text: str = ""
     found: str | None = None
     problem: str | None = None
+    cure: str = ""
+    size: int = 0
 
 
 def samples(config: Config, layouts: Mapping[str, Schema]) -> Iterator[Sample]:
@@ -59,7 +63,8 @@ def samples(config: Config, layouts: Mapping[str, Schema]) -> Iterator[Sample]:
             try:
                 yield make(table, layouts[table])
             except BridgeError as error:
-                yield Sample(name, table, problem=str(error))
+                cure = error.hint or ""
+                yield Sample(name, table, problem=str(error.args[0]), cure=cure)
 
 
 def _sample(
@@ -82,7 +87,7 @@ def _sample(
     place = sink.place_of(table)
     where = f"{name} ({plan.settings.type}, {plan.settings.format}): {table}"
     shown = [where if place == table else f"{where} to {place}", *_shown(lines, sink)]
-    return Sample(name, table, "\n".join(shown), found)
+    return Sample(name, table, "\n".join(shown), found, size=len(lines.event(0).value))
 
 
 def _row(

@@ -7,7 +7,7 @@ from http.client import HTTPConnection, HTTPException
 from typing import Any
 
 from bridge.config import Config
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, cause_of
 from bridge.supervisor.token import read_token
 
 # A page may wait for a disk that hangs.
@@ -77,7 +77,9 @@ class Service:
         except ValueError:
             raise BridgeError(f"what listens at {self.place} is no kinetica-bridge") from None
         except (OSError, HTTPException) as error:
-            raise BridgeError(f"the service at {self.place} cannot be asked: {error}") from None
+            raise BridgeError(
+                f"the service at {self.place} cannot be asked: {cause_of(error)}"
+            ) from None
         finally:
             connection.close()
         if answer.status >= 400:

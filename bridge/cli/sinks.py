@@ -13,10 +13,9 @@ from bridge.cli.beside import ask_or_do
 from bridge.cli.listing import print_json, print_table
 from bridge.cli.main import OK, RUNTIME
 from bridge.cli.service import NotRunning, Service
-from bridge.cli.tables import one_table
 from bridge.config import Config, find_file, load
-from bridge.config.nearest import suggestion
-from bridge.errors import BridgeError, ConfigurationError
+from bridge.config.named import known_sink, watched_table
+from bridge.errors import BridgeError
 from bridge.journal import WHOLE, Journal, JournalReader, overview
 from bridge.supervisor.sinks import stored_sinks
 
@@ -134,11 +133,8 @@ def _known(config: Config, arguments: argparse.Namespace) -> tuple[str, str | No
     Raises:
         ConfigurationError: there is no such sink, or no such table.
     """
-    sink: str = arguments.sink
-    if sink not in config.sinks:
-        meant = suggestion(sink, sorted(config.sinks), otherwise="sinks are")
-        raise ConfigurationError([f'no sink has the id "{sink}"; {meant}'])
-    table = None if arguments.table is None else one_table(config, arguments.table)
+    sink = known_sink(config, arguments.sink)
+    table = None if arguments.table is None else watched_table(config, arguments.table)
     return sink, table
 
 

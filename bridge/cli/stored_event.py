@@ -11,12 +11,10 @@ import orjson
 from bridge.cli.listing import print_json
 from bridge.cli.main import OK, RUNTIME
 from bridge.config import Config
-from bridge.delivery.encoding import Encoder
+from bridge.delivery.encoding import Writer
 from bridge.delivery.letters import as_json
 from bridge.errors import DecodeError
 from bridge.events import Block, Undecodable, rfc3339
-from bridge.formats.base import Output
-from bridge.formats.json import JsonFormat
 from bridge.formats.singles import members_of
 from bridge.journal import (
     JournalReader,
@@ -87,8 +85,8 @@ def _fields(
     elif problem is not None:
         fields |= {"reason": problem}
     else:
-        output = Output(JsonFormat(), table_shapes(config, [table]), keyed=False)
-        event = as_json(Encoder(found.id, keep_bytes=0), output, offset, entry)
+        writer = Writer.of_json(found.id, table_shapes(config, [table]))
+        event = as_json(writer, offset, entry)
         fields["event"] = None if event is None else orjson.Fragment(event)
     if isinstance(entry, Block):
         fields["type_id"] = entry.schema.type_id

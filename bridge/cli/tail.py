@@ -8,12 +8,10 @@ import time
 from collections.abc import Callable
 
 from bridge.cli.main import OK
-from bridge.cli.tables import one_table
 from bridge.config import find_file, load
-from bridge.delivery.encoding import Encoder
+from bridge.config.named import watched_table
+from bridge.delivery.encoding import Writer
 from bridge.delivery.tail import Look, look
-from bridge.formats.base import Output
-from bridge.formats.json import JsonFormat
 from bridge.journal import JournalReader
 from bridge.supervisor import table_shapes
 
@@ -23,7 +21,7 @@ _POLL_SECONDS = 0.1
 def run(arguments: argparse.Namespace) -> int:
     """Print events until `--count` of them are out, or until interrupted."""
     config = load(find_file(arguments.config))
-    table = one_table(config, arguments.table)
+    table = watched_table(config, arguments.table)
     with JournalReader(config.journal.path) as reader:
         oldest, head = reader.bounds()
         start = head if arguments.start is None else arguments.start
@@ -32,9 +30,8 @@ def run(arguments: argparse.Namespace) -> int:
             start = oldest
         elif start > head:
             print(f"waiting: the next event gets offset {head}", file=sys.stderr)
-        encoder = Encoder(reader.journal_id(), keep_bytes=0)
-        output = Output(JsonFormat(), table_shapes(config, [table]), keyed=False)
-        _follow(lambda place: look(reader, encoder, output, table, place), start, arguments.count)
+        writer = Writer.of_json(reader.journal_id(), table_shapes(config, [table]))
+        _follow(lambda place: look(reader, writer, table, place), start, arguments.count)
     return OK
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from bridge.config import Config
 from bridge.events import rfc3339
-from bridge.journal import JournalReader, Stored, overview, stored_marks
+from bridge.journal import JournalReader, Stored, kind_of, overview, stored_marks
 from bridge.journal.moments import offset_at, steps_of
 from bridge.supervisor.replays import Wish, count_letters
 
@@ -24,6 +24,7 @@ def dry_run(config: Config, wish: Wish) -> dict[str, Any]:
     found = next((each for each in overview(path).sinks if each.sink == wish.sink), None)
     tables = wish.tables(config, frozenset(found.lanes if found is not None else ()))
     steps = steps_of(stored_marks(path))
+    taken = config.sinks[wish.to or wish.sink or ""].events
     events, times = 0, list[int]()
     missing: list[dict[str, Any]] = []
     with JournalReader(path) as reader:
@@ -44,7 +45,8 @@ def dry_run(config: Config, wish: Wish) -> dict[str, Any]:
         while position < end:
             page = reader.read(position, tables=tables)
             for stored in page.entries:
-                count = _within(stored, start, end)
+                wanted = taken is None or kind_of(stored.entry) in taken
+                count = _within(stored, start, end) if wanted else 0
                 if count:
                     events += count
                     times.append(stored.entry.time)

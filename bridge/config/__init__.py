@@ -7,7 +7,7 @@ rows are shaped, and of sinks the contract, the registry, and how a file sink's 
 The only room that imports the YAML library.
 """
 
-from bridge.config.loading import DEFAULT_FILE, VARIABLE, find_file, load, parse
+from bridge.config.loading import DEFAULT_FILE, VARIABLE, file_digest, find_file, load, parse
 from bridge.config.models import (
     Admin,
     CatchUp,
@@ -38,6 +38,7 @@ __all__ = [
     "Table",
     "Tls",
     "UpdateRows",
+    "file_digest",
     "find_file",
     "is_pattern",
     "json_schema",

@@ -13,7 +13,7 @@ from typing import Any
 
 from bridge.config.format_checks import check_format
 from bridge.config.names import is_pattern, qualified
-from bridge.config.nearest import suggestion
+from bridge.config.nearest import no_sink
 from bridge.config.problems import KeyPath, Problems
 from bridge.config.shaping_checks import check_key, check_place, check_sink
 from bridge.sinks.file_paths import NOTIFICATIONS, expand, may_be_final
@@ -124,8 +124,7 @@ def _known_sinks(
     named = table.get("sinks")
     for index, name in enumerate(named if isinstance(named, list) else ()):
         if isinstance(name, str) and name not in sinks:
-            meant = suggestion(name, sinks, otherwise="sinks are")
-            problems.add((*path, "sinks", index), f'no sink has the id "{name}"; {meant}')
+            problems.add((*path, "sinks", index), no_sink(name, sinks))
 
 
 def _one_writer_per_file(

@@ -7,6 +7,7 @@ environment in it (`document`), secrets from their files (`prepare`), the models
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,6 +36,17 @@ Model = TypeVar("Model", bound=BaseModel)
 def find_file(argument: str | None, environment: Mapping[str, str] = os.environ) -> Path:
     """Say which file is the configuration: the one of `-c`, of the environment, or here."""
     return Path(argument or environment.get(VARIABLE) or DEFAULT_FILE)
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file in 12 hexadecimal digits, nothing where it cannot be read.
+
+    The first of those that `sha256sum` prints.
+    """
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    except (OSError, ValueError):
+        return ""
 
 
 def load(path: Path, environment: Mapping[str, str] = os.environ) -> Config:

@@ -46,7 +46,8 @@ def _not_empty(value: Any) -> Any:
 
 
 def _none_when_off(value: Any) -> Any:
-    return None if value == "off" else value
+    # `false` is what is left of `off` by whoever writes the file with YAML 1.1, as Helm does.
+    return None if value is False or value in ("off", "false") else value
 
 
 def _catch_up(value: Any) -> Any:
@@ -112,7 +113,12 @@ class Kinetica(Section):
     probe_timeout: PositiveDuration = Field(
         default=2.0, description="How long a probe may take before the cluster counts as down."
     )
-    failback: Annotated[PositiveDuration | None, BeforeValidator(_none_when_off)] = Field(
+    failback: Annotated[
+        PositiveDuration | None,
+        BeforeValidator(
+            _none_when_off, json_schema_input_type=PositiveDuration | Literal["off", False] | None
+        ),
+    ] = Field(
         default=60.0,
         description=(
             "After a failover, how long the primary must be well before the bridge returns to "

@@ -35,5 +35,10 @@ def suggestion(name: str, valid: Iterable[str], *, otherwise: str = "known are")
     return f"{otherwise} {', '.join(names)}" if names else "there are none"
 
 
+def no_sink(name: str, sinks: Iterable[str]) -> str:
+    """Say that no sink has an id, and which one was meant."""
+    return f'no sink has the id "{name}"; {suggestion(name, sinks, otherwise="sinks are")}'
+
+
 def _plain(name: str) -> str:
     return name.lower().replace("-", "_")

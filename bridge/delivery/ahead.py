@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from queue import SimpleQueue
 
-from bridge.delivery.encoding import KEPT_OVERHEAD, Encoder, Piece
-from bridge.formats.base import Output
+from bridge.delivery.encoding import KEPT_OVERHEAD, Piece, Writer
 from bridge.journal import Stored
 from bridge.loop import Loop
 
@@ -28,16 +27,14 @@ class Ahead:
 
     Args:
         name: the sink's id.
-        encoder: keeps what is made.
-        output: the form that the sink wants.
+        writer: in the sink's form; its encoder keeps what is made.
 
     Attributes:
         loop: its thread.
     """
 
-    def __init__(self, name: str, encoder: Encoder, output: Output) -> None:
-        self._encoder = encoder
-        self._output = output
+    def __init__(self, name: str, writer: Writer) -> None:
+        self._writer = writer
         self._wishes: SimpleQueue[Sequence[Coming] | None] = SimpleQueue()
         self.loop = Loop(f"sink-{name}-ahead", self._step)
 
@@ -62,8 +59,8 @@ class Ahead:
     def _make(self, coming: Sequence[Coming]) -> None:
         left = _MOST_BYTES
         for stored, pieces in coming:
-            for piece in pieces or self._encoder.pieces(stored, self._output):
+            for piece in pieces or self._writer.pieces(stored):
                 if left <= 0 or not self._wishes.empty():
                     return
-                lines = self._encoder.lines(stored, piece, self._output)
+                lines = self._writer.lines(stored, piece)
                 left -= lines.nbytes + KEPT_OVERHEAD

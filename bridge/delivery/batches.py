@@ -9,17 +9,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from itertools import pairwise
 
 from bridge.delivery.ahead import Coming
-from bridge.delivery.encoding import Encoder
+from bridge.delivery.encoding import Writer
 from bridge.delivery.feed import EncodingFailed, Feed
 from bridge.delivery.lane import Lane, Load
 from bridge.delivery.policy import EVERYTHING
 from bridge.delivery.sources import Reader
-from bridge.formats.base import Output
-from bridge.formats.json import JsonFormat
 from bridge.sinks.base import Batching
 
 # Lanes whose next events lie farther apart than this are not read in step.
@@ -35,9 +32,8 @@ class Batches:
     Args:
         sink: the sink's id.
         readers: of the journal: one for the feeds, one for lanes that are tried alone.
-        encoder: shared with all.
+        writer: in the sink's form.
         batching: how large a batch may be.
-        output: the form that the sink wants.
         by_key: whether its order is per key.
         ahead: told of what comes next where a batch is full.
         clock: monotonic.
@@ -50,19 +46,17 @@ class Batches:
         self,
         sink: str,
         readers: tuple[Reader, Reader],
-        encoder: Encoder,
+        writer: Writer,
         batching: Batching,
         *,
-        output: Output,
         by_key: bool,
         ahead: Callable[[Sequence[Coming]], None],
         clock: Callable[[], float],
     ) -> None:
         self._sink = sink
         self._readers = readers
-        self._encoder = encoder
+        self._writer = writer
         self._batching = batching
-        self._output = output
         self._by_key = by_key
         self._ahead = ahead
         self._clock = clock
@@ -176,14 +170,12 @@ class Batches:
         """
         if start is None:
             start = only[0] if only else lane.start
-        output = replace(self._output, format=JsonFormat()) if as_json else self._output
         return Feed(
             self._sink,
             self._readers[1],
-            self._encoder,
+            self._writer.in_json() if as_json else self._writer,
             [lane],
             start,
-            output=output,
             stop=stop,
             only=only,
             live=False,
@@ -199,10 +191,9 @@ class Batches:
         return Feed(
             self._sink,
             self._readers[0],
-            self._encoder,
+            self._writer,
             lanes,
             position,
-            output=self._output,
             by_key=self._by_key,
         )
 

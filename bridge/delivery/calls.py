@@ -23,7 +23,7 @@ from bridge.sinks.base import Batch, NotConnected, Sink, Standing
 
 log = structlog.get_logger()
 
-IDLE_SECONDS = 1.0  # after so long without a `deliver` the sink's `idle` is called
+IDLE_SECONDS = 1.0  # between two calls of a sink's `idle`
 _LOOK_SECONDS = 0.2
 
 
@@ -92,7 +92,7 @@ class Connection:
         self._users: list[frozenset[str]] = []  # the tables of each
         self._replayed: frozenset[str] | None = None  # the tables of a replay's call, if one runs
         self._live_waits = 0  # those who wait for the end of a replay's call
-        self._called = 0.0  # when the last call ended
+        self._idled = 0.0  # when it was opened, or last let idle
         self.trouble: Answer | None = None
 
     @property
@@ -163,7 +163,6 @@ class Connection:
             with self._turn:
                 self._users.remove(tables)
                 self._replayed = None if replaying else self._replayed
-                self._called = self._clock()
                 self._turn.notify_all()
 
     def _may_enter(self, tables: frozenset[str], *, replaying: bool) -> bool:
@@ -175,8 +174,8 @@ class Connection:
         return not any(tables & other for other in others)
 
     def idle(self) -> None:
-        """Let the sink do what it needs between batches, if nobody called it for a second."""
-        if not self.open or self._clock() - self._called < IDLE_SECONDS:
+        """Let the sink do what it needs between batches, about once a second."""
+        if not self.open or self._clock() - self._idled < IDLE_SECONDS:
             return
         with self._turn:
             if self._busy or self._users:
@@ -224,7 +223,7 @@ class Connection:
     def _release(self) -> None:
         with self._turn:
             self._busy = False
-            self._called = self._clock()
+            self._idled = self._clock()
             self._turn.notify_all()
 
     def _close_quietly(self) -> None:

@@ -14,35 +14,25 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
-from dataclasses import dataclass, field
 
 from bridge.delivery.ahead import Coming
 from bridge.delivery.batches import Batches
 from bridge.delivery.calls import IDLE_SECONDS, Calls, Connection
-from bridge.delivery.encoding import Encoder
+from bridge.delivery.encoding import Writer
 from bridge.delivery.feed import EncodingFailed
 from bridge.delivery.health import Journalist, text_of
-from bridge.delivery.lane import MOST_WAITING, Lane, Load, Part
+from bridge.delivery.lane import MOST_WAITING, Held, Lane, Load, Part
 from bridge.delivery.ledger import Ledger
 from bridge.delivery.letters import LetterMaker
 from bridge.delivery.policy import Answer, Hold, Rules, Said, answer_of, begin
 from bridge.delivery.sources import Source
 from bridge.delivery.troubled import TroubledLanes, remember_waiting
 from bridge.delivery.verdicts import Verdicts
-from bridge.formats.base import Output
 from bridge.journal import WHOLE, Move
 from bridge.sinks.base import Batching
 
 # How long it may take until a courier with nothing to do notices what is asked of it.
 _LOOK_SECONDS = 0.25
-
-
-@dataclass(slots=True)
-class _Held:
-    """The batch that is next, and how it fared."""
-
-    load: Load
-    hold: Hold = field(default_factory=Hold)
 
 
 class Courier:
@@ -53,10 +43,9 @@ class Courier:
         tables: whose lanes it has.
         connection: to the sink.
         journal: where they are read, and settled.
-        encoder: makes lines of entries.
+        writer: in the sink's form.
         batching: how large a batch may be.
         rules: the numbers of the policy.
-        output: the form that the sink wants.
         by_key: whether its order is per key.
         ahead: told of what comes next while a batch is on its way.
         wake: set by whoever wants something of it.
@@ -76,11 +65,10 @@ class Courier:
         tables: Sequence[str],
         connection: Connection,
         journal: Source,
-        encoder: Encoder,
+        writer: Writer,
         *,
         batching: Batching,
         rules: Rules,
-        output: Output,
         by_key: bool,
         ahead: Callable[[Sequence[Coming]], None],
         wake: threading.Event,
@@ -90,10 +78,9 @@ class Courier:
         self.name = name
         self._tables = frozenset(tables)
         self._journal = journal
-        self._encoder = encoder
+        self._writer = writer
         self._batching = batching
         self._rules = rules
-        self._output = output
         self._by_key = by_key
         self._ahead = ahead
         self._wake = wake
@@ -103,8 +90,8 @@ class Courier:
         self.calls = Calls(name, connection, rules, self._interrupted, clock, replaying=replaying)
         self._batches: Batches | None = None
         self._troubled: TroubledLanes | None = None
-        self._held: _Held | None = None
-        letters = LetterMaker(journal.reader(), encoder, output)
+        self._held: Held | None = None
+        letters = LetterMaker(journal.reader(), writer)
         self._ledger = Ledger(
             name, journal, self._journalist, self._pause, lambda: self.leaving, letters
         )
@@ -177,6 +164,8 @@ class Courier:
         last = batches.exhausted and self._held is None and not self._interrupted()
         if last or not worked:  # behind the last of what there was no other look is needed
             self._idle(batches, now)
+        else:
+            self.calls.idle()
         return True
 
     def _work(self, batches: Batches, now: float) -> bool:
@@ -197,7 +186,7 @@ class Courier:
                 self._ledger.write([self._verdicts.passed(part, now) for part in parts])
                 self._place(batches, load)
                 return True
-            self._held = _Held(load)
+            self._held = Held(load)
         self._fault = None
         self._try_held(batches, self._held)
         return True
@@ -209,9 +198,8 @@ class Courier:
         batches = Batches(
             self.name,
             (self._journal.reader(), self._journal.reader()),
-            self._encoder,
+            self._writer,
             self._batching,
-            output=self._output,
             by_key=self._by_key,
             ahead=self._ahead,
             clock=self._clock,
@@ -258,7 +246,7 @@ class Courier:
 
     # A batch of what comes next.
 
-    def _try_held(self, batches: Batches, held: _Held) -> None:
+    def _try_held(self, batches: Batches, held: Held) -> None:
         load = held.load
         outcome = self.calls.deliver(load.slices, load.standing, held=True)
         if outcome is None:

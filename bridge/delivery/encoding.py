@@ -10,12 +10,15 @@ from __future__ import annotations
 import threading
 from bisect import bisect_right
 from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from bridge.codec import Codec, compile_schema
 from bridge.errors import Unwritable
 from bridge.events import Block, Schema, Times, Undecodable
 from bridge.formats.base import Format, Output, Rows
+from bridge.formats.json import JsonFormat
 from bridge.formats.shape import PLAIN, Shape
 from bridge.journal import Stored
 from bridge.lines import Lines
@@ -205,6 +208,41 @@ class Encoder:
         if codec is None:
             codec = self._codecs[schema] = compile_schema(schema)
         return codec
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Writes entries in one form; the methods are those of `Encoder`. Any thread may call.
+
+    Attributes:
+        encoder: of the journal.
+        output: the form.
+    """
+
+    encoder: Encoder
+    output: Output
+
+    @classmethod
+    def of_json(cls, journal_id: str, shapes: Mapping[str, Shape]) -> Writer:
+        """Return one that writes what people look at, and keeps nothing of it."""
+        output = Output(JsonFormat(), dict(shapes), keyed=False)
+        return cls(Encoder(journal_id, keep_bytes=0), output)
+
+    def in_json(self) -> Writer:
+        """Return one that writes JSON without keys, in the same shapes."""
+        return Writer(self.encoder, Output(JsonFormat(), self.output.shapes, keyed=False))
+
+    def event_id(self, offset: int) -> str:
+        """Return the id of the event at an offset."""
+        return f"{self.encoder.journal_id}-{offset}"
+
+    def pieces(self, stored: Stored) -> list[Piece]:
+        """Cut an entry into what is encoded at once."""
+        return self.encoder.pieces(stored, self.output)
+
+    def lines(self, stored: Stored, piece: Piece) -> Lines:
+        """Return the events of a piece of an entry."""
+        return self.encoder.lines(stored, piece, self.output)
 
 
 def cut(times: Times, begin: int, end: int) -> Times:

@@ -12,13 +12,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from bridge.delivery.ahead import Coming
-from bridge.delivery.encoding import Encoder, Piece, cut
+from bridge.delivery.encoding import Piece, Writer, cut
 from bridge.delivery.lane import MOST_WAITING, Aside, Lane, Load, Part, Waits
 from bridge.delivery.policy import EVERYTHING, MOST_CERTAIN
 from bridge.delivery.sources import Reader
 from bridge.errors import DecodeError, JournalError, Retry, Unwritable
 from bridge.events import Block, Undecodable
-from bridge.formats.base import Output
 from bridge.journal import Damage, DeadLetter, Settled, Stored
 from bridge.lines import Slice
 
@@ -42,10 +41,9 @@ class Feed:
     Args:
         sink: the sink's id.
         reader: shared with other feeds of the same thread.
-        encoder: shared with all.
+        writer: in the sink's form.
         lanes: those in step; lanes may join with `add` and leave with `drop`.
         position: where to begin reading.
-        output: the form that the sink wants.
         by_key: whether order is per key, so that a lane goes on beside what waits in it.
         stop: events from here on are left alone.
         only: if given, only these offsets (ascending), whatever the lane says of them.
@@ -57,11 +55,10 @@ class Feed:
         self,
         sink: str,
         reader: Reader,
-        encoder: Encoder,
+        writer: Writer,
         lanes: Sequence[Lane],
         position: int,
         *,
-        output: Output,
         by_key: bool = False,
         stop: int = EVERYTHING,
         only: Sequence[int] | None = None,
@@ -70,10 +67,9 @@ class Feed:
     ) -> None:
         self._sink = sink
         self._reader = reader
-        self._encoder = encoder
+        self._writer = writer
         self.lanes = {lane.table: lane for lane in lanes}
         self.position = position  # all before it was read
-        self._output = output
         self._by_key = by_key
         self._stop = stop
         self._only = only
@@ -196,7 +192,7 @@ class Feed:
             self._set_aside(load, lane, stored, stored.entry.reason, stored.entry.payload)
             return
         try:
-            self._pieces.extend(self._encoder.pieces(stored, self._output))
+            self._pieces.extend(self._writer.pieces(stored))
         except DecodeError as error:
             self._refuse(load, lane, stored, error)
         except Exception as error:
@@ -230,9 +226,9 @@ class Feed:
             self._set_unwritable_aside(load, lane, stored, piece, piece.unwritable)
             return
         try:
-            lines = self._encoder.lines(stored, piece, self._output)
+            lines = self._writer.lines(stored, piece)
         except Unwritable as error:
-            self._pieces.extendleft(reversed(self._encoder.around(stored, piece, error)))
+            self._pieces.extendleft(reversed(self._writer.encoder.around(stored, piece, error)))
         except DecodeError as error:
             self._pieces.clear()
             self._refuse(load, lane, stored, error)
@@ -308,7 +304,7 @@ class Feed:
         offset = stored.offset + piece.begin
         load.aside_bytes += piece.to_byte - piece.from_byte + 500
         ((_, time),) = cut(stored.entry.times, piece.begin, piece.end)
-        id_ = f"{self._encoder.journal_id}-{offset}"
+        id_ = self._writer.event_id(offset)
         letter = DeadLetter(self._sink, stored.entry.table, offset, id_, time, reason)
         part.asides.append(
             Aside(offset, offset + 1, (Settled(offset, 1, "dead_lettered"),), (letter,))
@@ -327,7 +323,7 @@ class Feed:
             self._sink,
             entry.table,
             offset,
-            f"{self._encoder.journal_id}-{offset}",
+            self._writer.event_id(offset),
             entry.time,
             reason,
             raw=raw,

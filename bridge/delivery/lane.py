@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from bridge.delivery.policy import ACCEPTED, EVERYTHING, Trouble
+from bridge.delivery.policy import ACCEPTED, EVERYTHING, Hold, Trouble
 from bridge.journal import DeadLetter, Settled, StoredEntry, kind_of
 from bridge.lines import Slice
 from bridge.sinks.base import Standing
@@ -313,6 +313,14 @@ class Load:
         from_byte = lines.start(start)
         count = _ends_within(lines.ends, from_byte + room, start, start + most) - start
         return 1 if count == 0 and not self.slices and most else count
+
+
+@dataclass(slots=True)
+class Held:
+    """The batch that is next, and how it fared."""
+
+    load: Load
+    hold: Hold = field(default_factory=Hold)
 
 
 def dead_letter(

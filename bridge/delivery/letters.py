@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bridge.delivery.encoding import Encoder, Piece
+from bridge.delivery.encoding import Piece, Writer
 from bridge.delivery.sources import Reader
 from bridge.errors import BridgeError
 from bridge.events import Block, Undecodable
-from bridge.formats.base import Output
 from bridge.formats.json import JsonFormat
 from bridge.journal import (
     DeadLetter,
@@ -24,7 +23,6 @@ from bridge.journal import (
     record_ends,
 )
 
-_JSON = JsonFormat()
 # What is kept of a destination's answer.
 MOST_ANSWER = 2048
 
@@ -34,14 +32,12 @@ class LetterMaker:
 
     Args:
         reader: of the journal; closed by `close`.
-        encoder: shared with all.
-        output: the form that the sink wants.
+        writer: in the sink's form.
     """
 
-    def __init__(self, reader: Reader, encoder: Encoder, output: Output) -> None:
+    def __init__(self, reader: Reader, writer: Writer) -> None:
         self._reader = reader
-        self._encoder = encoder
-        self._output = output
+        self._writer = writer
         # The last entry looked at: where much is refused, the next letter is of it, too.
         self._stored: Stored | None = None
         self._ends: Sequence[int] = ()
@@ -70,13 +66,13 @@ class LetterMaker:
         if self._stored is None or not _holds(self._stored, letter):
             self._find(letter)
         answer = None if letter.answer is None else letter.answer[:MOST_ANSWER]
-        stored, plain = self._stored, isinstance(self._output.format, JsonFormat)
+        stored, plain = self._stored, isinstance(self._writer.output.format, JsonFormat)
         if stored is None:  # it went meanwhile: drop_oldest, or damage
             return replace(letter, value=letter.value if plain else None, answer=answer)
         entry = one_event(stored, letter.offset, self._ends)
         value = letter.value
         if not plain:
-            value = as_json(self._encoder, self._output, letter.offset, entry)
+            value = as_json(self._writer, letter.offset, entry)
         return replace(letter, value=value, answer=answer, entry=entry)
 
     def _find(self, letter: DeadLetter) -> None:
@@ -90,21 +86,19 @@ class LetterMaker:
                     self._ends = record_ends(stored.entry)
 
 
-def as_json(encoder: Encoder, output: Output, offset: int, entry: StoredEntry) -> bytes | None:
+def as_json(writer: Writer, offset: int, entry: StoredEntry) -> bytes | None:
     """Return the entry of one event as JSON in a sink's shape; None where it has no such form.
 
     Args:
-        encoder: of the journal.
-        output: the form that the sink wants; its shapes hold, not its format.
+        writer: in the sink's form; its shapes hold, not its format.
         offset: of the event.
         entry: of one event.
     """
     if isinstance(entry, Undecodable):
         return None
     size = len(entry.payload) if isinstance(entry, Block) else 0
-    plain = Output(_JSON, output.shapes, keyed=False)
     try:
-        lines = encoder.lines(Stored(offset, 1, entry), Piece(0, 1, 0, size), plain)
+        lines = writer.in_json().lines(Stored(offset, 1, entry), Piece(0, 1, 0, size))
     except BridgeError:  # its shape does not fit it, say
         return None
     return lines.event(0).value

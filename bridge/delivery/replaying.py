@@ -15,14 +15,24 @@ import structlog
 
 from bridge.delivery.calls import Connection
 from bridge.delivery.courier import Courier
-from bridge.delivery.encoding import Encoder
+from bridge.delivery.encoding import Encoder, Writer
 from bridge.delivery.health import text_of
 from bridge.delivery.policy import REST, Rules
 from bridge.delivery.sources import LetterPage, Span
 from bridge.errors import JournalError
 from bridge.events import Undecodable
 from bridge.formats.base import Output
-from bridge.journal import WHOLE, DeadLetter, Journal, LetterFilter, Letters, Move, Replay, Settled
+from bridge.journal import (
+    WHOLE,
+    DeadLetter,
+    Journal,
+    LetterFilter,
+    Letters,
+    Move,
+    Replay,
+    Settled,
+    kind_of,
+)
 from bridge.sinks.base import Batching
 
 log = structlog.get_logger()
@@ -59,6 +69,7 @@ class Replayer:
         rules: the numbers of the policy.
         output: the form that the sink wants.
         tables: those routed to it; nothing else is delivered.
+        events: the types that it takes, None for all.
         hindrance: says why nothing may be replayed now, None where it may.
         clock: monotonic.
 
@@ -76,6 +87,7 @@ class Replayer:
         rules: Rules,
         output: Output,
         tables: Collection[str],
+        events: frozenset[str] | None = None,
         hindrance: Callable[[], str | None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -83,11 +95,11 @@ class Replayer:
         self._connection = connection
         self._journal = journal
         # Nothing of it is shared with other sinks, or kept: it is read once.
-        self._encoder = Encoder(journal.id, keep_bytes=0)
+        self._writer = Writer(Encoder(journal.id, keep_bytes=0), output)
         self._batching = batching
         self._rules = rules
-        self._output = output
         self._tables = frozenset(tables)
+        self._events = events
         self._hindrance = hindrance
         self._clock = clock
         self._wake = threading.Event()
@@ -169,7 +181,8 @@ class Replayer:
         return begun
 
     def _span(self, replay: Replay) -> _Round:
-        source, tables = Span(self._journal, replay), replay.tables.keys() & self._tables
+        source = Span(self._journal, replay, self._events)
+        tables = replay.tables.keys() & self._tables
         log.info("replay_goes_on", sink=self.name, replay=replay.number, expected=replay.expected)
         return _Round(replay, source, self._courier(replay, source, tables, self._rules))
 
@@ -203,8 +216,9 @@ class Replayer:
 
     def _is_able(self, letter: DeadLetter) -> bool:
         entry = letter.entry
-        decodes = entry is not None and not isinstance(entry, Undecodable)
-        return decodes and letter.table in self._tables
+        if entry is None or isinstance(entry, Undecodable) or letter.table not in self._tables:
+            return False
+        return self._events is None or kind_of(entry) in self._events
 
     def _courier(
         self, replay: Replay, source: Span | LetterPage, tables: Collection[str], rules: Rules
@@ -224,10 +238,9 @@ class Replayer:
             sorted(tables),
             self._connection,
             source,
-            self._encoder,
+            self._writer,
             batching=batching,
             rules=rules,
-            output=self._output,
             by_key=False,
             ahead=lambda _: None,
             wake=self._wake,

@@ -83,13 +83,17 @@ class Span:
     Args:
         journal: open.
         replay: begun.
+        events: the types that the sink takes, None for all.
 
     Attributes:
         end: the offset behind it.
     """
 
-    def __init__(self, journal: Journal, replay: Replay) -> None:
+    def __init__(
+        self, journal: Journal, replay: Replay, events: frozenset[str] | None = None
+    ) -> None:
         self._journal = journal
+        self._events = events
         self._number = replay.number
         self.end = replay.end
         self.pauses: Resting = NOTHING_RESTS
@@ -98,7 +102,7 @@ class Span:
         """Return how far each table is."""
         tables = self._journal.replays.find(self._number).tables
         return {
-            table: Lane(tally.cursor, (), tally.cursor)
+            table: Lane(tally.cursor, (), tally.cursor, self._events)
             for table, tally in tables.items()
             if tally.cursor < self.end
         }

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from bridge.delivery.encoding import Encoder
-from bridge.errors import DecodeError
+from bridge.delivery.encoding import Writer
+from bridge.errors import DecodeError, Retry
 from bridge.events import Undecodable
-from bridge.formats.base import Output
 from bridge.journal import Damage, JournalReader, Stored
 from bridge.lines import Lines, Slice
 
@@ -19,7 +18,7 @@ class Look(NamedTuple):
     Attributes:
         slices: in order.
         next: where to go on.
-        unreadable: spans that cannot be read, each with why.
+        unreadable: spans that cannot be read or written, each with why.
     """
 
     slices: list[Slice]
@@ -27,7 +26,7 @@ class Look(NamedTuple):
     unreadable: list[Damage]
 
 
-def look(reader: JournalReader, encoder: Encoder, output: Output, table: str, start: int) -> Look:
+def look(reader: JournalReader, writer: Writer, table: str, start: int) -> Look:
     """Return the events of a table from an offset on, a page of them.
 
     Raises:
@@ -37,21 +36,19 @@ def look(reader: JournalReader, encoder: Encoder, output: Output, table: str, st
     unreadable = list(page.damaged)
     slices: list[Slice] = []
     for stored in page.entries:
-        for lines in _lines(encoder, output, stored, unreadable):
+        for lines in _lines(writer, stored, unreadable):
             first = max(0, start - lines.first)
             if first < len(lines):
                 slices.append(Slice(lines, first, len(lines)))
     return Look(slices, page.next, unreadable)
 
 
-def _lines(
-    encoder: Encoder, output: Output, stored: Stored, unreadable: list[Damage]
-) -> Iterator[Lines]:
+def _lines(writer: Writer, stored: Stored, unreadable: list[Damage]) -> Iterator[Lines]:
     if isinstance(stored.entry, Undecodable):
         return
     try:
-        for piece in encoder.pieces(stored, output):
-            yield encoder.lines(stored, piece, output)
-    except DecodeError as error:
+        for piece in writer.pieces(stored):
+            yield writer.lines(stored, piece)
+    except (DecodeError, Retry) as error:  # or the shape does not fit the layout
         last = stored.offset + stored.count - 1
         unreadable.append(Damage(stored.offset, last, str(error)))

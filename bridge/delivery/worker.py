@@ -19,7 +19,7 @@ import structlog
 from bridge.delivery.ahead import Ahead
 from bridge.delivery.calls import Connection
 from bridge.delivery.courier import Courier
-from bridge.delivery.encoding import Encoder
+from bridge.delivery.encoding import Encoder, Writer
 from bridge.delivery.health import SinkStats
 from bridge.delivery.policy import Rules, Said
 from bridge.delivery.replaying import Replayer
@@ -52,7 +52,8 @@ class _Crew:
     def __init__(self, name: str, job: _Job, journal: Journal, encoder: Encoder) -> None:
         self.job = job
         self.connection = Connection(name, job.sink)
-        self.ahead = Ahead(name, encoder, job.output)
+        writer = Writer(encoder, job.output)
+        self.ahead = Ahead(name, writer)
         self.wakes: list[threading.Event] = []
         self.couriers: list[Courier] = []
         tables = sorted(job.tables)
@@ -66,10 +67,9 @@ class _Crew:
                     tables[place::number],
                     self.connection,
                     journal,
-                    encoder,
+                    writer,
                     batching=job.settings.batch,
                     rules=rules_of(job.settings.retry),
-                    output=job.output,
                     by_key=job.sink.ordered_by_key,
                     ahead=self.ahead.ask,
                     wake=wake,
@@ -92,6 +92,7 @@ class _Crew:
             rules=rules_of(job.settings.retry),
             output=job.output,
             tables=job.tables,
+            events=None if job.settings.events is None else frozenset(job.settings.events),
             hindrance=self.hindrance,
         )
         # Started once there is something to replay.
@@ -163,9 +164,6 @@ class Worker:
             tables: those routed to it; their lanes are registered in the journal.
             output: the form that it wants.
         """
-        sink.assignment = Assignment(
-            self.name, self._encoder.journal_id, frozenset(tables), self._journal.head
-        )
         self._ask(_Job(sink, settings, frozenset(tables), output))
 
     def retire(self) -> None:
@@ -328,7 +326,12 @@ class Worker:
             if self._job is None:
                 self._ended = True
                 return False
-            crew = _Crew(self.name, self._job, self._journal, self._encoder)
+            job = self._job
+            # With the head of now: the sink before this one may have delivered up to there.
+            job.sink.assignment = Assignment(
+                self.name, self._encoder.journal_id, job.tables, self._journal.head
+            )
+            crew = _Crew(self.name, job, self._journal, self._encoder)
             crew.tell(draining=self._stopping)
             self._crew = crew
         for loop in (*crew.loops, crew.ahead.loop):

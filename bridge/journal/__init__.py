@@ -12,6 +12,7 @@ from bridge.journal.filesystem import filesystem_problem
 from bridge.journal.journal import Journal
 from bridge.journal.letter_store import LetterStore
 from bridge.journal.letters import Retried
+from bridge.journal.lock import holder_of
 from bridge.journal.opening import MIN_SIZE, OnFull
 from bridge.journal.overview import overview
 from bridge.journal.pauses import WHOLE, Pauses
@@ -73,6 +74,7 @@ __all__ = [
     "Tally",
     "Verdict",
     "filesystem_problem",
+    "holder_of",
     "kind_of",
     "one_event",
     "overview",

@@ -17,11 +17,13 @@ from typing import Self
 
 import structlog
 
-from bridge.errors import JournalFull, JournalUnavailable
+from bridge.errors import JournalUnavailable
 from bridge.events import Entry
+from bridge.journal.appending import append
 from bridge.journal.letter_store import LetterStore
 from bridge.journal.lock import JournalLock
 from bridge.journal.moments import offset_at, steps_of
+from bridge.journal.noted_damage import NotedDamage
 from bridge.journal.opening import Limits, OnFull, Opened, open_journal
 from bridge.journal.pauses import Pauses
 from bridge.journal.reader import JournalReader
@@ -79,8 +81,7 @@ class Journal:
         self._file_lock = JournalLock(path)
         self._troubles = Troubles(monotonic)
         self._opened: Opened | None = None
-        # Damaged spans by their last offset: several readers report the same one.
-        self._damaged: dict[int, Damage] = {}
+        self._damage = NotedDamage(path)
 
     def __repr__(self) -> str:
         return f"<Journal at {self._path}, {'open' if self._opened else 'closed'}>"
@@ -115,7 +116,7 @@ class Journal:
             troubles=self._troubles,
             on_damage=self._note_damage,
         )
-        self._damaged = {damage.last: damage for damage in opened.damaged}
+        self._damage = NotedDamage(self._path, opened.damaged)
         self._opened = opened
         opened.cursors.start()
         _log.info(
@@ -196,38 +197,7 @@ class Journal:
             JournalFull: no room; nothing was stored. Try again once sinks have caught up.
             JournalDiskError: the disk failed; nothing was stored.
         """
-        drafts = drafts_of(entries)
-        size = sum(draft.size for draft in drafts)
-        opened = self._require_open()
-        while True:
-            with opened.log.append_lock:
-                self._require_open()
-                if not drafts and not marks:
-                    return opened.log.head
-                disk_full, before = None, opened.log.head
-                if opened.log.bytes() + size <= self._limits.max_size:
-                    try:
-                        return opened.log.append(drafts, marks, size)
-                    except JournalFull as error:
-                        disk_full = error
-                    except Exception:
-                        if opened.log.head == before:
-                            raise
-                        # It is stored: whoever appended it again would store it twice.
-                        _log.exception("journal_fault_after_commit", path=str(self._path))
-                        return opened.log.head
-            if disk_full is not None:
-                # The disk is smaller than max_size: it has to make do with what there is.
-                if not opened.upkeep.free():
-                    raise disk_full
-                continue
-            if size > self._limits.max_size // 2:
-                raise JournalFull(
-                    f"journal {self._path}: {size} bytes at once are too much for a journal of "
-                    f"{self._limits.max_size}",
-                    hint="raise journal.max_size",
-                )
-            opened.upkeep.make_room(size)
+        return append(self._require_open, self._limits, drafts_of(entries), marks)
 
     def marks(self) -> dict[str, str]:
         """Return the marks as of the last append."""
@@ -386,7 +356,7 @@ class Journal:
             appended_bytes=log.appended_bytes,
             commits=log.commits(),
             discarded=discarded,
-            damaged=len(self._damaged),
+            damaged=len(self._damage),
         )
 
     def offset_at(self, time: int) -> int:
@@ -403,19 +373,10 @@ class Journal:
 
     def damaged(self) -> list[Damage]:
         """Return the spans found damaged since the journal was opened, in order."""
-        spans = list(self._damaged.values())  # copied at once: readers note more meanwhile
-        return sorted(spans, key=lambda damage: damage.first)
+        return self._damage.spans()
 
     def _note_damage(self, damage: Damage) -> None:
-        known = self._damaged.setdefault(damage.last, damage)
-        if known is damage:
-            _log.error(
-                "journal_span_damaged",
-                path=str(self._path),
-                first=damage.first,
-                last=damage.last,
-                cause=damage.reason,
-            )
+        self._damage.note(damage)
 
     def _now(self) -> int:
         return int(self._clock() * 1e6)

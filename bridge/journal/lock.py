@@ -1,4 +1,4 @@
-"""Who writes the journal: a file under `flock` that holds the writer's pid and the head.
+"""Who writes the journal: a file under `flock` that holds the writer's pid, the head, the host.
 
 The head is noted after every commit, without fsync. It costs a microsecond and is the
 witness that entries are missing if a segment, or its write-ahead log, was cut off or
@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import socket
 import zlib
 from errno import EIO
 from pathlib import Path
@@ -20,7 +21,7 @@ from bridge.journal.layout import FORBIDDEN, lock_path, unwritable
 
 _PID = b"%10d\n"
 _HEAD = b"%20d"
-_HEAD_AT = 11
+_HEAD_AT, _HOST_AT, _HOST_BYTES = 11, 41, 64
 # Offsets stay far below it; format 1 noted heads without a checksum.
 _NO_HEAD = 2**62
 
@@ -50,10 +51,10 @@ class JournalLock:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            holder = os.pread(descriptor, _HEAD_AT, 0).decode("ascii", "replace").strip()
+            holder = _holder(descriptor)
             os.close(descriptor)
             raise JournalUnavailable(
-                f"journal {self._journal} is in use by process {holder or 'unknown'}",
+                f"journal {self._journal} is in use by {holder}",
                 hint="stop that process, or give this one another journal.path",
             ) from error
         except OSError as error:
@@ -66,6 +67,8 @@ class JournalLock:
             ) from error
         self._descriptor = descriptor
         os.pwrite(descriptor, _PID % os.getpid(), 0)
+        host = socket.gethostname().encode("utf-8", "replace")[:_HOST_BYTES]
+        os.pwrite(descriptor, host.ljust(_HOST_BYTES) + b"\n", _HOST_AT)
 
     def note(self, head: int) -> None:
         """Note the head; a disk that fails here has failed in the commit before."""
@@ -77,6 +80,34 @@ class JournalLock:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def holder_of(journal: Path) -> str | None:
+    """Say who has a journal's lock, None where nobody has or it cannot be told."""
+    try:
+        descriptor = os.open(lock_path(journal), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _holder(descriptor)
+    except OSError:
+        return None
+    else:
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def _holder(descriptor: int) -> str:
+    """Name who has the lock; a process id of another host or container means nothing here."""
+    noted = os.pread(descriptor, _HOST_AT + _HOST_BYTES, 0).decode("utf-8", "replace")
+    pid, host = noted[:_HEAD_AT].strip(), noted[_HOST_AT:].strip()
+    named = f"process {pid or 'unknown'}"
+    if not host or host == socket.gethostname():
+        return named
+    return f"{named} of {host}, which is another container or host"
 
 
 def noted_head(journal: Path) -> int:

@@ -24,6 +24,7 @@ from bridge.journal.replay import (
     load_replays,
 )
 from bridge.journal.state import State
+from bridge.journal.typed import total_of
 
 # Of those that are over so many are remembered.
 _MOST_OVER = 50
@@ -92,7 +93,14 @@ class Replays:
             return dict(self._totals)
 
     def begin(
-        self, sink: str, tables: Collection[str], first: int, end: int, *, rate: int = 0
+        self,
+        sink: str,
+        tables: Collection[str],
+        first: int,
+        end: int,
+        *,
+        events: frozenset[str] | None = None,
+        rate: int = 0,
     ) -> Replay:
         """Ask for a span of the journal to be delivered again.
 
@@ -101,6 +109,7 @@ class Replays:
             tables: of these alone.
             first: offset of the first event, still stored.
             end: the offset behind the last one.
+            events: the types that the sink takes, None for all.
             rate: events a second, 0 for as many as go.
 
         Raises:
@@ -108,7 +117,9 @@ class Replays:
         """
         before, after = self._totals_at(first), self._totals_at(end)
         tallies = {
-            table: Tally(first, max(0, after.get(table, 0) - before.get(table, 0)))
+            table: Tally(
+                first, max(0, total_of(after, table, events) - total_of(before, table, events))
+            )
             for table in sorted(tables)
         }
         return self._begin(Replay(0, sink, first, end, rate, self._now(), tallies))

@@ -14,6 +14,7 @@ from bridge.journal.lane import Boundary
 from bridge.journal.log import SegmentLog
 from bridge.journal.reader import JournalReader
 from bridge.journal.records import Account, Lane, Move
+from bridge.journal.registering import Wish
 from bridge.journal.segment_pages import SegmentPages
 from bridge.journal.state import State
 from bridge.journal.troubles import Troubles
@@ -75,15 +76,15 @@ class SinkLanes:
             SegmentPages(self._path, self._troubles) as pages,
             JournalReader(self._path, extent=log.extent, troubles=self._troubles) as reader,
         ):
-            head = log.head_boundary()
-            state.register(
-                sink,
-                tables,
-                begin=head.offset if begin is None else min(begin, head.offset),
-                head=head,
-                events=events,
-                ahead=StoredAhead(log.extent().places, head, self._boundary_at, pages, reader),
-            )
+
+            def wish() -> Wish:
+                head = log.head_boundary()
+                at = head.offset if begin is None else min(begin, head.offset)
+                places = log.extent().places
+                ahead = StoredAhead(places, head, self._boundary_at, pages, reader)
+                return Wish(at, head, events, ahead)
+
+            state.register(sink, tables, wish)
         lanes = self.of(sink)
         _log.info("journal_sink_registered", sink=sink, lanes=len(lanes), head=log.head)
         return lanes

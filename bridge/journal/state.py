@@ -12,18 +12,17 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import replace
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from bridge.errors import JournalError
-from bridge.journal.ahead import Ahead
 from bridge.journal.beside import Beside
 from bridge.journal.lane import Boundary, LaneState
 from bridge.journal.layout import Spans
 from bridge.journal.letter_store import LetterStore
 from bridge.journal.pauses import Pauses
 from bridge.journal.records import Account, DeadLetter, Move
+from bridge.journal.registering import Wish, changed_lanes
 from bridge.journal.state_file import Key, StateFile
 from bridge.journal.state_reader import spans_of
 from bridge.journal.typed import KNOWN, total_of
@@ -171,66 +170,36 @@ class State:
         with self._changed:
             return sum(lane.discarded for lane in self._lanes.values())
 
-    def register(
-        self,
-        sink: str,
-        tables: Iterable[str],
-        *,
-        begin: int,
-        head: Boundary,
-        events: frozenset[str] | None,
-        ahead: Ahead,
-    ) -> None:
+    def register(self, sink: str, tables: Iterable[str], wish: Callable[[], Wish]) -> None:
         """Make a sink's lanes those of some tables.
 
         Args:
             sink: its name.
             tables: those routed to it.
-            begin: where a new lane begins.
-            head: the totals there settle what is pending for a table that is gone.
-            events: the types of events that it takes, None for all.
-            ahead: counts events before the head.
+            wish: gives what it is to get, of the moment.
 
         Raises:
-            JournalError: it could not be written; nothing changed.
+            JournalError: it could not be written; nothing changed but the types that it takes.
         """
         wanted = frozenset(tables)
         with self._writing:
-            changed: dict[Key, LaneState] = {}
-            with self._changed:
-                known = {table: lane for (name, table), lane in self._lanes.items() if name == sink}
-            for table in wanted:
-                lane = known.get(table)
-                if lane is None or not lane.active:
-                    total = total_of(head.totals, table, events)
-                    if begin < head.offset:
-                        total -= ahead.count(table, begin, events)
-                    before = replace(lane or LaneState(begin, 0), events=events)
-                    changed[sink, table] = before.resume(begin, total)
-                elif lane.events != events:
-                    changed[sink, table] = self._refiltered(sink, table, lane, events, head, ahead)
-            for table in known.keys() - wanted:
-                lane = known[table]
-                changed[sink, table] = lane.stop(total_of(head.totals, table, lane.events))
-            self._replace(changed, {sink: True})
-
-    def _refiltered(
-        self,
-        sink: str,
-        table: str,
-        lane: LaneState,
-        events: frozenset[str] | None,
-        head: Boundary,
-        ahead: Ahead,
-    ) -> LaneState:
-        left = ahead.count(table, lane.cursor, events)
-        with self._changed:
-            now = self._lanes[sink, table]
-        if now.cursor > lane.cursor:  # it was delivered to meanwhile
-            left = ahead.count(table, now.cursor, events)
-        waiting = tuple(o for o in now.waiting if events is None or ahead.kind(o) in events)
-        old, new = (total_of(head.totals, table, each) for each in (now.events, events))
-        return now.refilter(events, left, waiting, old, new)
+            for last in (False, False, True):  # what is delivered meanwhile makes it count anew
+                with self._changed if last else nullcontext():
+                    known = {t: lane for (name, t), lane in self._lanes.items() if name == sink}
+                    changed = changed_lanes(known, wanted, wish())
+                    going_on = {
+                        (sink, t): lane
+                        for t, lane in changed.items()
+                        if t in known and t in wanted and known[t].active
+                    }
+                    with self._changed:
+                        if all(self._lanes[key] is known[key[1]] for key in going_on):
+                            # At once: what is moved meanwhile must build upon it.
+                            self._publish(going_on)
+                            self._dirty |= going_on.keys()
+                            break
+            others = {(sink, t): lane for t, lane in changed.items() if (sink, t) not in going_on}
+            self._replace(others, {sink: True})
 
     def unregister(self, sink: str, head: Boundary) -> None:
         """Discard what is pending for a sink, and let its lanes keep nothing any more.

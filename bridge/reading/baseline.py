@@ -381,7 +381,7 @@ def _translated(path: Path) -> Iterator[None]:
         damaged = _is_damage(error)
         raise (BaselineDamaged if damaged else BaselineUnusable)(f"{path}: {error}") from error
     except (sqlite3.Error, OSError) as error:
-        raise BaselineUnusable(f"{path}: {error}") from error
+        raise BaselineUnusable(f"{path}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:

@@ -16,10 +16,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Annotated, ClassVar, overload
+from typing import Annotated, ClassVar, Self, overload
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -120,6 +120,7 @@ class Assignment:
         sink: its id.
         journal_id: 16 hexadecimal digits; empty in `check`, which opens no journal.
         tables: those whose events it gets, as far as they are known.
+        sizes: in `check`, bytes that an event of a table takes, about, where that is known.
         head: the journal's next offset, when this was said; None where that is not known.
     """
 
@@ -127,6 +128,25 @@ class Assignment:
     journal_id: str = ""
     tables: frozenset[str] = frozenset()
     head: int | None = None
+    sizes: Mapping[str, int] = field(default_factory=dict, compare=False)
+
+
+class Caution(str):
+    """What `check` returns where all works, and yet something deserves a look.
+
+    Args:
+        text: what was found.
+        cure: what to do about it.
+    """
+
+    __slots__ = ("cure",)
+    cure: str
+
+    def __new__(cls, text: str, cure: str) -> Self:
+        """Make it of both."""
+        made = super().__new__(cls, text)
+        made.cure = cure
+        return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,7 +320,8 @@ class Sink(ABC):
         """Try the connection without writing an event; raise with the reason if it fails.
 
         Returns:
-            What was found, to be shown; None if that is nothing but a connection.
+            What was found, to be shown, a `Caution` where it deserves a look; None if that is
+            nothing but a connection.
         """
         return None
 
@@ -313,6 +334,7 @@ __all__ = [
     "Batch",
     "Batching",
     "Carries",
+    "Caution",
     "Disabled",
     "Lines",
     "NotConnected",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import ClassVar
@@ -18,13 +18,14 @@ from typing import ClassVar
 from bridge.errors import excerpt
 from bridge.formats.base import Carries
 from bridge.lines import Slice
-from bridge.sinks.base import Batch, Retry, Sink, SinkSettings
+from bridge.sinks.base import Batch, Caution, Retry, Sink, SinkSettings
 from bridge.sinks.file_compress import Compressor
 from bridge.sinks.file_live import Closing, LiveFile, leftover, open_live
 from bridge.sinks.file_note import Kind, read_note
 from bridge.sinks.file_paths import DATE, NOTIFICATIONS, ending_of, expand_day, notes_of
 from bridge.sinks.file_runs import Part, Run, runs_of
 from bridge.sinks.file_settings import FileSettings
+from bridge.sinks.folders import folder_problem
 from bridge.sinks.names import is_of_table
 
 MAX_OPEN_FILES = 128  # kept open from batch to batch; the least recently used is closed
@@ -77,10 +78,7 @@ class FileSink(Sink):
     def open(self) -> None:
         """See that the files can be written; each is opened when its first event comes."""
         self.check()
-        try:
-            self._take_up()
-        except OSError as error:
-            raise _found(error, Path(self._settings.path)) from error
+        self._take_up_all()
         if self._compressor is not None:
             self._compressor.start()
 
@@ -92,17 +90,16 @@ class FileSink(Sink):
                 parts.setdefault(path, []).append(part)
         # A journal's lines all begin like this, whatever the table.
         mark = b'{"id":"%b-' % batch.slices[0].lines.journal_id.encode()
-        failed: dict[str, Retry] = {}
+        failed: list[tuple[Slice, Retry]] = []
         paths = iter(parts)
         while group := list(islice(paths, self._max_open)):
-            for path, error in self._append_and_sync({path: parts[path] for path in group}, mark):
+            some = {path: parts[path] for path in group}
+            for path, error, left in self._append_and_sync(some, mark):
                 found = _found(error, path)
-                if not is_of_table(self._settings.path):
-                    raise found from error
-                for part in parts[path]:
-                    failed.setdefault(part.events.table, found)
-        for table, found in failed.items():
-            batch.fail(table, found)
+                failed += [(each, found) for each in left]
+        if not is_of_table(self._settings.path) and sum(len(e) for e, _ in failed) == len(batch):
+            raise failed[0][1]
+        _mark(batch, failed)
 
     def idle(self) -> None:
         """Close the files that have their age."""
@@ -121,7 +118,7 @@ class FileSink(Sink):
         if failed is not None:
             raise failed
 
-    def check(self) -> None:
+    def check(self) -> str | None:
         """See that the file, or the nearest folder above it that exists, can be written."""
         fixed, placeholder, _ = self._settings.path.partition("{")
         path = Path(fixed)
@@ -130,14 +127,18 @@ class FileSink(Sink):
                 raise Retry(f"{path} is no regular file")
             if not os.access(path, os.W_OK):
                 raise Retry(f"{path} cannot be written: permission denied")
-            return
+            return None
         folder = path if fixed.endswith("/") else path.parent
-        while not folder.exists():
-            folder = folder.parent
-        if not folder.is_dir():
-            raise Retry(f"{folder} is no folder, so {self._settings.path} cannot be created")
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise Retry(f"nothing can be created in {folder}: permission denied")
+        problem = folder_problem(folder)
+        if problem is not None:
+            raise Retry(f"{problem}, so {self._settings.path} cannot be written")
+        if folder.exists():
+            return None
+        if folder.parent.exists():
+            return f"makes the folder {folder}"
+        # One of several that are missing is often a volume that is not mounted.
+        text = f"makes the folder {folder}, as neither it nor {folder.parent} is there"
+        return Caution(text, "mount the volume it should be on, or mend path")
 
     def close(self) -> None:
         """Close every file."""
@@ -146,24 +147,29 @@ class FileSink(Sink):
         if self._compressor is not None:
             self._compressor.stop()
 
-    def _take_up(self) -> None:
+    def _take_up_all(self) -> None:
         """Find the files of an earlier run that are to be closed, or compressed."""
-        compressor = self._compressor
         for path, place in notes_of(self._settings.path):
-            note = read_note(path)
-            if note is None or note.of != self._settings.path:
-                continue
-            if note.closed:
-                if compressor is not None and path.exists():
-                    compressor.add(path)
-                else:
-                    place.unlink(missing_ok=True)
-                continue
-            growing = leftover(note, self._closing.closed)
-            if growing is None:
+            try:
+                self._take_up(path, place)
+            except OSError:  # it holds up no other; `idle` says so if it stays like this
+                self._due[path] = self._clock() + _PAUSE
+
+    def _take_up(self, path: Path, place: Path) -> None:
+        note, compressor = read_note(path), self._compressor
+        if note is None or note.of != self._settings.path:
+            return
+        if note.closed:
+            if compressor is not None and path.exists():
+                compressor.add(path)
+            else:
                 place.unlink(missing_ok=True)
-            elif self._closing.max_age is not None:
-                self._due[path] = self._closing.due(growing)
+            return
+        growing = leftover(note, self._closing.closed)
+        if growing is None:
+            place.unlink(missing_ok=True)
+        elif self._closing.max_age is not None:
+            self._due[path] = self._closing.due(growing)
 
     def _parts(self, events: Slice) -> Iterator[tuple[Path, Part]]:
         """Say which file takes which of the events: with `{date}`, midnight parts them."""
@@ -180,35 +186,41 @@ class FileSink(Sink):
 
     def _append_and_sync(
         self, parts: dict[Path, list[Part]], mark: bytes
-    ) -> Iterator[tuple[Path, OSError]]:
-        written: list[LiveFile] = []
+    ) -> Iterator[tuple[Path, OSError, list[Slice]]]:
+        """Give the files that failed, why, and which of their events are not on the disk."""
+        written: list[tuple[LiveFile, list[Slice]]] = []
         for path, ours in parts.items():
+            left = [part.events for part in ours]
             try:
-                written.append(self._append(path, ours, mark))
+                written.append((self._append(path, ours, mark, left), left))
             except OSError as error:
                 self._drop(path)  # opening it anew cuts what could not be undone
-                yield path, error
-        for file in written:
+                yield path, error, left
+        for file, left in written:
             try:
-                file.sync()
+                _sync(file)
             except OSError as error:
-                file.undo()
                 self._drop(file.path)
-                yield file.path, error
+                yield file.path, error, left
 
-    def _append(self, path: Path, parts: list[Part], mark: bytes) -> LiveFile:
-        """Append to a file, or to several in turn; return the last, which is not yet synced."""
+    def _append(self, path: Path, parts: list[Part], mark: bytes, left: list[Slice]) -> LiveFile:
+        """Append to a file, or to several in turn; return the last, which is not yet synced.
+
+        What is on the disk in those that were closed leaves `left`, also where the next one fails.
+        """
         first = parts[0]
         file = self._open(path, first.kind, first.events.offset, mark)
         old = file.due <= self._clock() and file.size > 0
-        for run in runs_of(parts, file.kind, file.size, self._max_size, fresh=old):
+        runs = runs_of(parts, file.kind, file.size, self._max_size, fresh=old)
+        for number, run in enumerate(runs):
             if run.fresh:
+                _sync(file)
+                left[:] = [each for later in runs[number:] for each in later.events]
                 file = self._next(file, run, mark)
             file.append(run.pieces)
         return file
 
     def _next(self, file: LiveFile, run: Run, mark: bytes) -> LiveFile:
-        file.sync()
         self._files.pop(file.path, None)
         try:
             file.finish()
@@ -258,6 +270,30 @@ class FileSink(Sink):
                 self._paths.clear()
             path = self._paths[table, day] = Path(expand_day(self._settings.path, table, day))
         return path
+
+
+def _sync(file: LiveFile) -> None:
+    try:
+        file.sync()
+    except OSError:
+        file.undo()
+        raise
+
+
+def _mark(batch: Batch, failed: Sequence[tuple[Slice, Retry]]) -> None:
+    """Mark what failed, and whatever of its table comes later, be it written or not."""
+    begins: dict[str, tuple[int, Retry]] = {}
+    for events, found in failed:
+        begin = begins.get(events.table)
+        if begin is None or events.offset < begin[0]:
+            begins[events.table] = events.offset, found
+    for table, (offset, found) in begins.items():
+        mine = [each for each in batch.slices if each.table == table]
+        if offset <= mine[0].offset:
+            batch.fail(table, found)
+            continue
+        for each in mine:
+            batch.fail(each.part(max(0, min(len(each), offset - each.offset)), len(each)), found)
 
 
 def _found(error: OSError, path: Path) -> Retry:

@@ -20,6 +20,7 @@ DATE = "{date}"
 NOTIFICATIONS = ".notifications.jsonl"
 ENDINGS = {"gzip": ".gz", "zstd": ".zst"}
 
+_ENDING_OF_JSON = ".jsonl"
 _NOTE = "%note"
 _PART = "%part"
 _PLACEHOLDER = re.compile(r"\{[^{}]*\}")
@@ -67,6 +68,8 @@ def final_names(path: Path, ending: str, first: int) -> Iterator[Path]:
     >>> str(next(names)), str(next(names))
     ('out/orders.12.jsonl', 'out/orders.12.2.jsonl')
     """
+    if path.name.endswith(NOTIFICATIONS):  # JSON, whatever the rows are
+        ending = _ENDING_OF_JSON
     stem = path.name.removesuffix(ending)
     yield path.with_name(f"{stem}.{first}{ending}")
     for number in count(2):

@@ -26,13 +26,18 @@ class Run:
         kind: of them.
         first: offset of the first event.
         fresh: whether they begin a new file.
-        pieces: their bytes.
+        events: they, in order.
     """
 
     kind: Kind
     first: int
     fresh: bool
-    pieces: list[memoryview] = field(default_factory=list)
+    events: list[Slice] = field(default_factory=list)
+
+    @property
+    def pieces(self) -> list[memoryview]:
+        """Their bytes."""
+        return [each.data for each in self.events]
 
 
 def runs_of(
@@ -66,10 +71,10 @@ def runs_of(
                 size = 0
                 continue
             taken = events.part(0, max(count, 1))
-            runs[-1].pieces.append(taken.data)
+            runs[-1].events.append(taken)
             size += taken.nbytes
             events = events.part(len(taken), len(events))
-    return [run for run in runs if run.pieces]
+    return [run for run in runs if run.events]
 
 
 def _fitting(events: Slice, room: int) -> int:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 from pathlib import Path
 
+_TRIAL = ".kinetica-bridge-check-"
 _NO_DIRECTORY_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF}
 
 
@@ -36,6 +38,27 @@ def sync_folder(folder: Path) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def folder_problem(path: Path) -> str | None:
+    """Try to make something in a folder, or in the nearest one above it; say why not.
+
+    Rights alone tell root nothing: it may write everywhere, and cannot in many places.
+    """
+    existing = next(p for p in (path, *path.absolute().parents) if os.path.lexists(p))
+    if not existing.is_dir():
+        return f"{existing} is no folder"
+    try:
+        Path(tempfile.mkdtemp(prefix=_TRIAL, dir=existing)).rmdir()
+    except OSError as error:
+        return f"nothing can be made in {existing}: {error.strerror or error}"
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        return f"there can be no folder of that name: {getattr(error, 'strerror', None) or error}"
+    return None
 
 
 def take_name(file: Path, name: Path) -> bool:

@@ -127,7 +127,8 @@ class KafkaSink(Sink):
             self._connect()
         finally:
             self._trouble = trouble
-        return findings(self._topics, self._settings, self.assignment.tables, self.place_of)
+        work = self.assignment
+        return findings(self._topics, self._settings, work.tables, self.place_of, work.sizes)
 
     def close(self) -> None:
         """Let the producer go, with whatever nobody waits for any more."""
@@ -166,13 +167,13 @@ class KafkaSink(Sink):
         fence = self._fence
         if fence is None or fence.assignment != self.assignment:
             fence = self._fence = Fence(self._settings, self.assignment, self._quiet)
-        producer = self._connect({"transactional.id": fence.transactional_id})
+        self._connect()
         self._topics.ensure_cursors()
         fence.wait_for_its_turn()
         sending = Transactions(
-            producer,
+            lambda: self._connect({"transactional.id": fence.transactional_id}, self._trouble),
             fence.cursors,
-            lambda: self._answers(producer),
+            self._answers,
             self._settings,
             self._topic_of,
             self._trouble,
@@ -186,8 +187,10 @@ class KafkaSink(Sink):
             raise
         return sending
 
-    def _connect(self, more: dict[str, str] | None = None) -> Producer:
-        trouble = self._trouble = Trouble()
+    def _connect(
+        self, more: dict[str, str] | None = None, trouble: Trouble | None = None
+    ) -> Producer:
+        trouble = self._trouble = trouble or Trouble()
         ours = {
             "error_cb": trouble.report,
             # Said to the client, which skips its callbacks: librdkafka itself reports them all.

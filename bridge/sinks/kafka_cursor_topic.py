@@ -36,6 +36,7 @@ class CursorTopic:
     Args:
         connection: librdkafka's settings, as far as they concern connections.
         assignment: whose records are looked for.
+        topic: where its events go; what another one has says nothing of this one.
         log: takes librdkafka's lines.
         clock: monotonic.
 
@@ -50,11 +51,13 @@ class CursorTopic:
         self,
         connection: Mapping[str, str],
         assignment: Assignment,
+        topic: str,
         log: QuietLog,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._connection: dict[str, str | int | float | bool] = dict(connection)
         self._assignment = assignment
+        self._topic = topic
         self._log = log
         self._clock = clock
         self._positions: dict[int, int] = {}
@@ -93,7 +96,8 @@ class CursorTopic:
         """Return keys and values of the records that say what tables have."""
         sink = self._assignment
         for table, each in delivered.items():
-            value = json.dumps(each.to_json() | {"writer": self.writer}, separators=(",", ":"))
+            ours = {"topic": self._topic, "writer": self.writer}
+            value = json.dumps(each.to_json() | ours, separators=(",", ":"))
             yield key_of(sink.journal_id, sink.sink, table), value.encode()
 
     def claim(self) -> tuple[bytes, bytes]:
@@ -159,7 +163,8 @@ class CursorTopic:
         if head is None or self._checked:
             return
         self._checked = True
-        beyond = [table for table, each in self.delivered.items() if each.to > head]
+        before = {table: each.before(head) for table, each in self.delivered.items()}
+        beyond = [table for table, each in self.delivered.items() if each != before[table]]
         if beyond:
             _log.warning(
                 "kafka_ahead_of_journal",
@@ -167,7 +172,7 @@ class CursorTopic:
                 tables=sorted(beyond),
                 head=head,
             )
-            self.delivered = {t: each.before(head) for t, each in self.delivered.items()}
+            self.delivered = before
 
     def _take(self, message: Message) -> None:
         """Take a record in; what is not ours, or not legible, is passed over."""
@@ -180,5 +185,6 @@ class CursorTopic:
             if writer != self.writer:
                 self.last_seen = self._clock()
             if "table" in key:
-                self.delivered[key["table"]] = Delivered.of_json(value)
+                there = value.get("topic", self._topic) == self._topic
+                self.delivered[key["table"]] = Delivered.of_json(value) if there else Delivered()
             self.last_writer = writer

@@ -46,7 +46,7 @@ class Fence:
     ) -> None:
         self.assignment = assignment
         self.transactional_id = f"kinetica-bridge-{assignment.journal_id}-{assignment.sink}"
-        self.cursors = CursorTopic(settings.connection(), assignment, log, clock)
+        self.cursors = CursorTopic(settings.connection(), assignment, settings.topic, log, clock)
         self._clock = clock
         self._fenced_at: float | None = None
 

@@ -23,7 +23,6 @@ from bridge.sinks.kafka_sending import Once, Sending
 from bridge.sinks.kafka_settings import KafkaSettings
 
 INIT_TIMEOUT = 20.0  # seconds for a coordinator to be found, and to end what was begun
-ABORT_TIMEOUT = 10.0  # seconds
 COMMIT_TIMEOUT = 30.0  # seconds
 MOST_UNDONE = 8  # times that a batch is sent again because something else of it was undone
 
@@ -35,7 +34,7 @@ class Transactions(Sending):
     """Sends each batch, or what it has to be cut into, as a transaction.
 
     Args:
-        producer: with a transactional id.
+        connect: makes a producer with the transactional id.
         cursors: what was delivered.
         answers: tells whether the cluster answers.
         settings, topic_of, trouble, clean, once: as for `Sending`.
@@ -43,16 +42,17 @@ class Transactions(Sending):
 
     def __init__(
         self,
-        producer: Producer,
+        connect: Callable[[], Producer],
         cursors: CursorTopic,
-        answers: Callable[[], bool],
+        answers: Callable[[Producer], bool],
         settings: KafkaSettings,
         topic_of: Callable[[Slice], str],
         trouble: Trouble,
         clean: Cleaner,
         once: Once,
     ) -> None:
-        super().__init__(producer, settings, topic_of, trouble, clean, once)
+        super().__init__(connect(), settings, topic_of, trouble, clean, once)
+        self._connect = connect
         self._cursors = cursors
         self._answers = answers
         self._batch = Batch(())
@@ -103,7 +103,7 @@ class Transactions(Sending):
         undone = {o for o, error in lost.items() if error.code() in _UNDONE}
         if len(lost) > len(undone):
             self._close_lost(slices, {o: lost[o] for o in lost.keys() - undone}, outcome)
-        self._abort()
+        self._undo()
         if len(outcome.closed) > closed:
             self.deliver(slices, outcome, present)
         elif refused:
@@ -118,6 +118,7 @@ class Transactions(Sending):
             self.producer.purge()
             if self._under_way:
                 self.producer.abort_transaction(1.0)
+        self._under_way = False
 
     def _again(
         self,
@@ -152,8 +153,7 @@ class Transactions(Sending):
     ) -> None:
         """Send again what was undone with something else.
 
-        What follows a refused request has sequence numbers that the broker does not expect, and
-        librdkafka mends that in undoing the transaction.
+        Where one request of several fails, the others are given up with it.
         """
         outcome.undone += 1
         if outcome.undone > MOST_UNDONE:
@@ -171,7 +171,7 @@ class Transactions(Sending):
         said = self._said(slices, lost)
         if any(error.code() in FENCED for error in lost.values()):
             raise Fenced(said)
-        if not self._answers():
+        if not self._answers(self.producer):
             raise NotConnected(said)
         for each in slices:
             if any(offset in lost for offset in range(each.offset, each.end)):
@@ -222,9 +222,15 @@ class Transactions(Sending):
         self._under_way = False
         self._cursors.delivered |= self._next
 
-    def _abort(self) -> None:
-        self._call("a transaction cannot be undone", self.producer.abort_transaction, ABORT_TIMEOUT)
-        self._under_way = False
+    def _undo(self) -> None:
+        """Undo the transaction, and go on with a new producer.
+
+        The broker counts what it refused otherwise than librdkafka, which would send all that
+        follows in vain, or never.
+        """
+        self.abandon()
+        self.producer = self._connect()
+        self._call("a transaction cannot be undone", self.producer.init_transactions, INIT_TIMEOUT)
 
     def _call(self, what: str, call: Callable[..., None], *arguments: object) -> None:
         """Call the producer.

@@ -10,9 +10,11 @@ from bridge.sinks.base import NotConnected
 
 # By SQLSTATE, or its class. https://www.postgresql.org/docs/current/errcodes-appendix.html
 _GONE = ("08", "57P", "25006", "28", "3D")  # connection, shutdown, a standby, refused
-_ROWS = ("22", "23", "44", "54", "P0001")  # values, constraints, checks of views, limits, a trigger
+# Values, constraints, two rows of one key, checks of views, limits, a trigger.
+_ROWS = ("22", "23", "21000", "44", "54", "P0001")
 _LATER = ("40", "53", "55", "57", "58")  # deadlocks, no space, locks, time-outs, the disk
 _TABLE = ("0A", "0L", "3F", "42", "428C9")  # names, types, rights
+_POLICY = "ExecWithCheckOptions"  # of rows; the state is that of a missing right
 
 _CURES = {
     "42P01": "create it: the sink knows no types",
@@ -27,7 +29,7 @@ def verdict(error: psycopg.Error, clean: Cleaner) -> Retry | Reject:
     if state is None or state.startswith(_GONE):
         return NotConnected(text)
     answer = f"{state} {text}"
-    if state.startswith(_ROWS):
+    if state.startswith(_ROWS) or error.diag.source_function == _POLICY:
         return Reject(text, answer=answer)
     if cure := _CURES.get(state):
         return Retry(f"{text} ({cure})", answer=answer)

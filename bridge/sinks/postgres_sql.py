@@ -73,7 +73,10 @@ def write(
     once: Composable = SQL("")
     last: Composable = SQL("")
     if key is not None:  # of several rows with one key the last one counts
-        by = SQL(", ").join(_value(name, columns[name]) for name in key)
+        parts = [_value(name, columns[name]) for name in key]
+        # A key with NULL in it equals no other, as in a unique index.
+        alone = SQL('CASE WHEN num_nulls({}) > 0 THEN e."offset" END')
+        by = SQL(", ").join([*parts, alone.format(SQL(", ").join(parts))])
         once = SQL("DISTINCT ON ({}) ").format(by)
         last = SQL(' ORDER BY {}, e."offset" DESC').format(by)
     taken = SQL(", ").join(

@@ -59,7 +59,9 @@ class Session:
         )
         try:
             self._client.ping()
-            settings = self._settings("proto-max-bulk-len", "appendonly", "appendfsync")
+            settings = self._settings(
+                "proto-max-bulk-len", "appendonly", "maxmemory", "maxmemory-policy"
+            )
         except RedisError as error:
             self.close()
             raise NotConnected(self._text(error)) from None
@@ -160,3 +162,7 @@ def _text(value: Any) -> Any:
 def _say_what_is_weak(settings: dict[str, str]) -> None:
     if settings.get("appendonly") == "no":
         log.warning("redis_promise_weakened", cause="appendonly is no: a crash loses entries")
+    policy = settings.get("maxmemory-policy", "")
+    if policy.startswith("allkeys") and settings.get("maxmemory") != "0":
+        cause = f"maxmemory-policy is {policy}: a full server deletes streams"
+        log.warning("redis_promise_weakened", cause=cause)

@@ -13,10 +13,10 @@ from bridge.delivery.worker import rules_of
 from bridge.errors import BridgeError, JournalError
 from bridge.journal import Replay
 from bridge.sinks.base import Assignment
+from bridge.supervisor.keeping import make_journal
 from bridge.supervisor.plan import make_plan
 from bridge.supervisor.replays import Wish, begin, replay_fields
 from bridge.supervisor.running import recall_found
-from bridge.supervisor.service import make_journal
 
 
 class Alone:
@@ -82,6 +82,7 @@ class Alone:
             rules=rules_of(sink_plan.settings.retry),
             output=sink_plan.output(sink),
             tables=sink_plan.tables,
+            events=sink_plan.events,
         )
         try:
             while (now := self._journal.replays.find(replay.number)).state == "running":

@@ -25,7 +25,7 @@ class Control:
 
     Args:
         supervisor: the service, not started.
-        load: reads the configuration anew.
+        load: reads the configuration anew, and returns it with a digest of its file.
         failed: called in the thread when the start has failed for good.
 
     Attributes:
@@ -33,7 +33,10 @@ class Control:
     """
 
     def __init__(
-        self, supervisor: Supervisor, load: Callable[[], Config], failed: Callable[[], None]
+        self,
+        supervisor: Supervisor,
+        load: Callable[[], tuple[Config, str]],
+        failed: Callable[[], None],
     ) -> None:
         self._supervisor = supervisor
         self._load = load
@@ -76,7 +79,7 @@ class Control:
     def _reload(self) -> None:
         reloads = self._supervisor.reloads
         try:
-            self._supervisor.reload(self._load())
+            self._supervisor.reload(*self._load())
         except BaseException as error:  # a plug-in may raise anything
             reloads.successful = False
             problems = error.problems if isinstance(error, ConfigurationError) else [_text(error)]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, cause_of
 from bridge.loop import Loop, backoff
 
 log = structlog.get_logger()
@@ -69,7 +69,7 @@ class Discovery:
             self._take(listed, since)
         except (BridgeError, OSError) as error:  # a disk that fails, say: all is tried again
             self._attempts += 1
-            log.warning("tables_not_taken_over", cause=str(error), attempts=self._attempts)
+            log.warning("tables_not_taken_over", cause=cause_of(error), attempts=self._attempts)
             self.loop.wait(backoff(self._attempts))
             self._wake.set()
         except BaseException:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from bridge.delivery.encoding import Encoder
+from bridge.delivery.encoding import Writer
 from bridge.delivery.tail import Look, look
 from bridge.errors import BridgeError
-from bridge.formats.base import Output
-from bridge.formats.json import JsonFormat
 from bridge.journal import Journal
 from bridge.loop import Loop
 from bridge.supervisor.plan import table_shapes
@@ -53,10 +51,9 @@ class Onlooker:
             raise KeyError(table)
         if start is None:
             return Look([], self._journal.head, [])
-        output = Output(JsonFormat(), table_shapes(running.plan.config, [table]), keyed=False)
-        encoder = Encoder(self._journal.id, keep_bytes=0)
+        writer = Writer.of_json(self._journal.id, table_shapes(running.plan.config, [table]))
         with self._journal.reader() as reader:
-            return look(reader, encoder, output, table, start)
+            return look(reader, writer, table, start)
 
     def _count(self) -> bool:
         running = self._running()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bridge.config import Config
+from bridge.config.named import known_sink, watched_table
 from bridge.config.names import qualified
-from bridge.config.nearest import suggestion
 from bridge.errors import BridgeError, ConfigurationError
 from bridge.events import rfc3339
 from bridge.journal import Journal, JournalReader, LetterFilter, Letters, Replay
@@ -78,6 +78,8 @@ class Wish:
             elif name == "numbers":
                 value = tuple(value) if isinstance(value, list) else _numbers(text)
             kinds = _KINDS[name]
+            if kinds == _TEXT and not isinstance(value, str):
+                value = text  # it looks like a number, say
             if not isinstance(value, kinds) or (bool not in kinds and isinstance(value, bool)):
                 raise ConfigurationError([f"{name} cannot be {text}"])
             values[name] = value
@@ -95,25 +97,19 @@ class Wish:
         # The dead letters of a sink that is gone may go to another one.
         named = (self.to,) if self.letters and self.to else (self.sink, self.to)
         for name in named:
-            if name is not None and name not in config.sinks:
-                meant = suggestion(name, config.sinks, otherwise="sinks are")
-                raise ConfigurationError([f'no sink has the id "{name}"; {meant}'])
+            if name is not None:
+                known_sink(config, name)
         if self.since is not None and self.until is not None and self.since > self.until:
             raise ConfigurationError(["--since is later than --until"])
         if self.sink is None and not self.letters:
             raise ConfigurationError(["a sink has to be named"])
         if self.table is None:
             return self
-        table = qualified(self.table)
+        table = qualified(self.table) if self.letters else watched_table(config, self.table)
         entry, target = config.entry(table), self.to or self.sink
-        if entry is None and not self.letters:
-            watched = sorted(qualified(each.name) for each in config.tables)
-            meant = suggestion(table, watched)
-            raise ConfigurationError([f"no table {table} is watched; {meant}"])
         if entry is not None and target is not None and target not in entry.sinks:
             raise ConfigurationError([f"{table} is not for {target}: its sinks do not name it"])
-        fields = {name: getattr(self, name) for name in self.__slots__}
-        return Wish(**(fields | {"table": table}))
+        return replace(self, table=table)
 
     def tables(self, config: Config, known: Collection[str]) -> frozenset[str]:
         """Return the tables whose events are meant: those of both sinks.
@@ -195,7 +191,9 @@ def begin(wish: Wish, config: Config, known: Collection[str], journal: Journal) 
     first = max(first, stats.oldest)
     if first >= end:
         raise BridgeError("nothing is stored of that span")
-    return [journal.replays.begin(sink, tables, first, end, rate=wish.rate)]
+    taken = config.sinks[sink].events
+    events = None if taken is None else frozenset(taken)
+    return [journal.replays.begin(sink, tables, first, end, events=events, rate=wish.rate)]
 
 
 def _begin_letters(wish: Wish, config: Config, journal: Journal) -> list[Replay]:

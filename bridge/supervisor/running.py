@@ -24,6 +24,7 @@ from bridge.monitor.watch import Watch
 from bridge.reading import Readers
 from bridge.sinks.base import Sink
 from bridge.supervisor.beginnings import begin_of
+from bridge.supervisor.changes import files_digest
 from bridge.supervisor.damage import JournalDamage
 from bridge.supervisor.discovery import Listed
 from bridge.supervisor.found import MARK, Found, schemas
@@ -75,6 +76,7 @@ class Running:
         self.workers = workers
         self.damage = JournalDamage(journal)
         self.plan = plan
+        self._files = _digests(plan)  # of certificates, by sink
         self.found = found
         # Sinks that have lanes which are not configured any more.
         self._too_wide: set[str] = set()
@@ -83,8 +85,11 @@ class Running:
         for name in found.new.keys() & self.tables.keys():
             self.tables[name].was_absent(_moment(found.new[name]))
 
-    def reload(self, config: Config) -> None:
+    def reload(self, config: Config) -> list[str]:
         """Go over to another configuration.
+
+        Returns:
+            The sinks whose settings are the same and whose certificates are not.
 
         Raises:
             BridgeError: it cannot be applied; nothing was.
@@ -92,15 +97,24 @@ class Running:
         dropped = [name for name, table in self.tables.items() if table.schema is None]
         found = self.found.within(config, forgotten(dropped, self._journal), ())
         plan, stats = make_plan(config, found.names), self.workers.stats()
+        files = _digests(plan)
+        renewed = [
+            name
+            for name, sink in plan.sinks.items()
+            if self.plan.sinks.get(name) == sink and self._files[name] != files[name]
+        ]
         sinks = {
             name: sink.build(name)
             for name, sink in plan.sinks.items()
             if self.plan.sinks.get(name) != sink
+            or name in renewed
             or stats[name].waiting
             or stats[name].state != "delivering"
         }
         self._change(plan, sinks, {})
+        self._files = files
         self._keep_found(found)
+        return renewed
 
     def take_found(self, listed: Listed, since: float) -> None:
         """Look after the tables that patterns mean and that were not there before.
@@ -253,6 +267,10 @@ class Running:
             elif name not in self.workers.stats():
                 self._journal.unregister(name)
             self._too_wide.discard(name)
+
+
+def _digests(plan: Plan) -> dict[str, str]:
+    return {name: files_digest(sink.settings) for name, sink in plan.sinks.items()}
 
 
 def recall_found(config: Config, journal: Journal) -> Found:

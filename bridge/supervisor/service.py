@@ -18,9 +18,8 @@ from bridge.codec import IMPLEMENTATION as CODEC
 from bridge.config import Config
 from bridge.delivery.encoding import Encoder
 from bridge.delivery.worker import Worker
-from bridge.errors import BridgeError, JournalError, JournalUnavailable
+from bridge.errors import BridgeError, JournalError, JournalUnavailable, cause_of
 from bridge.history import JournalHistory
-from bridge.journal import Journal, LetterLimits
 from bridge.loop import Deadline, Loop, backoff
 from bridge.monitor.intake import MAX_QUEUED_BYTES, Intake
 from bridge.monitor.receiver import WHY_NOT_C
@@ -30,9 +29,11 @@ from bridge.monitor.table import TableMonitor
 from bridge.monitor.watch import Watch
 from bridge.reading import Readers, ReadingOptions
 from bridge.supervisor.beginnings import begin_of
+from bridge.supervisor.changes import restart_keys
 from bridge.supervisor.discovery import Discovery, Listed
 from bridge.supervisor.found import Found, schemas
 from bridge.supervisor.gaps import GapDesk
+from bridge.supervisor.keeping import letter_limits, make_journal
 from bridge.supervisor.onlooker import Onlooker
 from bridge.supervisor.plan import Plan, make_plan, make_ring, watch_options
 from bridge.supervisor.replays import ReplayDesk
@@ -50,8 +51,6 @@ _UPKEEP_RETRY_SECONDS = 5.0
 _CLEARING_SHARE, _CLEARING_SECONDS = 0.25, 1.0
 # How long a stop waits for a start, or for a reload, that is under way.
 _START_SECONDS, _RELOAD_SECONDS = 1.0, 3.0
-# Parts of the configuration that a reload does not reach.
-_FIXED = ("kinetica", "journal", "log", "instance")
 
 
 class Supervisor:
@@ -87,7 +86,7 @@ class Supervisor:
         reading: ReadingOptions | None = None,
     ) -> None:
         self._upkeep_pause = upkeep_pause
-        self._config = config
+        self._config = self._begun_with = config
         self._sinks = {name: sink.build(name) for name, sink in make_plan(config).sinks.items()}
         journal = config.journal
         self.journal = self._journal = make_journal(config)
@@ -176,8 +175,8 @@ class Supervisor:
                 raise
             except (JournalError, OSError) as error:
                 attempts += 1
-                self.trouble = f"the journal cannot be opened: {error}"
-                log.error("journal_not_opened", cause=str(error), attempts=attempts)
+                self.trouble = f"the journal cannot be opened: {cause_of(error)}"
+                log.error("journal_not_opened", cause=cause_of(error), attempts=attempts)
                 self._stopping.wait(backoff(attempts))
             else:
                 self.trouble = None
@@ -190,13 +189,17 @@ class Supervisor:
         try:
             self._token = leave_token(folder)
         except OSError as error:  # it may be read-only, say; admin.token serves then
-            log.warning("token_not_written", folder=str(folder), cause=str(error))
+            log.warning("token_not_written", folder=str(folder), cause=cause_of(error))
 
-    def reload(self, config: Config) -> None:
+    def reload(self, config: Config, digest: str = "") -> None:
         """Take over tables and sinks that were added, changed or taken away.
 
         Those that did not change go on undisturbed, but for sinks that wait, which try again
-        at once. What is read only at the start is said.
+        at once, and those whose certificates have changed. What is read only at the start is said.
+
+        Args:
+            config: what is wanted now.
+            digest: of the file that it was read from, for the log.
 
         Raises:
             BridgeError: it cannot be applied; nothing was.
@@ -206,24 +209,25 @@ class Supervisor:
             if running is None or self._stopping.is_set():
                 raise BridgeError("the service does not run")
             old = running.plan.config
-            running.reload(config)
+            renewed = running.reload(config)
             self._config = config
-            self._journal.letter_limits = _letter_limits(config)
+            self._journal.letter_limits = letter_limits(config)
         self._discovery.again()  # another pattern may mean other tables of what was seen
-        for part in _FIXED:
-            if getattr(old, part) != getattr(config, part):
-                self._say_restart_needed(part)
-        if old.admin.listen != config.admin.listen:
-            self._say_restart_needed("admin.listen")
-        log.info("reloaded", tables=len(config.tables), sinks=len(config.sinks))
+        # Compared with what runs: the last file may have wanted a restart that never came.
+        keys = self.reloads.restart_needed = restart_keys(self._begun_with, config)
+        if keys:
+            what = ", ".join(keys)
+            log.warning("restart_needed", keys=keys, cause=f"a reload does not reach {what}")
+        if old == config and not renewed:
+            log.info("reloaded_unchanged", file=digest)
+        else:
+            of = {"tables": len(config.tables), "sinks": len(config.sinks)}
+            log.info("reloaded", **of, renewed=renewed, file=digest)
 
     def _take_found(self, listed: Listed, since: float) -> None:
         with self._changing:
             if self._running is not None and not self._stopping.is_set():
                 self._running.take_found(listed, since)
-
-    def _say_restart_needed(self, part: str) -> None:
-        log.warning("restart_needed", cause=f"{part} changed, which a reload does not reach")
 
     def stop(self, grace: float) -> bool:
         """Drain and stop within about `grace` seconds; False if not all was delivered by then.
@@ -378,7 +382,7 @@ class Supervisor:
             self._narrow(running)
             running.damage.tell(running.tables.values(), running.watch.cluster)
         except (JournalError, OSError) as error:
-            log.warning("upkeep_failed", cause=str(error))
+            log.warning("upkeep_failed", cause=cause_of(error))
             seconds = _UPKEEP_RETRY_SECONDS
         return not self._upkeep.wait(seconds)
 
@@ -389,19 +393,3 @@ class Supervisor:
             running.narrow()
         finally:
             self._changing.release()
-
-
-def make_journal(config: Config) -> Journal:
-    """Return the journal of a configuration, not open."""
-    journal = config.journal
-    return Journal(
-        journal.path,
-        max_size=journal.max_size,
-        max_age=journal.max_age,
-        on_full=journal.on_full,
-        letters=_letter_limits(config),
-    )
-
-
-def _letter_limits(config: Config) -> LetterLimits:
-    return LetterLimits(config.dead_letters.max_size, config.dead_letters.max_age)

@@ -15,10 +15,15 @@ from bridge.monitor.table import TableMonitor
 
 @dataclass(slots=True)
 class Reloads:
-    """Whether the configuration was last taken over, and when: as Prometheus itself says it."""
+    """Whether the configuration was last taken over, and when: as Prometheus itself says it.
+
+    Attributes:
+        restart_needed: keys of it that differ from what runs and that only a restart takes over.
+    """
 
     successful: bool = True
     success_at: float = field(default_factory=time.time)
+    restart_needed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

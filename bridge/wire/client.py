@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import socket
 import threading
+import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from io import BytesIO
 from typing import Any
 from urllib.parse import urlsplit
@@ -50,6 +53,9 @@ _NOT_RUNNING = (
     "Unavailable: Draining HA queue",
 )
 _GONE_STATUS = frozenset({404, 500, 502, 503, 504})
+
+# What the system puts before the reason, and tells a person nothing.
+_NUMBER = re.compile(r"\[Errno -?[0-9]+\] ")
 
 _JSON = "application/json"
 _AVRO = "application/octet-stream"
@@ -131,6 +137,10 @@ class Http:
         url: `http[s]://host[:port][/path]`.
         access: credentials and trust.
         timeout: seconds to wait for an answer.
+
+    Attributes:
+        skew: seconds by which the server's clock was ahead of this machine's at the last answer,
+            to the second and what the answer took; None where it does not say.
     """
 
     def __init__(self, url: str, access: Access, timeout: float) -> None:
@@ -143,6 +153,7 @@ class Http:
         self._sessions: list[requests.Session] = []
         self._lock = threading.Lock()  # guards _sessions
         self._peer: str | None = None
+        self.skew: float | None = None
 
     def addresses(self) -> list[str]:
         """Return the host's addresses, first the one that the calls go to, if there were any.
@@ -239,6 +250,7 @@ class Http:
         waits = (min(_CONNECT_TIMEOUT, timeout), timeout)
         headers = {"Content-type": content_type, "Accept": content_type}
         for attempt in (1, 2):
+            asked = time.time()
             try:
                 # Streamed: the connection is asked for its peer before it is given back.
                 response = self._session().post(
@@ -250,6 +262,7 @@ class Http:
                     stream=True,
                 )
                 self._note_peer(response)
+                self._note_clock(response, asked)
                 response.content  # noqa: B018 (reads it, and gives the connection back)
             except requests.Timeout as error:
                 raise ClusterUnavailable(
@@ -272,6 +285,12 @@ class Http:
         connection: Any = getattr(response.raw, "connection", None)
         with contextlib.suppress(AttributeError, OSError):  # given back already, or closed
             self._peer = str(connection.sock.getpeername()[0])
+
+    def _note_clock(self, response: requests.Response, asked: float) -> None:
+        with contextlib.suppress(ValueError, TypeError):  # none, or no time
+            said = parsedate_to_datetime(response.headers.get("Date", "")).timestamp()
+            # It stands for a whole second, and was written between the question and now.
+            self.skew = said + 0.5 - (asked + time.time()) / 2
 
     def _open_envelope(
         self,
@@ -341,7 +360,7 @@ def _root(error: BaseException) -> str:
         if not isinstance(inner, BaseException) or isinstance(inner, BridgeError):
             break
         seen = inner
-    text = str(seen)
+    text = _NUMBER.sub("", str(seen))
     # urllib3 puts the object's repr in front: '<…Connection object at 0x…>: reason'.
     return text.rpartition(">: ")[2] or type(seen).__name__
 

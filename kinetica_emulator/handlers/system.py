@@ -10,7 +10,9 @@ from kinetica_emulator.handlers.call import Call
 
 def show_system_properties(call: Call) -> Mapping[str, Any]:
     """Return the properties, all or those named."""
-    properties = call.identity.properties(call.host_header)
+    properties = dict(call.identity.properties(call.host_header))
+    if not call.database.traits.monitors:
+        properties["conf.set_monitor_port"] = "-1"
     wanted = [name.strip() for name in call.option("properties").split(",") if name.strip()]
     if wanted:
         properties = {name: properties[name] for name in wanted if name in properties}

@@ -66,7 +66,7 @@ def prometheus(
         ) as bridge:
             bridge.wait_live()
             target = bridge.admin.removeprefix("http://")
-            with Prometheus(folder / "prometheus", target) as prometheus:
+            with Prometheus(target) as prometheus:
                 for scrapes in range(2, 8):
                     database.insert_ids(range(scrapes * 100, scrapes * 100 + 50), TABLE)
                     prometheus.wait_scraped(scrapes)

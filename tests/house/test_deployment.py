@@ -121,6 +121,17 @@ def test_each_alert_fires_on_what_it_is_for() -> None:
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
+def test_the_image_says_what_it_is_and_holds_no_pip() -> None:
+    """Labels with version and revision, a user of group 0 by number, and an init before ours."""
+    last = (ROOT / "Dockerfile").read_text().rpartition("\nFROM ")[2]
+
+    for label in ("title", "description", "licenses", "version", "revision"):
+        assert f"org.opencontainers.image.{label}=" in last, label
+    assert "\nUSER 10001:0\n" in last
+    assert '\nENTRYPOINT ["tini", "--", "kinetica-bridge"]\n' in last
+    assert "if python3 -m pip --version 2>/dev/null; then exit 1; fi" in last
+
+
 def test_the_kubernetes_example_is_a_configuration_for_this_version(tmp_path: Path) -> None:
     """Its configuration is accepted, its image is ours, its patience outlasts the drain."""
     text = (DEPLOY / "kubernetes.yaml").read_text()
@@ -145,3 +156,20 @@ def test_systemd_waits_longer_than_the_drain_takes() -> None:
     assert patience is not None
     assert float(patience[1]) > _image_config().shutdown.grace
     assert "RestartPreventExitStatus=2\n" in unit
+
+
+def test_systemd_understands_the_unit_and_exposes_little(tmp_path: Path) -> None:
+    """Every line is one that systemd knows, and its own measure of exposure stays below 2 of 10."""
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        pytest.skip("no systemd-analyze: apt install systemd")
+    unit = tmp_path / "kinetica-bridge.service"
+    # Where nothing is installed there is no such program: one that is there stands for it.
+    text = (DEPLOY / unit.name).read_text()
+    unit.write_text(text.replace("/opt/kinetica-bridge/bin/kinetica-bridge", "/usr/bin/env"))
+
+    for arguments in (["verify"], ["security", "--offline=true", "--threshold=20"]):
+        command = [analyze, *arguments, str(unit)]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False)
+
+        assert ran.returncode == 0, ran.stdout + ran.stderr

@@ -15,7 +15,7 @@ from typing import get_args
 
 import yaml
 
-from bridge.cli.main import ENVIRONMENT, OK, RUNTIME, USAGE, _parser
+from bridge.cli.main import ENVIRONMENT, OK, RUNTIME, USAGE, make_parser
 from bridge.events import EventType, GapReason
 from bridge.journal import DeadLetter
 from bridge.supervisor.letters import letter_fields
@@ -29,7 +29,7 @@ def commands(
     parser: argparse.ArgumentParser | None = None, name: str = "kinetica-bridge"
 ) -> Iterator[tuple[str, set[str]]]:
     """Each command that does something, with its options but `--help`."""
-    parser = parser or _parser()
+    parser = parser or make_parser()
     options: set[str] = set()
     inner: dict[str, argparse.ArgumentParser] = {}
     for action in parser._actions:
@@ -62,7 +62,8 @@ def test_every_command_stands_there_with_its_options(documents: dict[str, str]) 
         words = re.match(r"kinetica-bridge(?: [a-z]+)+", row)
         if words:
             rest = row[words.end() :].replace("-c FILE", "--config FILE")
-            given = set(re.findall(r"--[a-z-]+|(?<!\S)(?:TABLE|GAP|NUMBER|SINK|OFFSET)\b", rest))
+            wanted = r"--[a-z-]+|(?<!\S)(?:TABLE|GAP|NUMBER|SINK|OFFSET|SHELL)\b"
+            given = set(re.findall(wanted, rest))
             shown[words.group()] = given
 
     assert shown == dict(commands())

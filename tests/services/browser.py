@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
 
+from .server import ServiceMissing
+
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
-
-
-class BrowserMissing(Exception):
-    """There is no Chromium here; the message says how to get it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,30 +40,19 @@ class Browser:
         folder: for the profiles.
 
     Raises:
-        BrowserMissing: there is none.
+        ServiceMissing: there is none.
     """
 
     def __init__(self, folder: Path) -> None:
         found = next(filter(None, map(shutil.which, _NAMES)), None)
         if found is None:
-            raise BrowserMissing("no Chromium here: apt-get install chromium")
+            raise ServiceMissing("no chromium: apt install chromium")
         self._program = found
         self._folder = folder
 
     def open(self, url: str, *, width: int = 1280, seconds: float = 4.0) -> Opened:
         """Open a page, and let its own clock run so many seconds."""
-        done = self._run(url, width, seconds, "--dump-dom")
-        complaints = re.findall(r"CONSOLE[^\]]*\] \"(.*?)\", source", done.stderr.decode())
-        return Opened(done.stdout.decode(), complaints)
-
-    def picture(self, url: str, file: Path, *, width: int = 1280, height: int = 1000) -> None:
-        """Take a picture of a page."""
-        self._run(url, width, 4.0, f"--screenshot={file}", height=height)
-
-    def _run(
-        self, url: str, width: int, seconds: float, wish: str, height: int = 1000
-    ) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(
+        done = subprocess.run(
             [
                 self._program,
                 "--headless",
@@ -73,12 +60,14 @@ class Browser:
                 "--disable-gpu",
                 "--enable-logging=stderr",
                 f"--user-data-dir={self._folder}",
-                f"--window-size={width},{height}",
+                f"--window-size={width},1000",
                 f"--virtual-time-budget={seconds * 1000:.0f}",
-                wish,
+                "--dump-dom",
                 url,
             ],
             capture_output=True,
             check=True,
             timeout=120,
         )
+        complaints = re.findall(r"CONSOLE[^\]]*\] \"(.*?)\", source", done.stderr.decode())
+        return Opened(done.stdout.decode(), complaints)

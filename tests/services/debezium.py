@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from services.kafka import VERSION as KAFKA_VERSION
-from services.kafka import KafkaMissing, jars, java
+from .kafka import VERSION as KAFKA_VERSION
+from .kafka import jars, java
+from .server import find_program
 
 VERSION = "3.1.3.Final"
 PROGRAM = Path(__file__).parent / "ReadEnvelopes.java"
 
 
 def debezium_jars() -> Path:
-    """Return the folder with Debezium's jars, fetched at the first call.
-
-    Raises:
-        KafkaMissing: no `java`, `javac` or `mvn`, or Maven could not fetch them.
-    """
-    if shutil.which("javac") is None:  # a program in one source file is compiled as it starts
-        raise KafkaMissing("no javac: install a JDK (apt install default-jdk-headless)")
+    """Return the folder with Debezium's jars; as `fetched`."""
+    find_program("javac", "default-jdk-headless")  # `PROGRAM` is compiled as it starts
     return jars(
         f"debezium-{VERSION}",
         (

@@ -1,19 +1,14 @@
 """A real Apache Kafka broker on loopback: one KRaft node, its own folder, free ports.
 
-The jars come from Maven Central by `mvn` once and are kept in `tests/services/.cache`; a JDK
-runs them. `python tests/services/kafka.py` runs a broker until Ctrl-C and prints its address.
+A JDK runs it. `python -m tests.services.kafka` runs a broker until Ctrl-C and prints its address.
 """
 
 from __future__ import annotations
 
 import base64
 import logging
-import shutil
-import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -31,10 +26,11 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
+from .maven import fetched, mvn
+from .process import free_port
+from .server import Server, run_alone
+
 VERSION = "4.1.1"
-CACHE = Path(__file__).parent / ".cache"
-START_TIMEOUT = 90.0
-STOP_TIMEOUT = 20.0
 DEPENDENCIES = (
     ("org.apache.kafka", "kafka_2.13", VERSION),
     ("org.apache.kafka", "kafka-tools", VERSION),
@@ -45,39 +41,18 @@ _SILENT.addHandler(logging.NullHandler())
 _SILENT.propagate = False
 
 
-class KafkaMissing(Exception):
-    """The broker cannot be run on this machine; the message says what to install."""
-
-
 def jars(
     name: str = f"kafka-{VERSION}",
     dependencies: Sequence[tuple[str, str, str]] = DEPENDENCIES,
 ) -> Path:
-    """Return the folder with jars, the broker's if nothing is said, fetched at the first call.
+    """Return the folder with jars, the broker's if nothing is said; as `fetched`."""
 
-    Raises:
-        KafkaMissing: no `java` or `mvn`, or Maven could not fetch them.
-    """
-    if shutil.which("java") is None:
-        raise KafkaMissing("no java: install a JDK, 17 or later (apt install default-jdk-headless)")
-    folder = CACHE / name
-    if folder.is_dir():
-        return folder
-    if shutil.which("mvn") is None:
-        raise KafkaMissing("no mvn to fetch Apache Kafka with: apt install maven")
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
-        Path(scratch, "pom.xml").write_text(_pom(dependencies))
-        command = ["mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=libs"]
-        fetch = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)
-        if fetch.returncode:
-            raise KafkaMissing(f"mvn could not fetch {name}: {fetch.stdout[-2000:]}")
-        try:
-            Path(scratch, "libs").rename(folder)
-        except OSError:
-            if not folder.is_dir():  # else another run of the tests was first
-                raise
-    return folder
+    def fetch(scratch: Path) -> Path:
+        (scratch / "pom.xml").write_text(_pom(dependencies))
+        mvn(scratch, "dependency:copy-dependencies", "-DoutputDirectory=libs")
+        return scratch / "libs"
+
+    return fetched(name, fetch)
 
 
 def _pom(dependencies: Sequence[tuple[str, str, str]]) -> str:
@@ -93,91 +68,28 @@ def _pom(dependencies: Sequence[tuple[str, str, str]]) -> str:
     )
 
 
-class KafkaBroker:
-    """One broker; a context manager that leaves neither a process nor a folder behind.
-
-    Its port stays the same when it is restarted.
-    """
+class KafkaBroker(Server):
+    """One broker."""
 
     def __init__(self, settings: Mapping[str, str] | None = None) -> None:
-        self.port, self.controller_port = _free_ports(2)
+        super().__init__()
+        self.controller_port = free_port()
         self.settings = dict(settings or {})
         # The zero byte becomes an A: an id that began with a dash would be taken for an option.
         random = b"\0" + uuid.uuid4().bytes[1:]
         self.cluster_id = base64.urlsafe_b64encode(random).decode().rstrip("=")
-        self._folder: Path | None = None
-        self._process: subprocess.Popen[bytes] | None = None
+
+    def __str__(self) -> str:
+        return self.bootstrap_servers
 
     @property
     def bootstrap_servers(self) -> str:
         """Where clients connect."""
         return f"127.0.0.1:{self.port}"
 
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self._remove_folder()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
-        self._remove_folder()
-
-    def start(self) -> None:
-        """Start it, or start it again on the same data; return when it answers."""
-        if self._process is not None:
-            return
-        self.launch()
-        try:
-            self.wait_until_it_answers()
-        except BaseException:
-            self.kill()
-            raise
-
-    def launch(self) -> None:
-        """Start it and return at once."""
-        if self._folder is None:
-            libraries = jars()
-            self._folder = Path(tempfile.mkdtemp(prefix="kafka-"))
-            self._format(libraries, self._folder)
-        with (self._folder / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [*java(jars(), "512m"), "kafka.Kafka", str(self._folder / "server.properties")],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C is for the tests, not for the broker
-            )
-
-    def stop(self) -> None:
-        """End it in order: the log is flushed, the leader steps down."""
-        self._end(signal.SIGTERM)
-
-    def kill(self) -> None:
-        """End it at once, as a power cut would."""
-        self._end(signal.SIGKILL)
-
-    def pause(self) -> None:
-        """Make it hang: connections stay open and nothing is answered."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Undo `pause`."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGCONT)
-
-    def restart(self) -> None:
-        """Stop it and start it on the same data and port."""
-        self.stop()
-        self.start()
+    def command(self) -> list[str]:
+        """See `Server.command`."""
+        return [*java(jars(), "512m"), "kafka.Kafka", str(self.folder / "server.properties")]
 
     def create_topic(
         self,
@@ -227,7 +139,10 @@ class KafkaBroker:
         consumer = self._reader("read_committed")
         try:
             partitions = sorted(consumer.list_topics(topic, timeout=30).topics[topic].partitions)
-            ends = {each: _end_of(consumer, TopicPartition(topic, each)) for each in partitions}
+            # Uncommitted ones included: the mark of a commit may come a moment after it.
+            uncommitted = self._reader("read_uncommitted")
+            ends = {each: _end_of(uncommitted, TopicPartition(topic, each)) for each in partitions}
+            uncommitted.close()
             return _read_up_to(consumer, topic, ends)
         finally:
             consumer.close()
@@ -244,12 +159,8 @@ class KafkaBroker:
             logger=_SILENT,
         )
 
-    def _remove_folder(self) -> None:
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
-
-    def _format(self, libraries: Path, folder: Path) -> None:
+    def prepare(self) -> None:
+        """See `Server.prepare`."""
         properties = {
             "process.roles": "broker,controller",
             "node.id": "1",
@@ -260,7 +171,7 @@ class KafkaBroker:
             "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
             "controller.listener.names": "CONTROLLER",
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-            "log.dirs": str(folder / "data"),
+            "log.dirs": str(self.folder / "data"),
             "offsets.topic.replication.factor": "1",
             "offsets.topic.num.partitions": "1",
             "transaction.state.log.replication.factor": "1",
@@ -268,12 +179,12 @@ class KafkaBroker:
             "group.initial.rebalance.delay.ms": "0",
             **self.settings,
         }
-        path = folder / "server.properties"
+        path = self.folder / "server.properties"
         path.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
         alone = [] if "controller.quorum.voters" in properties else ["--standalone"]
         command = ["kafka.tools.StorageTool", "format", *alone, "-t", self.cluster_id, "-c"]
         run = subprocess.run(
-            [*java(libraries, "128m"), *command, str(path)],
+            [*java(jars(), "128m"), *command, str(path)],
             capture_output=True,
             text=True,
             check=False,
@@ -281,34 +192,13 @@ class KafkaBroker:
         if run.returncode:
             raise RuntimeError(f"Kafka could not format its storage: {run.stdout}{run.stderr}")
 
-    def wait_until_it_answers(self) -> None:
-        """Return when it answers."""
-        assert self._process is not None
-        assert self._folder is not None
+    def answers(self) -> bool:
+        """See `Server.answers`."""
         admin = AdminClient({"bootstrap.servers": self.bootstrap_servers}, logger=_SILENT)
-        end = time.monotonic() + START_TIMEOUT
-        while time.monotonic() < end:
-            if self._process.poll() is not None:
-                break
-            try:
-                if admin.list_topics(timeout=1).brokers:
-                    return
-            except KafkaException:
-                continue
-        log = (self._folder / "server.log").read_text(errors="replace")
-        raise RuntimeError(f"Kafka did not start: {log[-4000:]}")
-
-    def _end(self, number: signal.Signals) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.send_signal(number)
-        process.send_signal(signal.SIGCONT)
         try:
-            process.wait(STOP_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            return bool(admin.list_topics(timeout=1).brokers)
+        except KafkaException:
+            return False
 
 
 class KafkaCluster:
@@ -401,31 +291,5 @@ def java(libraries: Path, heap: str) -> list[str]:
     ]
 
 
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
-
-
-def main() -> int:
-    """Run a broker until a signal ends it."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    try:
-        with KafkaBroker() as broker:
-            print(broker.bootstrap_servers, flush=True)
-            signal.pause()
-    except KafkaMissing as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_alone(KafkaBroker))

@@ -9,6 +9,7 @@ import pytest
 from services.kafka import KafkaBroker
 
 from bridge.events import Event
+from bridge.sinks.base import Assignment
 from bridge.sinks.kafka import KafkaSettings, KafkaSink
 from bridge.testing import SinkConformance, make_event
 
@@ -26,7 +27,9 @@ class KafkaConformance(SinkConformance):
             "topic": f"{self.prefix}.{{table}}",
             "options": self.options,
         }
-        return KafkaSink(KafkaSettings.model_validate(values | self.settings))
+        sink = KafkaSink(KafkaSettings.model_validate(values | self.settings))
+        sink.assignment = Assignment(self.prefix, "9f86d081884c7d65")
+        return sink
 
     def read_back(self) -> list[bytes]:
         topics = sorted(each for each in self.broker.topics() if each.startswith(self.prefix))
@@ -56,6 +59,12 @@ class TestKafkaWithoutHeaders(TestKafka):
     settings: ClassVar[dict[str, Any]] = {"headers": False, "timestamp": "none"}
 
 
+class TestKafkaInTransactions(TestKafka):
+    """Each call one transaction, or what it has to be cut into."""
+
+    settings: ClassVar[dict[str, Any]] = {"transactional": True}
+
+
 class TestKafkaOfManyPartitions(KafkaConformance):
     """Order is kept per key; the broker, and not the client, refuses what is too large."""
 
@@ -71,3 +80,9 @@ class TestKafkaOfManyPartitions(KafkaConformance):
         self.prefix = f"t{uuid.uuid4().hex}"
         for table in ("ki_home.orders", "ki_home.weather", "other.t"):
             kafka_broker.create_topic(f"{self.prefix}.{table}", partitions=4)
+
+
+class TestKafkaOfManyPartitionsInTransactions(TestKafkaOfManyPartitions):
+    """What the broker refuses is left out, and order is kept per key."""
+
+    settings: ClassVar[dict[str, Any]] = {"transactional": True}

@@ -1,8 +1,9 @@
-"""A sink has its moments while nothing is delivered."""
+"""A sink has its moments between deliveries."""
 
 from __future__ import annotations
 
 import threading
+from itertools import count
 from pathlib import Path
 
 from services.delivery import Engine, ScriptedSink
@@ -59,6 +60,18 @@ def test_a_sink_is_called_during_a_backoff(tmp_path: Path) -> None:
         rig.start(sink)
         wait_until(lambda: sink.calls and sink.idled >= 2, "it is called twice")
         assert len(sink.calls) == 1
+
+
+def test_a_sink_is_called_though_events_never_cease(tmp_path: Path) -> None:
+    """One batch after the other, without a second between them."""
+    sink, numbers = Idling(), count(1)
+    with Engine(tmp_path / "j") as rig:
+        sink.judge = lambda _: rig.insert(next(numbers)) if sink.idled < 2 else None
+        rig.insert(0)
+        rig.start(sink)
+        wait_until(lambda: sink.idled >= 2, "it is called twice")
+        rig.wait_settled()
+        assert not sink.overlapped
 
 
 def test_it_is_never_called_while_another_delivers(tmp_path: Path) -> None:

@@ -8,11 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from services.delivery import OTHER, TABLE, Engine, Gate, ScriptedSink, number
+from services.delivery import OTHER, TABLE, Engine, Gate, ScriptedSink, number, settings
 from services.process import wait_until
 
+from bridge.delivery.calls import Connection
+from bridge.delivery.replaying import Replayer
+from bridge.delivery.worker import rules_of
 from bridge.errors import Reject, Retry
-from bridge.events import Undecodable
+from bridge.events import Count, Undecodable
 from bridge.journal import LetterFilter, Letters, Replay
 from bridge.sinks import Batch
 
@@ -336,3 +339,28 @@ def test_a_replay_rests_while_its_sink_is_paused(rig: Engine) -> None:
     rig.journal.pauses.resume("s", TABLE)
 
     assert wait_over(rig, replay).replayed == 20
+
+
+def test_a_sink_that_takes_some_events_gets_no_others_in_a_replay(rig: Engine) -> None:
+    """They are not expected either, so nothing is missing at the end."""
+    rig.insert(*range(20))
+    rig.journal.append([Count(TABLE, "http://k:9191", 1, "update", 3)])
+    rig.insert(*range(20, 30))
+    events, sink = frozenset(("update",)), ScriptedSink()
+    replay = rig.journal.replays.begin("s", [TABLE], 0, rig.journal.head, events=events)
+    replayer = Replayer(
+        "s",
+        Connection("s", sink),
+        rig.journal,
+        batching=settings().batch,
+        rules=rules_of(settings().retry),
+        output=rig.output,
+        tables=[TABLE],
+        events=events,
+    )
+    while rig.journal.replays.find(replay.number).state == "running":
+        assert replayer.step()
+    over = rig.journal.replays.find(replay.number)
+
+    assert (over.expected, over.replayed, over.gone) == (1, 1, 0)
+    assert [event.type for event in sink.delivered] == ["update"]

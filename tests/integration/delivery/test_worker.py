@@ -269,6 +269,22 @@ class Dawdling(Encoder):
         return super().lines(stored, piece, output)
 
 
+def test_a_new_sink_is_told_of_a_head_behind_all_that_the_old_one_had(rig: Engine) -> None:
+    """Else a sink that keeps cursors would take them for those of a younger journal."""
+    gate = Gate()
+    rig.sink.judge = lambda _: gate.pass_()
+    rig.insert(0)
+    rig.start()
+    gate.reached.wait(10)
+    fresh = ScriptedSink()
+    rig.worker.configure(fresh, settings(), rig.tables, rig.output)
+    rig.insert(*range(1, 10))
+    gate.open()
+    rig.wait_settled()
+
+    assert fresh.assignment.head == 10
+
+
 def test_a_worker_ends_once_its_sink_is_closed_whatever_is_encoded_ahead(tmp_path: Path) -> None:
     """Else a file would stay open, and locked for the sink that comes next."""
     with Journal(tmp_path / "j") as journal:

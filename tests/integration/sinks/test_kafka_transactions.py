@@ -304,6 +304,41 @@ def test_events_of_a_journal_that_is_an_old_copy_are_sent(
     assert "kafka_ahead_of_journal" in said.out + said.err
 
 
+def test_events_of_an_old_copy_are_sent_where_others_were_delivered_ahead_of_the_cursor(
+    broker: KafkaBroker, make_sink: MakeSink, topic: str
+) -> None:
+    """The cursor itself is not beyond the copy's head, only what was delivered behind it."""
+    first = make_sink(broker)
+    first.open()
+    first.deliver(batch(rows(*range(5), 12), t=Standing(5)))
+    restored = make_sink(broker)
+    restored.assignment = Assignment(topic, JOURNAL, head=10)
+    restored.open()
+
+    restored.deliver(batch(rows(*range(5, 15))))
+
+    assert offsets(broker, topic) == [*range(5), 12, *range(5, 15)]
+
+
+def test_what_one_topic_has_is_no_reason_to_keep_it_from_another(
+    broker: KafkaBroker, make_sink: MakeSink, topic: str
+) -> None:
+    """A sink of the same id that begins anew with another topic; back at the first, likewise."""
+    first = make_sink(broker)
+    first.open()
+    first.deliver(batch(rows(*range(10))))
+    other = make_sink(broker, {"topic": f"{topic}.new"})
+    other.open()
+
+    other.deliver(batch(rows(*range(12))))
+    again = make_sink(broker, {"topic": f"{topic}.new"})
+    again.open()
+    again.deliver(batch(rows(*range(13))))
+
+    assert offsets(broker, topic) == [*range(10)]
+    assert offsets(broker, f"{topic}.new") == [*range(13)]
+
+
 def test_the_topic_of_cursors_is_made_compacted_and_made_again(
     broker: KafkaBroker, make_sink: MakeSink, topic: str
 ) -> None:

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
+import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 from pydantic import ValidationError
 from services.batches import batch_of
 from services.postgres import PostgresServer
@@ -308,6 +310,85 @@ def test_a_table_made_anew_with_other_types_is_looked_at_again(place: Place) -> 
     assert place.run("SELECT id FROM S.orders ORDER BY id") == [("a",), ("b",)]
 
 
+def test_rows_whose_key_has_a_null_are_all_kept(place: Place) -> None:
+    """NULL equals no NULL, in a batch as over batches, unless the index says so."""
+    place.run("CREATE TABLE S.orders (id int UNIQUE, name text)")
+    place.run("CREATE TABLE S.strict (id int UNIQUE NULLS NOT DISTINCT, name text)")
+    sink = place.sink(mode="upsert")
+    keys = [None, None, 1, 1]
+    for table in ("x.orders", "x.strict"):
+        events = [
+            make_event(n, table=table, record={"id": id_, "name": f"{n}"}, key={"id": id_})
+            for n, id_ in enumerate(keys)
+        ]
+        assert drive(sink, events).rejected == []
+    sink.close()
+
+    found = place.run("SELECT * FROM S.orders ORDER BY name")
+    assert found == [(None, "0"), (None, "1"), (1, "3")]
+    assert place.run("SELECT * FROM S.strict ORDER BY name") == [(None, "1"), (1, "3")]
+
+
+def test_a_column_whose_type_changes_takes_values_of_the_new_one_at_once(place: Place) -> None:
+    """Nothing is rounded to what the column was before."""
+    place.run("CREATE TABLE S.orders (id int, n numeric(10,1), f real, b bytea)")
+    sink = place.sink()
+    sink.deliver(batch_of([row(0, id=0, n="1.23", f=0.123456789, b="AAEC")]))
+    place.run("ALTER TABLE S.orders ALTER n TYPE numeric(10,4), ALTER f TYPE float8")
+    place.run("ALTER TABLE S.orders ALTER b TYPE text USING ''")
+
+    sink.deliver(batch_of([row(1, id=1, n="1.23", f=0.123456789, b="AAEC")]))
+    sink.close()
+
+    assert place.run("SELECT n, f, b FROM S.orders WHERE id = 1") == [
+        (Decimal("1.2300"), 0.123456789, "AAEC")
+    ]
+
+
+def test_a_row_that_a_policy_forbids_is_refused_alone(place: Place) -> None:
+    """Its state is that of a right that is missing, which would be the table's trouble."""
+    place.run("CREATE TABLE S.orders (id int)")
+    place.run("ALTER TABLE S.orders ENABLE ROW LEVEL SECURITY")
+    place.run("CREATE POLICY small ON S.orders FOR INSERT WITH CHECK (id < 100)")
+    role = f"r{uuid.uuid4().hex}"
+    place.run(f"CREATE ROLE {role} LOGIN")
+    place.run(f"GRANT ALL ON SCHEMA {place.name} TO {role}")
+    place.run(f"GRANT ALL ON S.orders TO {role}")
+    dsn = make_conninfo(place.server.dsn, user=role)
+    sink = place.sink(dsn=dsn)
+
+    result = drive(sink, [row(n, id=1000 if n == 3 else n) for n in range(6)])
+    sink.close()
+
+    assert [event.offset for event, _ in result.rejected] == [3]
+    assert len(place.run("SELECT id FROM S.orders")) == 5
+
+
+@pytest.mark.parametrize(("encoding", "refused"), [("LATIN1", [3]), ("SQL_ASCII", [])])
+def test_a_database_of_another_encoding_takes_what_it_has(
+    place: Place, encoding: str, refused: list[int]
+) -> None:
+    """A text that it cannot have is refused alone."""
+    name = f"e{uuid.uuid4().hex}"
+    place.run(
+        f"CREATE DATABASE {name} ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' "
+        "TEMPLATE template0"
+    )
+    dsn = make_conninfo(place.server.dsn, dbname=name)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("CREATE TABLE orders (id int, name text)")
+    sink = place.sink(dsn=dsn, table="{name}", notifications="notifications")
+    events = [row(n, id=n, name="日本" if n == 3 else "ü") for n in range(6)]
+
+    result = drive(sink, [*events, make_event(6, type="drop")])
+    sink.close()
+
+    assert [event.offset for event, _ in result.rejected] == refused
+    with psycopg.connect(dsn, client_encoding="utf8") as connection:
+        found = connection.execute("SELECT name FROM orders ORDER BY id").fetchall()
+    assert [name for (name,) in found] == ["ü"] * 3 + ["日本"] * (not refused) + ["ü"] * 2
+
+
 def test_names_that_would_be_cut_are_told(place: Place) -> None:
     """Two long names would else be one table."""
     sink = place.sink()
@@ -328,8 +409,6 @@ def test_a_lock_is_given_up_in_time_and_harms_no_other_table(place: Place) -> No
     held, done = threading.Event(), threading.Event()
 
     def hold() -> None:
-        import psycopg
-
         with psycopg.connect(place.server.dsn) as connection:
             connection.execute(f"LOCK TABLE {place.name}.a".encode())
             held.set()

@@ -12,6 +12,7 @@ import redis
 from pydantic import ValidationError
 from services.batches import batch_of
 from services.redis import RedisServer
+from structlog.testing import capture_logs
 
 from bridge.errors import Reject, Retry
 from bridge.events import Event
@@ -172,6 +173,29 @@ def deliver_twice(sink: RedisSink, events: list[Event]) -> None:
     """The first may still fit: what it frees of buffers is not counted."""
     sink.deliver(batch_of(events))
     sink.deliver(batch_of(events))
+
+
+@pytest.mark.parametrize(
+    ("settings", "cause"),
+    [
+        ({"appendonly": "no"}, "appendonly is no"),
+        ({"maxmemory": "100mb", "maxmemory-policy": "allkeys-lru"}, "deletes streams"),
+        ({"maxmemory": "100mb", "maxmemory-policy": "volatile-lru"}, None),
+        ({"maxmemory": "0", "maxmemory-policy": "allkeys-lru"}, None),
+    ],
+)
+def test_what_a_server_does_not_keep_is_said(
+    own_server: RedisServer, settings: dict[str, str], cause: str | None
+) -> None:
+    """Once, when it is connected to; streams have no expiry, so `volatile` spares them."""
+    with own_server.client() as client:
+        for name, value in settings.items():
+            client.config_set(name, value)
+    with capture_logs() as logs:
+        sink_of(own_server).close()
+    said = [line["cause"] for line in logs if line["event"] == "redis_promise_weakened"]
+    assert len(said) == (cause is not None)
+    assert cause is None or cause in said[0]
 
 
 def test_a_value_longer_than_the_server_takes_is_refused_alone(

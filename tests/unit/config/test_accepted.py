@@ -82,6 +82,14 @@ def test_catch_up_can_be_turned_off(read: Read, off: str) -> None:
     assert config.tables[0].catch_up == "off"
 
 
+@pytest.mark.parametrize("off", ["off", "false"])
+def test_the_way_back_to_the_primary_can_be_turned_off(read: Read, off: str) -> None:
+    """As YAML writes it, in either of its versions: Helm hands `off` on as `false`."""
+    config = read(f"kinetica: {{urls: [a, b], failback: {off}}}\ntables: [{{name: s.t}}]\n")
+
+    assert config.kinetica.failback is None
+
+
 def test_gaps_are_closed_by_a_column_or_by_the_whole_table(read: Read) -> None:
     """Each of the two forms, and none."""
     config = read(

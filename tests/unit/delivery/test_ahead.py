@@ -8,7 +8,7 @@ from services.delivery import block, output
 from services.process import wait_until
 
 from bridge.delivery.ahead import Ahead
-from bridge.delivery.encoding import Encoder, Piece
+from bridge.delivery.encoding import Encoder, Piece, Writer
 from bridge.formats.base import Output
 from bridge.journal import Stored
 from bridge.lines import Lines
@@ -35,7 +35,7 @@ def test_lines_are_there_before_they_are_asked_for() -> None:
     encoder = Watched()
     stored = Stored(0, 2, block([1, 2]))
     (piece,) = encoder.pieces(stored, output())
-    ahead = Ahead("audit", encoder, output(keyed=False))
+    ahead = Ahead("audit", Writer(encoder, output(keyed=False)))
     ahead.loop.start()
 
     ahead.ask([(stored, ())])
@@ -53,7 +53,7 @@ def test_an_entry_that_does_not_decode_ends_nothing() -> None:
     encoder = Watched()
     good = block([1])
     bad = replace(good, payload=b"\xff")
-    ahead = Ahead("audit", encoder, output(keyed=False))
+    ahead = Ahead("audit", Writer(encoder, output(keyed=False)))
     ahead.loop.start()
 
     ahead.ask([(Stored(0, 1, bad), ())])
@@ -73,7 +73,7 @@ def test_it_is_no_more_than_a_batch_ahead() -> None:
     row = block([1])
     many = replace(row, payload=row.payload * 12_000, count=12_000, times=((12_000, row.time),))
     entries = [Stored(12_000 * n, 12_000, many) for n in range(20)]
-    ahead = Ahead("audit", encoder, output(keyed=False))
+    ahead = Ahead("audit", Writer(encoder, output(keyed=False)))
     ahead.loop.start()
 
     ahead.ask([(each, ()) for each in entries])

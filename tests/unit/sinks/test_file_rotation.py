@@ -8,6 +8,7 @@ import gzip
 import os
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from backports import zstd
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from services.batches import batch_of
+from services.batches import batch_of, failures_of
 from services.process import wait_until
 
 from bridge.errors import Retry
@@ -142,6 +143,21 @@ def test_each_table_and_what_is_no_row_rotate_by_themselves(
 
     assert names(folder / "a") == ["x", "x.10", "x.12", "x.14", "x.16"]
     assert names(folder / "b") == ["x"]
+
+
+def test_what_is_no_row_keeps_its_ending_when_it_is_closed(
+    make: Callable[..., FileSink], folder: Path
+) -> None:
+    """It is JSON: who takes all that ends like the rows must not find it among them."""
+    sink = make("{name}.csv", format="csv", rotate={"max_size": "1B"})
+    for offset in (10, 11):
+        (events,) = slices_of([make_event(offset, type="drop")])
+        sink.deliver(Batch([replace(events, lines=replace(events.lines, notification=True))]))
+
+    assert names(folder) == [
+        "orders.csv.notifications.10.jsonl",
+        "orders.csv.notifications.jsonl",
+    ]
 
 
 def test_no_file_is_ever_written_over(make: Callable[..., FileSink], folder: Path) -> None:
@@ -300,6 +316,79 @@ def test_a_closing_that_fails_anywhere_is_made_up_for(
     found = [offset for each in names(folder) for offset in offsets(folder / each)]
     assert set(found) == set(range(10, 20))
     assert set(hidden(folder)) <= {".orders.jsonl%note"}
+
+
+@pytest.mark.parametrize("name", ["{name}.jsonl", "all.jsonl"])
+def test_what_is_in_closed_files_is_not_written_again(
+    make: Callable[..., FileSink], folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Else a disk that fills up again and again would fill with copies, and nothing go on."""
+    sink = make(name, rotate={"max_size": f"{3 * LINE}B"})
+    written, room = os.writev, 0
+
+    def writev(descriptor: int, pieces: Any) -> int:
+        nonlocal room
+        room -= sum(map(len, pieces))
+        if room < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return written(descriptor, pieces)
+
+    monkeypatch.setattr(os, "writev", writev)
+    begin = 10
+    while begin < 40:
+        room = 7 * LINE
+        batch = some(begin, 40)
+        sink.deliver(batch)
+        failed = sorted(failures_of(batch))
+        assert failed == list(range(min(begin + 6, 40), 40))
+        begin = failed[0] if failed else 40
+    monkeypatch.undo()
+
+    assert sorted(n for each in names(folder) for n in offsets(folder / each)) == [*range(10, 40)]
+
+
+def test_a_closed_file_that_was_not_synced_is_undone(
+    make: Callable[..., FileSink], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel forgets which pages it could not write: what comes again must not follow them."""
+    sink = make(rotate={"max_size": f"{3 * LINE}B"})
+    synced, sizes = os.fsync, []
+
+    def fsync(descriptor: int) -> None:
+        if (size := os.fstat(descriptor).st_size) == 3 * LINE and not sizes:
+            sizes.append(size)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        synced(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    batch = some(10, 14)
+    sink.deliver(batch)
+
+    assert set(batch.failed_tables) == {"ki_home.orders"}
+    assert (folder / "orders.jsonl").stat().st_size == 0
+
+
+def test_a_note_that_cannot_be_read_holds_up_its_file_alone(
+    make: Callable[..., FileSink], folder: Path, clocks: Clocks
+) -> None:
+    """Also when the sink is opened; as a folder does that has become read-only."""
+    sink = make(rotate={"max_age": "10m"})
+    events = [make_event(n, table=f"s.{table}") for n, table in enumerate("abab", 10)]
+    sink.deliver(batch_of(events[:2]))
+    sink.close()
+    note = note_of(folder / "a.jsonl")
+    note.unlink()
+    note.mkdir()
+
+    sink = make(rotate={"max_age": "10m"})
+    batch = batch_of(events[2:])
+    sink.deliver(batch)
+    clocks.pass_(601)
+    with pytest.raises(Retry, match=r"a\.jsonl%note"):
+        sink.idle()
+
+    assert set(batch.failed_tables) == {"s.a"}
+    assert names(folder) == ["a.jsonl", "b.11.jsonl"]
 
 
 def test_without_links_a_file_is_renamed(
