@@ -8,6 +8,7 @@ travel, and whatever looks like one in an address or a header.
 from __future__ import annotations
 
 import base64
+import html
 import json
 import re
 from collections.abc import Iterable
@@ -21,6 +22,10 @@ _SHORT = 4  # a secret of fewer characters is looked for as a word of its own on
 _ADDRESS = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*://)([^\s'\"<>]*)")
 _LOGIN = re.compile(r"[^\s/@'\"(]+:[^\s/@'\"]+@(?=[\w.\[-])")
 _CREDENTIALS = re.compile(r"\b(bearer|basic|digest|negotiate)(\s+)[^\s,;'\"]+", re.IGNORECASE)
+_ESCAPE = re.compile(r"%[0-9A-F]{2}")
+# How pages of HTML have quotation marks: as they are; Python, Django, PHP, Go.
+_QUOTES = [("'", '"'), ("&#x27;", "&quot;"), ("&#39;", "&quot;"), ("&#039;", "&quot;")]
+_QUOTES += [("&#39;", "&#34;")]
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\ud800-\udfff]")
 
 
@@ -91,8 +96,15 @@ def _forms(secret: str) -> Iterable[str]:
     for text in {secret, secret.strip(), " ".join(secret.split()), *secret.splitlines()}:
         if text.strip():
             yield text
-            yield from (quote(text), quote(text, safe=""), quote_plus(text))
-            yield from (repr(text)[1:-1], json.dumps(text)[1:-1], ascii(text)[1:-1])
+            for quoted in (quote(text), quote(text, safe=""), quote_plus(text)):
+                yield from (quoted, _ESCAPE.sub(lambda found: found[0].lower(), quoted))
+            for plain in (False, True):
+                dumped = json.dumps(text, ensure_ascii=plain)[1:-1]
+                yield from (dumped, dumped.replace("/", "\\/"))  # as PHP does
+            for single, double in _QUOTES:
+                escaped = html.escape(text, quote=False)
+                yield escaped.replace("'", single).replace('"', double)
+            yield from (repr(text)[1:-1], ascii(text)[1:-1])
             yield base64.b64encode(text.encode("utf-8", "surrogateescape")).decode()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from bridge.admin.health import WELL
 from bridge.monitor.states import State
 from bridge.supervisor import Snapshot
 
@@ -43,7 +44,6 @@ _SINKS = {
     "failed": "A fault of the sink's own code: the log has its traceback.",
     "paused": "`sinks resume` lets it go on.",
 }
-_WELL = frozenset({State.LIVE, State.IDLE})
 
 
 def problems(snapshot: Snapshot) -> list[Problem]:
@@ -63,7 +63,7 @@ def problems(snapshot: Snapshot) -> list[Problem]:
             cure = f"Mend its cause, or `sinks skip {name} --table {table}`."
             found.append(Problem("lane", f"{name} / {table}", f"waits: {error}", cure))
     for name, monitor in snapshot.tables.items():
-        if monitor.state not in _WELL:
+        if monitor.state not in WELL:
             what = f"{monitor.state}: {monitor.reason}" if monitor.reason else str(monitor.state)
             found.append(Problem("table", name, what, _TABLES.get(monitor.state, "")))
     for gap in snapshot.gaps:

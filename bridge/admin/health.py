@@ -12,13 +12,13 @@ from bridge.events import rfc3339
 from bridge.monitor.states import State
 from bridge.supervisor import Snapshot
 
-_WELL = frozenset({State.LIVE, State.IDLE})
+WELL = frozenset({State.LIVE, State.IDLE})
 
 
 def readiness(snapshot: Snapshot) -> dict[str, Any]:
     """Return the body of `/readyz`; `degraded` says that one of the things in it is not well."""
     well = (
-        all(table.state in _WELL for table in snapshot.tables.values())
+        all(table.state in WELL for table in snapshot.tables.values())
         and not snapshot.gaps
         and None not in snapshot.patterns.values()
         and all(s.state == "delivering" and not s.waiting for s in snapshot.sinks.values())

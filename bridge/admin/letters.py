@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-import orjson
-
 from bridge.admin.requests import (
-    JSON,
     Answer,
     Refused,
     Request,
     json_answer,
+    natural,
+    number,
     require_token,
+    rows_answer,
 )
 from bridge.admin.routes import Route
 from bridge.journal import LetterFilter
@@ -48,7 +48,7 @@ class LetterPages:
             Refused: the token is missing, or the query is not understood.
         """
         require_token(request, self._supervisor.tokens)
-        which, limit = _filter(request), _number(request, "limit")
+        which, limit = _filter(request), number(request, "limit")
         most = _LIMIT if limit is None else min(limit, _MOST)
         with self._supervisor.journal.reader() as reader:
             found = reader.dead_letters(which, limit=most)
@@ -56,7 +56,7 @@ class LetterPages:
             "dead_letters": [letter_fields(letter) for letter in found],
             "next": found[-1].number if found else None,
         }
-        return Answer(HTTPStatus.OK, JSON, orjson.dumps(body) + b"\n")
+        return rows_answer(body)
 
     def one(self, request: Request, number: str) -> Answer:
         """Return one of them.
@@ -65,12 +65,12 @@ class LetterPages:
             Refused: the token is missing, or there is none with this number.
         """
         require_token(request, self._supervisor.tokens)
-        which = LetterFilter(numbers=frozenset((_natural("number", number),)))
+        which = LetterFilter(numbers=frozenset((natural("number", number),)))
         with self._supervisor.journal.reader() as reader:
             found = reader.dead_letters(which)
         if not found:
             raise Refused(HTTPStatus.NOT_FOUND, f"no dead letter has the number {number}")
-        return Answer(HTTPStatus.OK, JSON, orjson.dumps(letter_fields(found[0])) + b"\n")
+        return rows_answer(letter_fields(found[0]))
 
     def drop(self, request: Request) -> Answer:
         """Delete those that the query names, or with `all=true` all that it lets through.
@@ -80,7 +80,7 @@ class LetterPages:
         """
         require_token(request, self._supervisor.tokens)
         which = chosen(request)
-        dropped = self._supervisor.journal.letters.drop(which, _number(request, "limit"))
+        dropped = self._supervisor.journal.letters.drop(which, number(request, "limit"))
         return json_answer({"dropped": dropped})
 
 
@@ -108,20 +108,8 @@ def _filter(request: Request) -> LetterFilter:
         query.get("table"),
         at,
         query.get("reason"),
-        _number(request, "after"),
+        number(request, "after"),
         None
         if numbers is None
-        else frozenset(_natural("numbers", one) for one in numbers.split(",") if one),
+        else frozenset(natural("numbers", one) for one in numbers.split(",") if one),
     )
-
-
-def _number(request: Request, name: str) -> int | None:
-    text = request.query.get(name)
-    return None if text is None else _natural(name, text)
-
-
-def _natural(name: str, text: str) -> int:
-    # SQLite has no room for more.
-    if not text.isdecimal() or int(text) >= 2**63:
-        raise Refused(HTTPStatus.BAD_REQUEST, f"{name}: {text!r} is not a number from 0 on")
-    return int(text)

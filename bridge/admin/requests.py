@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
+import orjson
+
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
 
@@ -48,6 +50,11 @@ def json_answer(
     return Answer(status, JSON, json.dumps(content).encode() + b"\n", headers)
 
 
+def rows_answer(content: Any) -> Answer:
+    """Return a value as a page of JSON; events in it go in as they are written."""
+    return Answer(HTTPStatus.OK, JSON, orjson.dumps(content) + b"\n")
+
+
 class Refused(Exception):
     """A request that is not carried out; its answer is `{"error": …}`.
 
@@ -68,6 +75,28 @@ class Refused(Exception):
     ) -> None:
         super().__init__(reason)
         self.answer = json_answer({"error": reason, **more}, status, headers)
+
+
+def number(request: Request, name: str) -> int | None:
+    """Return a parameter that is a whole number, None where it is not given.
+
+    Raises:
+        Refused: it is none.
+    """
+    text = request.query.get(name)
+    return None if text is None else natural(name, text)
+
+
+def natural(name: str, text: str) -> int:
+    """Read a whole number from 0 on.
+
+    Raises:
+        Refused: it is none.
+    """
+    # SQLite has no room for more.
+    if not text.isdecimal() or int(text) >= 2**63:
+        raise Refused(HTTPStatus.BAD_REQUEST, f"{name}: {text!r} is not a number from 0 on")
+    return int(text)
 
 
 def require_token(request: Request, tokens: Collection[str]) -> None:

@@ -6,9 +6,14 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import TypeVar
 
-import orjson
-
-from bridge.admin.requests import JSON, Answer, Refused, Request, json_answer, require_token
+from bridge.admin.requests import (
+    Answer,
+    Refused,
+    Request,
+    json_answer,
+    require_token,
+    rows_answer,
+)
 from bridge.admin.routes import Route
 from bridge.errors import BridgeError
 from bridge.supervisor import Supervisor
@@ -76,8 +81,7 @@ class SinkPages:
             raise Refused(HTTPStatus.BAD_REQUEST, "say whose first event: table=…")
         letter = self._act(request, lambda: self._desk.skip(sink, table))
         shown = None if letter is None else letter_fields(letter)
-        body = {"sink": sink, "table": table, "skipped": shown}
-        return Answer(HTTPStatus.OK, JSON, orjson.dumps(body) + b"\n")
+        return rows_answer({"sink": sink, "table": table, "skipped": shown})
 
     def _act(self, request: Request, action: Callable[[], _Result]) -> _Result:
         require_token(request, self._supervisor.tokens)

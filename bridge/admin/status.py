@@ -19,7 +19,7 @@ from bridge import __version__
 from bridge.admin.advice import problems
 from bridge.admin.health import readiness
 from bridge.admin.recent import Recent
-from bridge.admin.requests import JSON, Answer, Refused, Request, json_answer, require_token
+from bridge.admin.requests import JSON, Answer, Refused, Request, json_answer, number, require_token
 from bridge.admin.routes import Route
 from bridge.codec import IMPLEMENTATION
 from bridge.errors import BridgeError
@@ -103,11 +103,9 @@ class StatusPages:
             Refused: the token is missing, or there is no such table.
         """
         require_token(request, self._supervisor.tokens)
-        table, given = request.query.get("table", ""), request.query.get("from")
-        if given is not None and not given.isdecimal():
-            raise Refused(HTTPStatus.BAD_REQUEST, f"from is an offset, not {given}")
+        table, start = request.query.get("table", ""), number(request, "from")
         try:
-            found = self._supervisor.onlooker.tail(table, None if given is None else int(given))
+            found = self._supervisor.onlooker.tail(table, start)
         except KeyError:
             raise Refused(HTTPStatus.NOT_FOUND, f"no table {table} is watched") from None
         except BridgeError as error:

@@ -16,14 +16,18 @@ _Result = TypeVar("_Result")
 
 
 @contextmanager
-def open_journal(config: Config) -> Iterator[Journal]:
+def open_journal(config: Config, *, level: str = "warning") -> Iterator[Journal]:
     """Open the journal of a service that does not run.
+
+    Args:
+        config: of the service.
+        level: of what is logged.
 
     Raises:
         JournalUnavailable: a service has it, it is not there, or it may not be opened.
     """
     # What the journal logs is for a service's log, but for what a person must know.
-    logs.configure("warning", config.log.format)
+    logs.configure(level, config.log.format)
     overview(config.journal.path)  # raises where there is none: a command makes no journal
     with make_journal(config) as journal:
         yield journal

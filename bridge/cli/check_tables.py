@@ -47,11 +47,17 @@ def tables(
         except BridgeError as error:
             yield wrong(what, said(error), error.hint or "")
             continue
+        refused = False
         for info in found:
-            if info.schema is not None:
-                layouts[info.name] = info.schema
-                yield from _columns(entry, info.name, info.schema)
-                yield from rights.findings(entry, info.name, info.schema)
+            if info.schema is None:
+                continue
+            layouts[info.name] = info.schema
+            yield from _columns(entry, info.name, info.schema)
+            # What is refused of one table of a pattern most likely is of all: it is said once.
+            if not refused:
+                lacking = list(rights.findings(entry, info.name, info.schema))
+                refused = entry.is_pattern and any(each.failed for each in lacking)
+                yield from lacking
 
 
 def _named(entry: Table, cluster: Cluster) -> list[TableInfo]:

@@ -15,14 +15,15 @@ from typing import Any
 from urllib.parse import urlencode
 
 from bridge.cli import logs
+from bridge.cli.beside import ask_or_do, open_journal
 from bridge.cli.listing import counted, print_json
 from bridge.cli.main import OK, RUNTIME
 from bridge.cli.progress import Progress
-from bridge.cli.service import NotRunning, RequestFailed, Service
+from bridge.cli.service import NotRunning, Service
 from bridge.cli.trial import dry_run, letters_dry_run
 from bridge.config import Config, find_file, load
 from bridge.errors import ConfigurationError
-from bridge.supervisor.alone import Alone
+from bridge.supervisor.alone import begin_alone, carry_out, stop_alone
 from bridge.supervisor.replays import Wish, replay_fields
 
 _POLL_SECONDS = 0.2
@@ -156,14 +157,11 @@ def _tell_trial(told: _Fields, *, as_json: bool) -> int:
 
 
 def _stop(config: Config, number: int, *, as_json: bool) -> int:
-    try:
-        fields = Service(config).delete(f"/api/replays/{number}")
-    except NotRunning:
-        with Alone(config) as alone:
-            fields = replay_fields(alone.stop(number))
-    except RequestFailed as error:
-        print(error, file=sys.stderr)
-        return RUNTIME
+    fields = ask_or_do(
+        config,
+        lambda service: service.delete(f"/api/replays/{number}"),
+        lambda journal: replay_fields(stop_alone(journal, number)),
+    )
     if as_json:
         print_json([fields])
     else:
@@ -173,14 +171,13 @@ def _stop(config: Config, number: int, *, as_json: bool) -> int:
 
 def _alone(config: Config, wish: Wish, arguments: argparse.Namespace) -> int:
     """Carry a wish out in this process."""
-    with Alone(config) as alone:
-        begun = alone.begin(wish)
+    with open_journal(config, level="error") as journal:
+        begun = begin_alone(config, journal, wish)
         unknown = _say_unknown(wish, sum(each.expected for each in begun))
         shown: list[_Fields] = []
         try:
             for replay in begun:
-                steps: Iterator[_Fields] = alone.carry_out(replay)
-                fields = replay_fields(replay)
+                steps = carry_out(config, journal, replay)
 
                 def look(_: int, steps: Iterator[_Fields] = steps) -> _Fields:
                     return next(steps)

@@ -24,7 +24,7 @@ def dry_run(config: Config, wish: Wish) -> dict[str, Any]:
     found = next((each for each in overview(path).sinks if each.sink == wish.sink), None)
     tables = wish.tables(config, frozenset(found.lanes if found is not None else ()))
     steps = steps_of(stored_marks(path))
-    taken = config.sinks[wish.to or wish.sink or ""].events
+    taken = config.sinks[wish.to or wish.sink or ""].taken
     events, times = 0, list[int]()
     missing: list[dict[str, Any]] = []
     with JournalReader(path) as reader:

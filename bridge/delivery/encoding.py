@@ -16,11 +16,12 @@ from typing import NamedTuple
 
 from bridge.codec import Codec, compile_schema
 from bridge.errors import Unwritable
-from bridge.events import Block, Schema, Times, Undecodable
+from bridge.events import Block, Schema, Undecodable
 from bridge.formats.base import Format, Output, Rows
 from bridge.formats.json import JsonFormat
 from bridge.formats.shape import PLAIN, Shape
 from bridge.journal import Stored
+from bridge.journal.blocks import times_of
 from bridge.lines import Lines
 
 _KEPT_BYTES = 16 * 2**20
@@ -188,7 +189,8 @@ class Encoder:
             raise TypeError("a frame that does not decode has no lines")
         if not isinstance(entry, Block):
             return form.single(self.journal_id, stored.offset, entry)
-        whole = piece.end - piece.begin == stored.count
+        count = piece.end - piece.begin
+        whole = count == stored.count
         return form.rows(
             Rows(
                 self.journal_id,
@@ -198,8 +200,8 @@ class Encoder:
                 shape,
                 keyed,
                 entry.payload if whole else entry.payload[piece.from_byte : piece.to_byte],
-                piece.end - piece.begin,
-                entry.times if whole else cut(entry.times, piece.begin, piece.end),
+                count,
+                entry.times if whole else times_of(entry.times, piece.begin, count),
             )
         )
 
@@ -243,16 +245,3 @@ class Writer:
     def lines(self, stored: Stored, piece: Piece) -> Lines:
         """Return the events of a piece of an entry."""
         return self.encoder.lines(stored, piece, self.output)
-
-
-def cut(times: Times, begin: int, end: int) -> Times:
-    """Return the runs of the records from `begin` to before `end`."""
-    cut, at = [], 0
-    for count, time in times:
-        low, high = max(at, begin), min(at + count, end)
-        if low < high:
-            cut.append((high - low, time))
-        at += count
-        if at >= end:
-            break
-    return tuple(cut)

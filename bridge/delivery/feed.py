@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from bridge.delivery.ahead import Coming
-from bridge.delivery.encoding import Piece, Writer, cut
+from bridge.delivery.encoding import Piece, Writer
 from bridge.delivery.lane import MOST_WAITING, Aside, Lane, Load, Part, Waits
 from bridge.delivery.policy import EVERYTHING, MOST_CERTAIN
 from bridge.delivery.sources import Reader
 from bridge.errors import DecodeError, JournalError, Retry, Unwritable
 from bridge.events import Block, Undecodable
 from bridge.journal import Damage, DeadLetter, Settled, Stored
+from bridge.journal.blocks import times_of
 from bridge.lines import Slice
 
 _READ_BYTES = 2 * 2**20
@@ -303,7 +304,7 @@ class Feed:
             raise EncodingFailed(lane, stored, Retry(f"{much} {reason}"))
         offset = stored.offset + piece.begin
         load.aside_bytes += piece.to_byte - piece.from_byte + 500
-        ((_, time),) = cut(stored.entry.times, piece.begin, piece.end)
+        ((_, time),) = times_of(stored.entry.times, piece.begin, 1)
         id_ = self._writer.event_id(offset)
         letter = DeadLetter(self._sink, stored.entry.table, offset, id_, time, reason)
         part.asides.append(

@@ -17,11 +17,11 @@ from bridge.delivery.calls import Connection
 from bridge.delivery.courier import Courier
 from bridge.delivery.encoding import Encoder, Writer
 from bridge.delivery.health import text_of
+from bridge.delivery.job import Job
 from bridge.delivery.policy import REST, Rules
 from bridge.delivery.sources import LetterPage, Span
 from bridge.errors import JournalError
 from bridge.events import Undecodable
-from bridge.formats.base import Output
 from bridge.journal import (
     WHOLE,
     DeadLetter,
@@ -33,7 +33,6 @@ from bridge.journal import (
     Settled,
     kind_of,
 )
-from bridge.sinks.base import Batching
 
 log = structlog.get_logger()
 
@@ -65,11 +64,7 @@ class Replayer:
         name: the sink's id.
         connection: to the sink, shared with the live stream.
         journal: open.
-        batching: how large a batch of the sink may be.
-        rules: the numbers of the policy.
-        output: the form that the sink wants.
-        tables: those routed to it; nothing else is delivered.
-        events: the types that it takes, None for all.
+        job: what is configured of it.
         hindrance: says why nothing may be replayed now, None where it may.
         clock: monotonic.
 
@@ -82,12 +77,8 @@ class Replayer:
         name: str,
         connection: Connection,
         journal: Journal,
+        job: Job,
         *,
-        batching: Batching,
-        rules: Rules,
-        output: Output,
-        tables: Collection[str],
-        events: frozenset[str] | None = None,
         hindrance: Callable[[], str | None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -95,11 +86,11 @@ class Replayer:
         self._connection = connection
         self._journal = journal
         # Nothing of it is shared with other sinks, or kept: it is read once.
-        self._writer = Writer(Encoder(journal.id, keep_bytes=0), output)
-        self._batching = batching
-        self._rules = rules
-        self._tables = frozenset(tables)
-        self._events = events
+        self._writer = Writer(Encoder(journal.id, keep_bytes=0), job.output)
+        self._batching = job.settings.batch
+        self._rules = job.rules
+        self._tables = job.tables
+        self._events = job.settings.taken
         self._hindrance = hindrance
         self._clock = clock
         self._wake = threading.Event()

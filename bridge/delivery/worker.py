@@ -11,8 +11,6 @@ import threading
 from collections.abc import Collection
 from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as FutureTimeout
-from dataclasses import dataclass
-from functools import partial
 
 import structlog
 
@@ -21,35 +19,24 @@ from bridge.delivery.calls import Connection
 from bridge.delivery.courier import Courier
 from bridge.delivery.encoding import Encoder, Writer
 from bridge.delivery.health import SinkStats
-from bridge.delivery.policy import Rules, Said
+from bridge.delivery.job import Job
+from bridge.delivery.policy import Said
 from bridge.delivery.replaying import Replayer
 from bridge.formats.base import Output
 from bridge.journal import WHOLE, Journal
-from bridge.loop import Loop, backoff
-from bridge.sinks.base import Assignment, Retrying, Sink, SinkSettings
+from bridge.loop import Loop
+from bridge.sinks.base import Assignment, Sink, SinkSettings
 
 log = structlog.get_logger()
 
 _LOOK_SECONDS = 0.1
 _SKIP_SECONDS = 10.0
-# A lane that waits rests for the others' sake no longer than so many of the longest pauses.
-_REST_PAUSES = 10
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """What is configured."""
-
-    sink: Sink
-    settings: SinkSettings
-    tables: frozenset[str]
-    output: Output
 
 
 class _Crew:
     """The couriers of one job; the first runs in the worker's thread, others in their own."""
 
-    def __init__(self, name: str, job: _Job, journal: Journal, encoder: Encoder) -> None:
+    def __init__(self, name: str, job: Job, journal: Journal, encoder: Encoder) -> None:
         self.job = job
         self.connection = Connection(name, job.sink)
         writer = Writer(encoder, job.output)
@@ -69,7 +56,7 @@ class _Crew:
                     journal,
                     writer,
                     batching=job.settings.batch,
-                    rules=rules_of(job.settings.retry),
+                    rules=job.rules,
                     by_key=job.sink.ordered_by_key,
                     ahead=self.ahead.ask,
                     wake=wake,
@@ -88,11 +75,7 @@ class _Crew:
             name,
             self.connection,
             journal,
-            batching=job.settings.batch,
-            rules=rules_of(job.settings.retry),
-            output=job.output,
-            tables=job.tables,
-            events=None if job.settings.events is None else frozenset(job.settings.events),
+            job,
             hindrance=self.hindrance,
         )
         # Started once there is something to replay.
@@ -140,7 +123,7 @@ class Worker:
         self._journal = journal
         self._encoder = encoder
         self._lock = threading.Lock()  # guards what is asked for, and the loop's end
-        self._job: _Job | None = None
+        self._job: Job | None = None
         self._crew: _Crew | None = None
         self._stopping = False
         self._ended = False
@@ -164,7 +147,7 @@ class Worker:
             tables: those routed to it; their lanes are registered in the journal.
             output: the form that it wants.
         """
-        self._ask(_Job(sink, settings, frozenset(tables), output))
+        self._ask(Job(sink, settings, frozenset(tables), output))
 
     def retire(self) -> None:
         """Let the worker end once the `deliver` that runs has returned; `configure` revives it."""
@@ -295,7 +278,7 @@ class Worker:
             return "connecting", None
         return "delivering", None
 
-    def _ask(self, job: _Job | None) -> None:
+    def _ask(self, job: Job | None) -> None:
         with self._lock:
             self._job = job
             crew = self._crew
@@ -370,12 +353,6 @@ class Worker:
         crew = self._crew
         if crew is not None:
             crew.couriers[0].failed(error)
-
-
-def rules_of(retry: Retrying) -> Rules:
-    """Return the numbers of the policy as they are configured."""
-    pause = partial(backoff, first=retry.initial_backoff, longest=retry.max_backoff)
-    return Rules(retry.max_attempts, pause, longest_rest=_REST_PAUSES * retry.max_backoff)
 
 
 _STATES = {

@@ -25,6 +25,18 @@ class Away(Retry):
     """The registry as a whole is in trouble; it is not about one schema."""
 
 
+class Overdue(TimeoutError):
+    """A call takes too long.
+
+    Attributes:
+        call: runs until it is over, whenever that is.
+    """
+
+    def __init__(self, seconds: float, call: Loop) -> None:
+        super().__init__(f"nothing came within {seconds:g} s")
+        self.call = call
+
+
 class Numbering(Protocol):
     """Numbers schemas; may raise `Retry`, and `Away` where it is in trouble."""
 
@@ -59,7 +71,8 @@ class Registry:
         self._ids: dict[tuple[str, str], int] = {}
         self._lock = threading.Lock()  # held while a call runs; guards all below
         self._asked: Numbering | None = None
-        self._trouble: tuple[float, Away] | None = None  # until when nobody asks, and why
+        # Until when nobody asks, why, and the call that has to end before.
+        self._trouble: tuple[float, Away, Loop | None] | None = None
 
     def __repr__(self) -> str:
         return f"<Registry {self._name}>"
@@ -88,18 +101,20 @@ class Registry:
     def _call(self, ask: Callable[[Numbering], _T]) -> _T:
         """Make a call, unless one has just come to nothing; the lock is held."""
         started = self._clock()
-        if self._trouble is not None and started < self._trouble[0]:
-            raise self._trouble[1]
-        self._trouble = None
+        if self._trouble is not None:
+            until, away, overdue = self._trouble
+            if started < until or (overdue is not None and not overdue.join(0)):
+                raise away
+        self._trouble = overdue = None
         try:
             return within(self._timeout, lambda: ask(self._ready()))
-        except TimeoutError as error:
-            away = Away(f"no answer from {self._name}: {error}")
+        except Overdue as error:
+            away, overdue = Away(f"no answer from {self._name}: {error}"), error.call
         except Away as error:
             away = error
         now = self._clock()
         rest = min(max(_REST * (now - started), _LEAST_REST), _MOST_REST)
-        self._trouble = now + rest, away
+        self._trouble = now + rest, away, overdue
         raise away
 
     def _ready(self) -> Numbering:
@@ -112,7 +127,7 @@ def within(seconds: float, call: Callable[[], _T]) -> _T:
     """Make a call that must not take longer, whatever it waits for.
 
     Raises:
-        TimeoutError: it does; it goes on by itself, and what comes of it is not wanted.
+        Overdue: it does; it goes on by itself, and what comes of it is not wanted.
         Exception: what the call raised.
     """
     results: list[_T] = []
@@ -128,7 +143,7 @@ def within(seconds: float, call: Callable[[], _T]) -> _T:
     loop = Loop("schema-registry", once)
     loop.start()
     if not loop.join(seconds):
-        raise TimeoutError(f"nothing came within {seconds:g} s")
+        raise Overdue(seconds, loop)
     if errors:
         raise errors[0]
     return results[0]

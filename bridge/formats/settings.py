@@ -11,6 +11,7 @@ from pydantic import (
     Field,
     SecretStr,
     StringConstraints,
+    field_validator,
 )
 
 from bridge.codec import Mask
@@ -64,17 +65,30 @@ class Shaping(BaseModel):
         description="The key of the hashes: with it, and a guess, a value can be found out.",
     )
 
+    @field_validator("mask_key")
+    @classmethod
+    def _has_bytes(cls, key: SecretStr | None) -> SecretStr | None:
+        try:
+            _bytes_of(key)
+        except UnicodeEncodeError:
+            raise ValueError("has a lone surrogate, which no bytes stand for") from None
+        return key
+
     @property
     def stage(self) -> Stage:
         """What it asks for, as a step of shaping."""
-        key = "" if self.mask_key is None else self.mask_key.get_secret_value()
         return Stage(
             self.columns,
             self.exclude,
             tuple(self.rename.items()),
             tuple(self.mask.items()),
-            key.encode(errors="surrogatepass"),  # a variable may hold bytes that are no text
+            _bytes_of(self.mask_key),
         )
+
+
+def _bytes_of(key: SecretStr | None) -> bytes:
+    """Return a key as the bytes that whoever compares hashes has: a variable may hold any."""
+    return b"" if key is None else key.get_secret_value().encode(errors="surrogateescape")
 
 
 class FormatSettings(BaseModel):

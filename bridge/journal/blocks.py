@@ -106,11 +106,12 @@ def _part(block: Block, ends: Sequence[int], first: int, count: int) -> Block:
         block,
         payload=block.payload[begin : ends[first + count - 1]],
         count=count,
-        times=_times(block.times, first, count),
+        times=times_of(block.times, first, count),
     )
 
 
-def _times(times: Times, first: int, count: int) -> Times:
+def times_of(times: Times, first: int, count: int) -> Times:
+    """Return the runs of some records: of so many, from the first one on."""
     cut: list[tuple[int, int]] = []
     for records, time in times:
         taken = min(records - min(first, records), count)

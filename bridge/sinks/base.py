@@ -107,6 +107,11 @@ class SinkSettings(FormatSettings, Shaping):
     batch: Batching = Batching()
     retry: Retrying = Retrying()
 
+    @property
+    def taken(self) -> frozenset[str] | None:
+        """The types of events that it takes, None for all."""
+        return None if self.events is None else frozenset(self.events)
+
 
 class NotConnected(Retry):
     """The connection is gone: the engine closes the sink and opens it anew, then retries."""

@@ -45,11 +45,6 @@ class SinkPlan:
         """The tables whose events it gets."""
         return frozenset(self.shapes)
 
-    @property
-    def events(self) -> frozenset[str] | None:
-        """The types of events that it takes, None for all."""
-        return None if self.settings.events is None else frozenset(self.settings.events)
-
     def build(self, name: str) -> Sink:
         """Make the sink.
 

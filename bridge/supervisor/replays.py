@@ -191,8 +191,7 @@ def begin(wish: Wish, config: Config, known: Collection[str], journal: Journal) 
     first = max(first, stats.oldest)
     if first >= end:
         raise BridgeError("nothing is stored of that span")
-    taken = config.sinks[sink].events
-    events = None if taken is None else frozenset(taken)
+    events = config.sinks[sink].taken
     return [journal.replays.begin(sink, tables, first, end, events=events, rate=wish.rate)]
 
 

@@ -209,11 +209,15 @@ class Running:
             for name, sink in new.sinks.items():
                 known = old.sinks.get(name)
                 before = known.tables if known is not None else frozenset()
-                if known is None or sink.tables - before or sink.events != known.events:
+                if (
+                    known is None
+                    or sink.tables - before
+                    or sink.settings.taken != known.settings.taken
+                ):
                     done.append(name)
                     begin = begin_of(self._journal, name, sink.settings)
                     tables = sink.tables | before
-                    self._journal.register(name, tables, begin=begin, events=sink.events)
+                    self._journal.register(name, tables, begin=begin, events=sink.settings.taken)
         except BaseException:
             # What cannot be undone now is undone by the upkeep.
             self._too_wide.update(done)
@@ -263,7 +267,7 @@ class Running:
         for name in list(self._too_wide):
             if name in self.plan.sinks:
                 sink = self.plan.sinks[name]
-                self._journal.register(name, sink.tables, events=sink.events)
+                self._journal.register(name, sink.tables, events=sink.settings.taken)
             elif name not in self.workers.stats():
                 self._journal.unregister(name)
             self._too_wide.discard(name)

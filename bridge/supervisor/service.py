@@ -170,7 +170,9 @@ class Supervisor:
                     self._journal.unregister(name)  # else its lanes would keep events for ever
                 for name, sink in plan.sinks.items():
                     begin = begin_of(self._journal, name, sink.settings)
-                    self._journal.register(name, sink.tables, begin=begin, events=sink.events)
+                    self._journal.register(
+                        name, sink.tables, begin=begin, events=sink.settings.taken
+                    )
             except JournalUnavailable:
                 raise
             except (JournalError, OSError) as error:

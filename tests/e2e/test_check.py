@@ -100,6 +100,9 @@ def test_a_user_without_rights_is_told_the_grants_to_type(
     read, monitor = checks.run(kinetica=good)
     has(read, "FAILED", f"rights on table {TABLE}", f"GRANT SELECT ON TABLE {TABLE} TO", "bridge")
     has(monitor, "FAILED", "no monitor of it may be made", "do: curl", "/grant/permission")
+    Program(cluster.url).create("ki_home.orders_2", columns=KEYED)
+    pattern = checks.run(kinetica=good, tables=[{"name": "ki_home.orders*"}])
+    assert {finding.what for finding in pattern} == {f"rights on table {TABLE}"}
     for finding in (read, monitor):
         (body,) = re.findall(r"-d '(\{.*?\}\})'", finding.cure)
         Program(cluster.url).call("/grant/permission", **json.loads(body))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 from urllib.parse import quote, quote_plus
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from bridge.foreign import Cleaner
 
 SECRET = 'hun ter/2"\n+é'
+MARKS = "<\"hun'ter>&/ü"
 
 
 @pytest.mark.parametrize(
@@ -35,6 +37,24 @@ def test_a_secret_is_found_in_every_form_in_which_it_travels(form: str) -> None:
     assert "***" in found
     assert found.endswith(", sorry")
     assert form[:6] not in found
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        html.escape(MARKS),
+        html.escape(MARKS, quote=False),
+        html.escape(MARKS).replace("&#x27;", "&#39;"),
+        html.escape(MARKS).replace("&#x27;", "&#039;"),
+        html.escape(MARKS).replace("&#x27;", "&#39;").replace("&quot;", "&#34;"),
+        json.dumps(MARKS)[1:-1].replace("/", "\\/"),
+        json.dumps(MARKS, ensure_ascii=False)[1:-1],
+        quote(MARKS, safe="").lower(),
+    ],
+)
+def test_a_secret_is_found_as_frameworks_of_the_web_write_it(form: str) -> None:
+    """Pages escape HTML, PHP escapes slashes, .NET has small letters in percent-encoding."""
+    assert Cleaner([MARKS])(f"refused: {form}") == "refused: ***"
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from services.delivery import OTHER, TABLE, Engine, Gate, ScriptedSink, number, 
 from services.process import wait_until
 
 from bridge.delivery.calls import Connection
+from bridge.delivery.job import Job
 from bridge.delivery.replaying import Replayer
-from bridge.delivery.worker import rules_of
 from bridge.errors import Reject, Retry
 from bridge.events import Count, Undecodable
 from bridge.journal import LetterFilter, Letters, Replay
@@ -352,11 +352,12 @@ def test_a_sink_that_takes_some_events_gets_no_others_in_a_replay(rig: Engine) -
         "s",
         Connection("s", sink),
         rig.journal,
-        batching=settings().batch,
-        rules=rules_of(settings().retry),
-        output=rig.output,
-        tables=[TABLE],
-        events=events,
+        Job(
+            sink,
+            settings().model_copy(update={"events": ("update",)}),
+            frozenset((TABLE,)),
+            rig.output,
+        ),
     )
     while rig.journal.replays.find(replay.number).state == "running":
         assert replayer.step()

@@ -101,6 +101,11 @@ WRONG: dict[str, tuple[str, str, list[str]]] = {
         "",
         ["5: tables[0].mask_key: must not be empty"],
     ),
+    "a key that stands for no bytes": (
+        'mask: {a: hash}\nmask_key: "k\\ud800"',
+        "",
+        ["5: tables[0].mask_key: has a lone surrogate, which no bytes stand for"],
+    ),
     "a mask that there is not": (
         "mask: {a: blur}\nmask_key: s3cret",
         "",
@@ -188,10 +193,10 @@ def test_what_can_be_asked_of_columns_is_taken(
 
 
 def test_a_key_of_hashes_may_be_bytes_that_are_no_text(read: Callable[..., Config]) -> None:
-    """A variable may hold anything but a zero."""
-    config = read(_file("mask: {a: hash}\nmask_key: ${MASK_KEY}"), MASK_KEY="\udcff")
+    """A variable may hold anything but a zero, and others compute hashes with what it holds."""
+    config = read(_file("mask: {a: hash}\nmask_key: ${MASK_KEY}"), MASK_KEY="\udcffä")
 
-    assert config.tables[0].stage.mask_key
+    assert config.tables[0].stage.mask_key == b"\xff\xc3\xa4"
 
 
 def test_a_table_of_a_sink_that_has_the_column_is_enough(read: Callable[..., Config]) -> None:

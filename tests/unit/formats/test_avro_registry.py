@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+from services.process import wait_until
 from services.schema_numbers import Numbers
 
 from bridge.errors import Retry
@@ -81,6 +82,29 @@ def test_a_call_that_takes_too_long_is_given_up() -> None:
     with pytest.raises(Away, match=r"no answer from the registry: nothing came within 0.05 s"):
         registry.id_of("a", "x")
     done.set()
+
+
+def test_nobody_asks_again_while_a_call_that_was_given_up_still_runs() -> None:
+    """An answer that drips for hours would else leave a thread and a connection for each try."""
+    over = threading.Event()
+    numbers, clock = Numbers(), Clock()
+    numbers.judge = lambda _: over.wait(60) and None
+    registry = Registry("the registry", lambda: numbers, 0.05, clock)
+
+    for subject in "abc":
+        with pytest.raises(Away, match="nothing came within"):
+            registry.id_of(subject, "x")
+        clock.now += 3_600
+    assert numbers.asked == ["a"]
+    over.set()
+
+    def answers() -> bool:
+        try:
+            return registry.id_of("b", "x") > 0
+        except Away:
+            return False
+
+    wait_until(answers, "it answers")
 
 
 def test_a_fault_of_ours_is_raised_where_the_call_is_waited_for() -> None:
