@@ -73,7 +73,7 @@ def parse_moment(text: str, now: float | None = None) -> int:
     """Read an RFC 3339 time, or an age such as `2h`, as microseconds since the epoch.
 
     Args:
-        text: what was written; a time without a zone is UTC.
+        text: what was written; a time without a zone is UTC, one before 1970 is 1970.
         now: from which an age counts, seconds since the epoch; None for the present.
 
     Raises:
@@ -86,13 +86,14 @@ def parse_moment(text: str, now: float | None = None) -> int:
         found = datetime.fromisoformat(text)
     except ValueError:
         try:
-            return round(((time.time() if now is None else now) - parse_duration(text)) * 1e6)
+            present = time.time() if now is None else now
+            return round(max(0.0, present - parse_duration(text)) * 1e6)
         except ValueError:
             example = "a time like 2026-11-23T08:42:00Z or an age like 2h"
             raise ValueError(f"{text!r} is not {example}") from None
     if found.tzinfo is None:
         found = found.replace(tzinfo=UTC)
-    return round(found.timestamp() * 1e6)
+    return max(0, round(found.timestamp() * 1e6))
 
 
 def _split(value: Any, wanted: str, units: dict[str, Any], example: str) -> tuple[float, str]:

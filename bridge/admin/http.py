@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, unquote
 
 import structlog
 
-from bridge.admin.requests import Answer, Request, json_answer
+from bridge.admin.requests import Answer, Refused, Request, json_answer, natural
 from bridge.loop import Deadline
 
 log = structlog.get_logger()
@@ -103,11 +103,13 @@ def _make_handler(answer: Callable[[Request], Answer]) -> type[BaseHTTPRequestHa
 
         def _read_body(self) -> bool:
             length = self.headers.get("Content-Length", "0")
-            if "Transfer-Encoding" in self.headers or not length.isdecimal():
+            try:
+                size = natural("Content-Length", length)
+            except Refused:
                 return False
-            if int(length) > _LONGEST_BODY:
+            if "Transfer-Encoding" in self.headers or size > _LONGEST_BODY:
                 return False
-            self.rfile.read(int(length))
+            self.rfile.read(size)
             return True
 
         def _drain(self) -> None:

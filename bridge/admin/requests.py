@@ -13,6 +13,7 @@ import orjson
 
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
+_MOST_DIGITS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +94,8 @@ def natural(name: str, text: str) -> int:
     Raises:
         Refused: it is none.
     """
-    # SQLite has no room for more.
-    if not text.isdecimal() or int(text) >= 2**63:
+    # SQLite has no room for more, and Python reads no more than some thousand digits.
+    if not text.isdecimal() or len(text) > _MOST_DIGITS or int(text) >= 2**63:
         raise Refused(HTTPStatus.BAD_REQUEST, f"{name}: {text!r} is not a number from 0 on")
     return int(text)
 

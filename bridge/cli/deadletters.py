@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from urllib.parse import urlencode
 
 import orjson
@@ -21,6 +21,7 @@ from bridge.supervisor.letters import letter_fields
 
 _HEADERS = ("number", "sink", "table", "offset", "set aside", "attempts", "reason")
 _PAGE = 1000
+_AT_ONCE = 20_000
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -108,11 +109,16 @@ def _drop(config: Config, arguments: argparse.Namespace) -> int:
         steps = [letter_filter(config, arguments)]
 
     def ask(service: Service) -> int:
-        query = [_query(which, arguments.limit) for which in steps]
-        return sum(service.post(f"/api/deadletters/drop?{one}")["dropped"] for one in query)
+        return _drop_all(
+            steps,
+            arguments.limit,
+            lambda which, most: service.post(f"/api/deadletters/drop?{_query(which, most)}")[
+                "dropped"
+            ],
+        )
 
     def do(journal: Journal) -> int:
-        return sum(journal.letters.drop(which, arguments.limit) for which in steps)
+        return _drop_all(steps, arguments.limit, journal.letters.drop)
 
     dropped = ask_or_do(config, ask, do)
     if arguments.json:
@@ -124,6 +130,20 @@ def _drop(config: Config, arguments: argparse.Namespace) -> int:
         print(f"{missing} of those given: no such dead letter", file=sys.stderr)
         return RUNTIME
     return OK
+
+
+def _drop_all(
+    steps: Sequence[LetterFilter], limit: int | None, drop: Callable[[LetterFilter, int], int]
+) -> int:
+    """Drop some at a time, so that no answer keeps anybody waiting; return how many went."""
+    dropped = 0
+    for which in steps:
+        gone = most = -1
+        while gone == most != 0:
+            most = _AT_ONCE if limit is None else min(_AT_ONCE, limit - dropped)
+            gone = drop(which, most)
+            dropped += gone
+    return dropped
 
 
 def _query(which: LetterFilter, limit: int | None) -> str:

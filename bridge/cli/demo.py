@@ -44,6 +44,7 @@ def run(arguments: argparse.Namespace, signals: Signals) -> int:
               Kinetica (emulated)  {emulator.url}
               configuration        {config_file}
               events, a line each  {folder / "out" / f"{TABLE}.jsonl"}
+              status page          {admin.url}
               metrics              {admin.url}/metrics
               health               {admin.url}/readyz
 

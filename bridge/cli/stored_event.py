@@ -18,7 +18,6 @@ from bridge.events import Block, Undecodable, rfc3339
 from bridge.formats.singles import members_of
 from bridge.journal import (
     JournalReader,
-    LetterFilter,
     Overview,
     Stored,
     StoredEntry,
@@ -37,7 +36,7 @@ def show(config: Config, offset: int, *, as_json: bool) -> int:
             held = f"it has offsets {found.oldest} to {found.head - 1}, where nothing was pruned"
             print(f"the journal has no event {offset}: {held}", file=sys.stderr)
             return RUNTIME
-        letters = _letters(reader, stored.entry.table, offset)
+        letters = reader.letters_of(stored.entry.table, offset)
     fields = _fields(config, found, stored, offset, letters)
     if as_json:
         print_json([fields])
@@ -50,16 +49,6 @@ def _stored(reader: JournalReader, offset: int) -> Stored | None:
     page = reader.read(offset, max_bytes=1, max_entries=1)
     found = [each for each in page.entries if each.offset <= offset < each.offset + each.count]
     return found[0] if found else None
-
-
-def _letters(reader: JournalReader, table: str, offset: int) -> dict[str, int]:
-    """Return the numbers of an event's dead letters, by sink."""
-    found: dict[str, int] = {}
-    which = LetterFilter(table=table)
-    while page := reader.dead_letters(which):
-        found |= {letter.sink: letter.number for letter in page if letter.offset == offset}
-        which = which._replace(after=page[-1].number)
-    return found
 
 
 def _fields(

@@ -7,14 +7,14 @@ from typing import Any
 from bridge.config import Config
 from bridge.events import rfc3339
 from bridge.journal import JournalReader, Stored, kind_of, overview, stored_marks
-from bridge.journal.moments import offset_at, steps_of
-from bridge.supervisor.replays import Wish, count_letters
+from bridge.journal.moments import offset_at, offset_until, steps_of
+from bridge.supervisor.replays import Wish
 
 
 def letters_dry_run(config: Config, wish: Wish) -> dict[str, Any]:
     """Return how many dead letters are meant."""
     with JournalReader(config.journal.path) as reader:
-        counts, _ = count_letters(reader, wish, config)
+        counts, _ = letters_meant(reader, wish, config)
     return {"letters": counts.total(), "by_sink": dict(sorted(counts.items()))}
 
 
@@ -33,7 +33,7 @@ def dry_run(config: Config, wish: Wish) -> dict[str, Any]:
         if wish.since is not None:
             start = max(start, offset_at(reader, wish.since, steps))
         if wish.until is not None:
-            end = offset_at(reader, wish.until, steps)
+            end = offset_until(reader, wish.until, steps)
         if start < min(oldest, end) and wish.since is None:
             missing.append(_span(start, min(oldest, end) - 1, "pruned"))
         start = max(start, oldest)

@@ -56,11 +56,11 @@ class LetterMaker:
         if not any(move.dead_letters for move in moves):
             return moves
         return [
-            replace(move, dead_letters=tuple(map(self._complete, move.dead_letters)))
-            for move in moves
+            replace(move, dead_letters=tuple(map(self.whole, move.dead_letters))) for move in moves
         ]
 
-    def _complete(self, letter: DeadLetter) -> DeadLetter:
+    def whole(self, letter: DeadLetter) -> DeadLetter:
+        """Return a letter with its entry, if the journal still has it; raises as `complete`."""
         if letter.raw is not None or letter.entry is not None:
             return letter
         if self._stored is None or not _holds(self._stored, letter):

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 import structlog
 
@@ -18,6 +19,7 @@ from bridge.delivery.courier import Courier
 from bridge.delivery.encoding import Encoder, Writer
 from bridge.delivery.health import text_of
 from bridge.delivery.job import Job
+from bridge.delivery.letters import LetterMaker
 from bridge.delivery.policy import REST, Rules
 from bridge.delivery.sources import LetterPage, Span
 from bridge.errors import JournalError
@@ -164,11 +166,9 @@ class Replayer:
         if replay is None:
             return None
         begun = self._span(replay) if replay.letters is None else self._letters(replay)
-        if begun is None:
-            self._end(replay.number)
-            return None
-        begun.courier.leaving = self.leaving
-        self._round = begun
+        if begun is not None:
+            begun.courier.leaving = self.leaving
+            self._round = begun
         return begun
 
     def _span(self, replay: Replay) -> _Round:
@@ -178,32 +178,43 @@ class Replayer:
         return _Round(replay, source, self._courier(replay, source, tables, self._rules))
 
     def _letters(self, replay: Replay) -> _Round | None:
-        """Return the next dead letters, None where there are no more."""
+        """Return the next dead letters, None where there are no more, or some are passed over."""
         which, last = replay.letters or _NONE
-        while True:
-            with self._journal.reader() as reader:
-                page = reader.dead_letters(which, limit=_PAGE, entries=True)
-            page = [letter for letter in page if letter.number <= last]
-            able: list[DeadLetter] = []
-            for letter in page:
-                if not self._is_able(letter) or any(letter.offset == o.offset for o in able):
-                    break
-                able.append(letter)
-            if able:
+        with self._journal.reader() as reader:
+            maker = LetterMaker(reader, self._writer)
+            found = reader.dead_letters(which, limit=_PAGE, entries=True)
+            page = [maker.whole(letter) for letter in found if letter.number <= last]
+        if not page:
+            self._end(replay.number)
+            return None
+        unable = list(takewhile(lambda letter: not self._is_able(letter), page))
+        if unable:
+            self._pass_over(replay, unable)
+            return None
+        able: list[DeadLetter] = []
+        for letter in page:
+            if not self._is_able(letter) or any(letter.offset == o.offset for o in able):
                 break
-            if not page:
-                return None
-            # There is no event in it, or its table is not this sink's: it stays.
-            letter = page[0]
-            settled = Settled(letter.offset, 1, "dead_lettered")
-            move = Move(letter.table, 0, (settled,))
-            self._journal.replays.settle(replay.number, [move], after=letter.number, at_once=True)
-            which = which._replace(after=letter.number)
+            able.append(letter)
         source = LetterPage(self._journal, replay, able)
         # What is refused again was proven poison before, or was set aside by hand.
         rules = replace(self._rules, proof=False)
         tables = {letter.table for letter in able}
         return _Round(replay, source, self._courier(replay, source, tables, rules))
+
+    def _pass_over(self, replay: Replay, letters: Sequence[DeadLetter]) -> None:
+        """Leave letters as they are: no event is in them any more, or it is not for this sink."""
+        moves = [
+            Move(
+                letter.table,
+                0,
+                (Settled(letter.offset, 1, "dead_lettered" if _has_any(letter) else "discarded"),),
+            )
+            for letter in letters
+        ]
+        after = letters[-1].number
+        self._journal.replays.settle(replay.number, moves, after=after, at_once=True)
+        self._wake.set()  # the next ones follow
 
     def _is_able(self, letter: DeadLetter) -> bool:
         entry = letter.entry
@@ -290,3 +301,7 @@ class Replayer:
     def _pause(self, seconds: float) -> None:
         if self._wake.wait(seconds):
             self._wake.clear()
+
+
+def _has_any(letter: DeadLetter) -> bool:
+    return letter.entry is not None or letter.raw is not None

@@ -35,6 +35,9 @@ from bridge.journal import DeadLetter, Move, Settled
 
 Failures = Mapping[int, Retry | Reject]
 
+# Why an event is a dead letter that somebody skipped.
+BY_HAND = "set aside by hand"
+
 
 @dataclass(frozen=True, slots=True)
 class Verdicts:
@@ -150,7 +153,7 @@ class Verdicts:
         """Set the one event of a part aside because somebody said so."""
         lane, offset = part.lane, part.first
         lane.certain = 0
-        letter = self._letter(part, offset, "set aside by hand", tries, answer)
+        letter = self._letter(part, offset, BY_HAND, tries, answer)
         if offset in lane.waiting:
             return self._release(lane, [], [letter], now)
         return self._move(part, offset + 1, [], [letter], {})

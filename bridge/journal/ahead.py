@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from bridge.journal.lane import Boundary
 from bridge.journal.layout import Place
@@ -12,18 +11,8 @@ from bridge.journal.segment_pages import SegmentPages
 from bridge.journal.typed import KNOWN, kind_of, total_of
 
 
-class Ahead(Protocol):
-    """Counts what stands before the head, for lanes that do not begin there."""
-
-    def count(self, table: str, start: int, events: frozenset[str] | None) -> int:
-        """Return how many events of a table, of some types or all, stand from an offset on."""
-
-    def kind(self, offset: int) -> str:
-        """Return the type of the event at an offset, empty where it is gone."""
-
-
-class StoredAhead:
-    """Counts in an open journal. To be used while no segment goes.
+class Ahead:
+    """Counts what stands before the head, in an open journal. To be used while no segment goes.
 
     Args:
         places: all segments, oldest first.
@@ -50,7 +39,7 @@ class StoredAhead:
         self._sums: dict[tuple[int, int], dict[str, int]] = {}
 
     def count(self, table: str, start: int, events: frozenset[str] | None) -> int:
-        """See `Ahead`."""
+        """Return how many events of a table, of some types or all, stand from an offset on."""
         if start >= self._head.offset:
             return 0
         if start not in self._boundaries:
@@ -62,7 +51,7 @@ class StoredAhead:
         return self._counted(table, start, events)
 
     def kind(self, offset: int) -> str:
-        """See `Ahead`."""
+        """Return the type of the event at an offset, empty where it is gone."""
         page = self._reader.read(offset, max_bytes=1, max_entries=1)
         found = page.entries[0] if page.entries else None
         return kind_of(found.entry) if found is not None and found.offset <= offset else ""

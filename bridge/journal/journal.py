@@ -22,7 +22,7 @@ from bridge.events import Entry
 from bridge.journal.appending import append
 from bridge.journal.letter_store import LetterStore
 from bridge.journal.lock import JournalLock
-from bridge.journal.moments import offset_at, steps_of
+from bridge.journal.moments import offset_at, offset_until, steps_of
 from bridge.journal.noted_damage import NotedDamage
 from bridge.journal.opening import Limits, OnFull, Opened, open_journal
 from bridge.journal.pauses import Pauses
@@ -370,6 +370,11 @@ class Journal:
         """
         with self.reader() as reader:
             return offset_at(reader, time, steps_of(self.marks()))
+
+    def offset_until(self, time: int) -> int:
+        """Return an offset from which on nothing was received before a time; as `offset_at`."""
+        with self.reader() as reader:
+            return offset_until(reader, time, steps_of(self.marks()))
 
     def damaged(self) -> list[Damage]:
         """Return the spans found damaged since the journal was opened, in order."""

@@ -60,6 +60,7 @@ class LetterStore:
             dropped += len(gone)
             if len(gone) < _STEP:
                 return dropped
+            which = which._replace(after=gone[-1][0])  # else all before are looked at each time
 
     def settle(self, delivered: Collection[int], failed: Sequence[Retried] = ()) -> None:
         """Note how a replay of some letters went: those delivered go, in one transaction each.

@@ -69,11 +69,6 @@ class LetterBook:
         }
         return cls(load_sums(connection), pruned)
 
-    @property
-    def bytes(self) -> int:
-        """What all of them take, about."""
-        return sum(each.bytes for each in self.sums.values())
-
     def add(self, letters: Sequence[DeadLetter], now: int) -> None:
         """Count letters that were stored."""
         for letter in letters:
@@ -133,8 +128,7 @@ def put_letters(connection: sqlite3.Connection, letters: Sequence[DeadLetter], n
         letters: without a number.
         now: when they were set aside.
     """
-    rows = [_row(letter, now) for letter in letters]
-    put_rows(connection, rows)
+    put_rows(connection, [_row(letter, now) for letter in letters])
 
 
 def put_rows(connection: sqlite3.Connection, rows: Sequence[Sequence[Any]]) -> None:
@@ -221,6 +215,14 @@ def find_letters(
     """Return number, sink, table and size of the first letters that a filter lets through."""
     values = filter_values(which) | {"limit": limit}
     return connection.execute(QUERIES["find_dead_letters"], values).fetchall()
+
+
+def count_letters(
+    connection: sqlite3.Connection, which: LetterFilter, limit: int | None
+) -> list[tuple[str, str, int, int]]:
+    """Return how many letters of each lane a filter lets through, and the last one's number."""
+    values = filter_values(which) | {"limit": -1 if limit is None else limit}
+    return connection.execute(QUERIES["count_dead_letters"], values).fetchall()
 
 
 def delete_letters(connection: sqlite3.Connection, numbers: Collection[int]) -> None:

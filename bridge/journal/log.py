@@ -274,13 +274,15 @@ class SegmentLog:
             JournalDiskError: the disk failed; nothing was stored.
         """
         # All is worked out before the commit: what failed behind it would be appended again.
-        if drafts and is_step(self._latest, drafts[0].time):
-            step = with_step(self._marks, self._head, self._places[0].first)
-            marks = {**marks, MARK: step}
         all_marks = {**self._marks, **marks} if marks else self._marks
         added: dict[str, int] = {}
-        events = 0
-        for draft in drafts:
+        events, latest = 0, self._latest
+        for index, draft in enumerate(drafts):
+            if draft.after_step or (not index and is_step(latest, draft.time)):
+                step = {MARK: with_step(all_marks, self._head + events, self._places[0].first)}
+                marks, all_marks = {**marks, **step}, {**all_marks, **step}
+                latest = None
+            latest = draft.time if latest is None else max(latest, draft.time)
             add(added, draft.table, draft.kind, draft.events)
             events += draft.events
         totals = {name: self._totals.get(name, 0) + more for name, more in added.items()}
@@ -294,7 +296,7 @@ class SegmentLog:
             self._appended_events += head - self._head
             self._appended_bytes += size
             self._head = head
-            self._latest = drafts[-1].time if drafts else self._latest
+            self._latest = latest
             self._recent.add(drafts)
             self._grown.notify_all()
         return head

@@ -7,9 +7,11 @@ was is a mark, stored with the entries that came after it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Protocol
+
+from bridge.events import Block, Entry
 
 MARK = "clock_steps"
 
@@ -37,6 +39,24 @@ def is_step(before: int | None, after: int) -> bool:
         after: when the second was.
     """
     return before is not None and after < before - _SLACK_US
+
+
+def between_steps(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+    """Cut entries, in the order they were received, wherever the clock was set back.
+
+    Those without events are left out.
+    """
+    run: list[Entry] = []
+    latest: int | None = None
+    for entry in entries:
+        if isinstance(entry, Block) and not entry.count:
+            continue  # nothing says when it was
+        if is_step(latest, entry.time):
+            yield run
+            run, latest = [], None
+        run.append(entry)
+        latest = entry.time if latest is None else max(latest, entry.time)
+    yield run
 
 
 def with_step(marks: Mapping[str, str], offset: int, oldest: int) -> str:
@@ -68,6 +88,26 @@ def offset_at(reader: Timed, since: int, steps: Sequence[int]) -> int:
         if found < high:
             return found
     return head
+
+
+def offset_until(reader: Timed, until: int, steps: Sequence[int]) -> int:
+    """Return an offset from which on nothing was received before a moment.
+
+    Args:
+        reader: of the journal.
+        until: microseconds since the epoch.
+        steps: as `steps_of` gives them.
+
+    Raises:
+        JournalError: it cannot be read.
+    """
+    first, head = reader.bounds()
+    edges = sorted({first, head, *(step for step in steps if first < step < head)})
+    for low, high in reversed(list(pairwise(edges))):
+        found = _within(reader, until, low, high)
+        if found > low:
+            return found
+    return first
 
 
 def _within(reader: Timed, since: int, low: int, high: int) -> int:

@@ -10,6 +10,7 @@ damage: the call fails and may be made again.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -197,6 +198,26 @@ class JournalReader:
         """
         with StateReader(self._path) as state:
             return state.dead_letters(which, limit, max_bytes, entries=entries)
+
+    def count_letters(
+        self, which: LetterFilter, limit: int | None = None
+    ) -> tuple[Counter[tuple[str, str]], int]:
+        """Return how many events set aside a filter lets through, by lane, and the last number.
+
+        Args:
+            which: the filter.
+            limit: the first so many alone, None for all.
+
+        Raises:
+            JournalError: `state.db` cannot be read.
+        """
+        with StateReader(self._path) as state:
+            return state.count_dead_letters(which, limit)
+
+    def letters_of(self, table: str, offset: int) -> dict[str, int]:
+        """Return the numbers under which an event is set aside, by sink; as above."""
+        with StateReader(self._path) as state:
+            return state.letters_of(table, offset)
 
     def letter_sums(self) -> dict[tuple[str, str], LetterSum]:
         """Return what there is of events set aside, by sink and table.

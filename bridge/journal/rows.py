@@ -28,6 +28,7 @@ from bridge.events import (
     Undecodable,
 )
 from bridge.journal.blocks import MAX_PAYLOAD, MAX_RUNS, join, split
+from bridge.journal.moments import between_steps
 from bridge.journal.records import StoredEntry
 
 _ROW_BYTES = 64
@@ -48,6 +49,7 @@ class Draft(NamedTuple):
     payload: bytes | None
     size: int  # about the bytes that it takes on disk
     block: Block | None  # what it is made of, as it would be read
+    after_step: bool = False  # the clock was set back before it
 
 
 class Origin(NamedTuple):
@@ -62,8 +64,18 @@ def drafts_of(entries: Iterable[Entry]) -> list[Draft]:
     """Turn entries into rows to be, grouped by table, each table's in their order.
 
     Blocks of one origin that follow each other are joined, large ones split; entries without
-    events are left out.
+    events are left out. What came before and after the clock was set back stays apart.
     """
+    drafts: list[Draft] = []
+    for run in between_steps(entries):
+        more = _grouped(run)
+        if drafts and more:
+            more[0] = more[0]._replace(after_step=True)
+        drafts += more
+    return drafts
+
+
+def _grouped(entries: Iterable[Entry]) -> list[Draft]:
     tables: dict[str, list[Draft]] = {}
     joined: dict[str, _Joined] = {}
     for entry in entries:
@@ -179,7 +191,7 @@ def stored_draft(draft: Draft) -> StoredEntry:
     """Return the entry that a draft will be read back as."""
     if draft.block is not None:
         return draft.block
-    events, kind, time, table, cluster, schema, detail, payload, _, _ = draft
+    events, kind, time, table, cluster, schema, detail, payload, _, _, _ = draft
     return stored_entry(events, kind, time, Origin(table, cluster, schema), detail, payload)
 
 

@@ -151,7 +151,7 @@ class Origins:
 
 def row_of(offset: int, draft: Draft, origin: int) -> Row:
     """Return a draft as the row at an offset."""
-    count, kind, time, _, _, _, detail, payload, _, _ = draft
+    count, kind, time, _, _, _, detail, payload, _, _, _ = draft
     check = row_checksum(offset, count, kind, time, origin, detail, payload)
     return offset, count, kind, time, origin, check, detail, payload
 

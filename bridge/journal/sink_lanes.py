@@ -9,7 +9,7 @@ from pathlib import Path
 
 import structlog
 
-from bridge.journal.ahead import StoredAhead
+from bridge.journal.ahead import Ahead
 from bridge.journal.lane import Boundary
 from bridge.journal.log import SegmentLog
 from bridge.journal.reader import JournalReader
@@ -81,7 +81,7 @@ class SinkLanes:
                 head = log.head_boundary()
                 at = head.offset if begin is None else min(begin, head.offset)
                 places = log.extent().places
-                ahead = StoredAhead(places, head, self._boundary_at, pages, reader)
+                ahead = Ahead(places, head, self._boundary_at, pages, reader)
                 return Wish(at, head, events, ahead)
 
             state.register(sink, tables, wish)

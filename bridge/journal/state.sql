@@ -82,6 +82,9 @@ DROP INDEX IF EXISTS dead_letters_of_sink;
 CREATE INDEX IF NOT EXISTS dead_letters_of_lane
 ON dead_letters (sink, table_name, number, set_aside, size);
 
+-- Whether an event is a dead letter is asked for each one that a replay could not deliver.
+CREATE INDEX IF NOT EXISTS dead_letters_of_event ON dead_letters ("offset");
+
 -- The layouts of rows that were set aside, each once.
 CREATE TABLE IF NOT EXISTS letter_schemas (
     schema_id INTEGER PRIMARY KEY,

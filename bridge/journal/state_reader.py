@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +24,7 @@ from bridge.journal.layout import (
     state_path,
     unwritable,
 )
-from bridge.journal.letters import filter_values, letter_of, load_sums, size_of
+from bridge.journal.letters import count_letters, filter_values, letter_of, load_sums, size_of
 from bridge.journal.queries import QUERIES
 from bridge.journal.records import DeadLetter, LetterFilter, LetterSum
 from bridge.journal.replay import FACT, Replay, load_replays
@@ -110,6 +111,19 @@ class StateReader:
     ) -> list[DeadLetter]:
         """Return events set aside, oldest first; see `JournalReader.dead_letters`."""
         return self._ask(lambda c: _load_letters(c, which, limit, max_bytes, entries=entries))
+
+    def count_dead_letters(
+        self, which: LetterFilter, limit: int | None
+    ) -> tuple[Counter[tuple[str, str]], int]:
+        """Return how many there are by lane, and the last number; see `count_letters`."""
+        rows = self._ask(lambda c: count_letters(c, which, limit))
+        counts = Counter({(sink, table): count for sink, table, count, _ in rows})
+        return counts, max((last for *_, last in rows), default=0)
+
+    def letters_of(self, table: str, offset: int) -> dict[str, int]:
+        """Return the numbers under which an event is set aside, by sink."""
+        values = offset, table
+        return dict(self._ask(lambda c: c.execute(QUERIES["letters_of_event"], values).fetchall()))
 
     def sum_dead_letters(self) -> dict[tuple[str, str], LetterSum]:
         """Return what there is of dead letters, by sink and table."""

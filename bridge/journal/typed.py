@@ -16,7 +16,6 @@ KNOWN = _MARK
 """Among the totals where those by type are known."""
 
 _KINDS = ("insert", "read", "update", "delete", "alter", "drop", "gap")
-NAMED: dict[str, str] = {"undecodable": "insert"}
 
 
 def typed(table: str, kind: str) -> str:
@@ -24,7 +23,7 @@ def typed(table: str, kind: str) -> str:
 
     A frame that is no record would have been an insert.
     """
-    return f"{table}{_MARK}{NAMED.get(kind, kind)}"
+    return f"{table}{_MARK}{'insert' if kind == 'undecodable' else kind}"
 
 
 def is_table(name: str) -> bool:
@@ -60,7 +59,7 @@ def kind_of(entry: StoredEntry) -> str:
     """Return the type of an entry's events, as lanes that take some of them tell them apart."""
     match entry:
         case Undecodable():
-            return NAMED["undecodable"]
+            return "insert"
         case Block() | Count():
             return entry.type
         case _:

@@ -25,6 +25,7 @@ from bridge.formats.base import Carries
 from bridge.lines import Slice
 from bridge.sinks.base import Batch, NotConnected, Retry, Sink, SinkSettings
 from bridge.sinks.kafka_checks import findings
+from bridge.sinks.kafka_cursors import TOPIC
 from bridge.sinks.kafka_errors import broken
 from bridge.sinks.kafka_fence import Fence
 from bridge.sinks.kafka_log import QuietLog, Trouble
@@ -169,6 +170,9 @@ class KafkaSink(Sink):
             fence = self._fence = Fence(self._settings, self.assignment, self._quiet)
         self._connect()
         self._topics.ensure_cursors()
+        if self._topics.forgets_cursors():
+            cause = f"topic {TOPIC} is not compacted: set its cleanup.policy to compact"
+            self._once.warn("kafka_promise_weakened", key=TOPIC, cause=cause)
         fence.wait_for_its_turn()
         sending = Transactions(
             lambda: self._connect({"transactional.id": fence.transactional_id}, self._trouble),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException
@@ -123,16 +124,23 @@ class Topics:
 
     def limits(self, topics: Collection[str]) -> dict[str, int]:
         """Return how large a request to each topic may be, in bytes, where the cluster says it."""
+        return {t: int(value) for t, value in self._setting("max.message.bytes", topics).items()}
+
+    def forgets_cursors(self) -> bool:
+        """Tell whether the topic of cursors is known not to be compacted."""
+        policies = self._setting("cleanup.policy", {TOPIC}).values()
+        return any("compact" not in policy for policy in policies)
+
+    def _setting(self, name: str, topics: Collection[str]) -> dict[str, str]:
+        """Return what topics are set to, where the cluster says it: not everybody may ask."""
         resources = [ConfigResource(ResourceType.TOPIC, topic) for topic in sorted(topics)]
         found = {}
         if resources:
             admin = self._admin()
             asked = admin.describe_configs(resources, request_timeout=ANSWER_TIMEOUT)
             for resource, answer in asked.items():
-                try:
-                    found[resource.name] = int(answer.result()["max.message.bytes"].value)
-                except (KafkaException, KeyError, ValueError):
-                    continue
+                with suppress(KafkaException, KeyError):
+                    found[resource.name] = str(answer.result()[name].value)
         return found
 
     def _make(self, new: list[NewTopic]) -> dict[str, Retry]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +12,7 @@ from bridge.config.named import known_sink, watched_table
 from bridge.config.names import qualified
 from bridge.errors import BridgeError, ConfigurationError
 from bridge.events import rfc3339
-from bridge.journal import Journal, JournalReader, LetterFilter, Letters, Replay
+from bridge.journal import Journal, LetterFilter, Letters, Replay
 from bridge.supervisor.workers import SinkWorkers
 from bridge.units import parse_moment
 
@@ -71,7 +70,7 @@ class Wish:
         for name, text in query.items():
             try:
                 value = json.loads(text)
-            except ValueError:
+            except (ValueError, RecursionError):
                 value = text
             if name in ("since", "until") and isinstance(value, str):
                 value = _moment(name, value)
@@ -83,9 +82,9 @@ class Wish:
             if not isinstance(value, kinds) or (bool not in kinds and isinstance(value, bool)):
                 raise ConfigurationError([f"{name} cannot be {text}"])
             values[name] = value
-        numbers = values.get("numbers", ())
-        if values.get("rate", 0) < 0 or not all(isinstance(number, int) for number in numbers):
-            raise ConfigurationError(["rate and numbers are whole numbers from 0 on"])
+        given = (*values.get("numbers", ()), *(v for v in values.values() if type(v) is int))
+        if not all(isinstance(number, int) and 0 <= number < 2**63 for number in given):
+            raise ConfigurationError(["numbers are whole, from 0 on, and below 2^63"])
         return cls(**values)
 
     def checked(self, config: Config) -> Wish:
@@ -187,7 +186,7 @@ def begin(wish: Wish, config: Config, known: Collection[str], journal: Journal) 
     first = wish.start or 0
     if wish.since is not None:
         first = max(first, journal.offset_at(wish.since))
-    end = stats.head if wish.until is None else journal.offset_at(wish.until)
+    end = stats.head if wish.until is None else journal.offset_until(wish.until)
     first = max(first, stats.oldest)
     if first >= end:
         raise BridgeError("nothing is stored of that span")
@@ -197,7 +196,7 @@ def begin(wish: Wish, config: Config, known: Collection[str], journal: Journal) 
 
 def _begin_letters(wish: Wish, config: Config, journal: Journal) -> list[Replay]:
     with journal.reader() as reader:
-        counts, last = count_letters(reader, wish, config)
+        counts, last = letters_meant(reader, wish, config)
     if not counts:
         numbers = " or ".join(map(str, wish.numbers or ()))
         has = f"has the number {numbers}" if numbers else "is let through by the filters"
@@ -219,7 +218,7 @@ def _begin_letters(wish: Wish, config: Config, journal: Journal) -> list[Replay]
     ]
 
 
-def count_letters(reader: JournalReader, wish: Wish, config: Config) -> tuple[Counter[str], int]:
+def letters_meant(reader: JournalReader, wish: Wish, config: Config) -> tuple[Counter[str], int]:
     """Return how many dead letters of each sink are meant, and the last number.
 
     Args:
@@ -230,19 +229,15 @@ def count_letters(reader: JournalReader, wish: Wish, config: Config) -> tuple[Co
     Raises:
         BridgeError: they are all of tables that are not for it.
     """
+    lanes, last = reader.count_letters(wish.filter(), wish.limit)
     counts: Counter[str] = Counter()
-    tables: set[str] = set()
-    which, last, most = wish.filter(), 0, 2**62 if wish.limit is None else wish.limit
-    while page := reader.dead_letters(which, limit=min(1000, most - counts.total())):
-        counts.update(letter.sink for letter in page)
-        tables.update(letter.table for letter in page)
-        last = page[-1].number
-        which = which._replace(after=last)
-    if wish.to is not None and tables:
-        entries = {table: config.entry(table) for table in sorted(tables)}
-        if not any(entry and wish.to in entry.sinks for entry in entries.values()):
-            named = ", ".join(entries)
-            raise BridgeError(f"nothing goes to {wish.to}: the sinks of {named} do not name it")
+    for (sink, _), count in lanes.items():
+        counts[sink] += count
+    entries = {table: config.entry(table) for _, table in sorted(lanes)}
+    allowed = [table for table, entry in entries.items() if entry and wish.to in entry.sinks]
+    if entries and wish.to is not None and not allowed:
+        named = ", ".join(entries)
+        raise BridgeError(f"nothing goes to {wish.to}: the sinks of {named} do not name it")
     return counts, last
 
 

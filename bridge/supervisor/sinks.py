@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from bridge.delivery.verdicts import BY_HAND
 from bridge.delivery.worker import Worker
 from bridge.errors import BridgeError
 from bridge.events import rfc3339
@@ -124,7 +125,7 @@ class SinkDesk:
                     return None
             except TimeoutError as error:
                 raise BridgeError(str(error)) from None
-            which = LetterFilter(sink, table, reason="set aside by hand", after=before)
+            which = LetterFilter(sink, table, reason=BY_HAND, after=before)
             found = reader.dead_letters(which, limit=1)
         return found[0] if found else None
 
@@ -155,27 +156,26 @@ def stored_sinks(
 ) -> Iterator[dict[str, Any]]:
     """Return every sink with its lanes as they are in the journal, where no service runs."""
     for sink in found.sinks:
+        own = {table: at for (of, table), at in paused.items() if of == sink.sink}
         tables = []
         for account in sink.accounts:
             lane = sink.lanes.get(account.table)
             if lane is None:
                 continue
-            at = paused.get((sink.sink, account.table))
-            rests = at is not None or (sink.sink, WHOLE) in paused
+            rests = not {account.table, WHOLE}.isdisjoint(own)
             fields = lane_fields(account, lane, letters.get((sink.sink, account.table), 0))
             more = {"state": "paused" if rests else "stopped", "error": None, "lag_seconds": None}
-            tables.append(fields | more | {"paused_since": None if at is None else rfc3339(at)})
-        at = paused.get((sink.sink, WHOLE))
+            tables.append(fields | more | {"paused_since": _since(own, account.table)})
         yield {
             "sink": sink.sink,
-            "state": "stopped" if at is None else "paused",
+            "state": "paused" if WHOLE in own else "stopped",
             "error": None,
-            "paused_since": None if at is None else rfc3339(at),
+            "paused_since": _since(own, WHOLE),
             "dead_letters": sink.dead_letters,
             "tables": tables,
         }
 
 
-def _since(paused: Any, table: str) -> str | None:
+def _since(paused: Mapping[str, int], table: str) -> str | None:
     at = paused.get(table)
     return None if at is None else rfc3339(at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -273,6 +274,63 @@ def test_a_dead_letter_that_is_delivered_goes_and_one_refused_again_is_renewed(
     assert "HTTP 400: bad" in rig.letters()[5].reason
     assert rig.sink.numbers()[-1] == 7
     assert rig.account() == account
+
+
+def test_a_letter_of_an_older_release_is_taken_from_the_journal(
+    rig: Engine, tmp_path: Path
+) -> None:
+    """It was stored without its entry; where the journal has it no more it is not there."""
+    bad = {5}
+
+    def judge(batch: Batch) -> None:
+        if any(number(event) in bad for event in batch):
+            raise Reject("HTTP 400: bad")
+
+    rig.sink.judge = judge
+    rig.insert(*range(30))
+    rig.start()
+    rig.wait_settled()
+    bad.clear()
+    with sqlite3.connect(tmp_path / "j" / "state.db") as connection:
+        connection.execute("UPDATE dead_letters SET kind = NULL, payload = NULL")
+        connection.execute(
+            "INSERT INTO dead_letters"
+            ' (sink, table_name, "offset", id, time, set_aside, reason, value)'
+            " VALUES ('s', ?, 1000000, 'x-1000000', 1, 1, 'refused', '{}')",
+            (TABLE,),
+        )
+    connection.close()
+    over = replay_letters(rig)
+
+    assert (over.replayed, over.refused, over.gone) == (1, 0, 1)
+    assert rig.sink.numbers()[-1] == 5
+    assert rig.letters().keys() == {1_000_000}
+
+
+def test_letters_that_cannot_be_delivered_are_passed_over_many_at_a_time(
+    rig: Engine, tmp_path: Path
+) -> None:
+    """And the replay can be stopped meanwhile: a sink may have millions of them."""
+    with sqlite3.connect(tmp_path / "j" / "state.db") as connection:
+        connection.executemany(
+            "INSERT INTO dead_letters"
+            ' (sink, table_name, "offset", id, time, set_aside, reason, raw)'
+            " VALUES ('s', 'other', ?, 'x', 1, 1, 'no record', x'00')",
+            [(at,) for at in range(1200)],
+        )
+    connection.close()
+    replay = rig.journal.replays.begin_letters("s", Letters(LetterFilter(), 1200), 1200)
+    sink = ScriptedSink()
+    job = Job(sink, settings(), frozenset((TABLE,)), rig.output)
+    replayer = Replayer("s", Connection("s", sink), rig.journal, job)
+    refused = []
+    for _ in range(3):
+        assert replayer.step()
+        refused.append(rig.journal.replays.find(replay.number).refused)
+    assert refused == [500, 1000, 1200]
+
+    rig.journal.replays.finish(replay.number, "stopped")
+    assert rig.journal.replays.next_of("s") is None
 
 
 def test_dead_letters_are_chosen_by_number(rig: Engine) -> None:

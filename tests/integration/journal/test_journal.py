@@ -751,3 +751,18 @@ def test_the_size_is_known_between_two_looks_at_the_file(tmp_path: Path, rows: M
     files = sum(file.stat().st_size for file in (tmp_path / "segments").iterdir())
     assert files > 2**17
     assert abs(told - files) < 2**16
+
+
+def test_a_clock_set_back_within_a_commit_is_seen(tmp_path: Path) -> None:
+    """Under load a commit has many blocks: those before and after the step are not joined."""
+    second = 10**6
+    with Journal(tmp_path) as journal:
+        journal.append(
+            [block(table, [b"x"], at * second) for at in (50, 100, 20, 30) for table in ("a", "b")]
+        )
+        journal.append([block("a", [b"x"], 120 * second)])
+
+        assert journal.offset_at(25 * second) == 0
+        assert journal.offset_until(25 * second) == 8
+        assert journal.offset_until(15 * second) == 0
+        assert (journal.offset_at(110 * second), journal.offset_until(110 * second)) == (8, 8)

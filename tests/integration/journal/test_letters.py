@@ -20,6 +20,7 @@ from bridge.journal import (
     Settled,
     StoredEntry,
 )
+from bridge.journal.queries import QUERIES
 
 from .conftest import SCHEMA, Clock, block
 
@@ -210,3 +211,26 @@ def test_a_sink_that_goes_with_a_backlog_is_warned_of(
     [line] = [one for one in capsys.readouterr().out.splitlines() if "backlog" in one]
     assert "events=7" in line
     assert "warning" in line
+
+
+def test_an_event_is_looked_for_without_a_look_at_all_letters(tmp_path: Path) -> None:
+    """A replay asks for each event that is refused, while cursors wait to be written."""
+    with Journal(tmp_path):
+        pass
+    with sqlite3.connect(tmp_path / "state.db") as connection:
+        for name, values in (("find_dead_letter", ("s", 1)), ("letters_of_event", (1, "t"))):
+            plan = connection.execute(f"EXPLAIN QUERY PLAN {QUERIES[name]}", values).fetchall()
+            assert "dead_letters_of_event" in str(plan), plan
+    connection.close()
+
+
+def test_letters_are_counted_by_lane_and_found_by_event(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal, journal.reader() as reader:
+        journal.register("s", ["t"])
+        fill(journal, 5)
+
+        assert reader.count_letters(LetterFilter()) == ({("s", "t"): 5}, 5)
+        assert reader.count_letters(LetterFilter(after=1), limit=2) == ({("s", "t"): 2}, 3)
+        assert reader.count_letters(LetterFilter(sink="x")) == ({}, 0)
+        assert reader.letters_of("t", 3) == {"s": 4}
+        assert reader.letters_of("u", 3) == {}

@@ -355,6 +355,20 @@ def test_the_topic_of_cursors_is_made_compacted_and_made_again(
     assert TOPIC in broker.topics()
 
 
+def test_a_topic_of_cursors_that_forgets_is_said(
+    forgetful_broker: KafkaBroker, make_sink: MakeSink, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A broker that makes topics by itself may have made it, with a retention."""
+    forgetful_broker.create_topic(TOPIC)
+    sink = make_sink(forgetful_broker)
+
+    sink.open()
+    sink.open()
+
+    said = capfd.readouterr()
+    assert (said.out + said.err).count(f"topic {TOPIC} is not compacted") == 1
+
+
 def deliver(sink: KafkaSink, events: Sequence[Event]) -> None:
     """Deliver as the engine does: again, and opened anew after a failure, until all is there."""
 

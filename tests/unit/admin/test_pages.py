@@ -199,6 +199,7 @@ def test_head_is_get_without_a_body(admin: AdminServer, path: str, status: int) 
         b"GET /livez HTTP/1.1\r\n" + b"a: b\r\n" * 200 + b"\r\n",
         b"POST /api/gaps/1/close HTTP/1.1\r\nContent-Length: 1000000000\r\n\r\n",
         b"POST /api/gaps/1/close HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        b"POST /api/gaps/1/close HTTP/1.1\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n",
         b"POST /livez HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
     ],
 )
@@ -244,6 +245,30 @@ def test_an_action_wants_a_token(admin: AdminServer, supervisor: Supervisor) -> 
     assert "Authorization: Bearer" in json.loads(said)["error"]
     assert (wrong.status, basic.status, right.status) == (403, 401, 404)
     assert json.loads(unknown) == {"error": "no open gap has the id 0011223344556677"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/api/tail?table=s.t&from="),
+        ("GET", "/api/deadletters?limit="),
+        ("GET", "/api/deadletters?since="),
+        ("GET", "/api/deadletters/"),
+        ("POST", "/api/deadletters/drop?numbers="),
+        ("POST", "/api/replays?letters=true&after="),
+        ("POST", "/api/replays?letters=true&since="),
+        ("POST", "/api/replays?letters=true&numbers="),
+    ],
+)
+@pytest.mark.parametrize("odd", ["9" * 5000, "9" * 19, "-1", "[" * 5000, "9" * 400 + "h", "%ff"])
+def test_what_cannot_be_a_number_is_said_and_no_fault(
+    admin: AdminServer, supervisor: Supervisor, method: str, path: str, odd: str
+) -> None:
+    """Numbers that have no end, or no room in SQLite."""
+    (token,) = supervisor.tokens
+    found, content = ask(admin, method, path + odd, Authorization=f"Bearer {token}")
+
+    assert found.status < 500, content
 
 
 def test_a_body_that_is_too_long_is_refused_in_words(admin: AdminServer) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.journal.moments import MARK, is_step, offset_at, steps_of, with_step
+from bridge.journal.moments import MARK, is_step, offset_at, offset_until, steps_of, with_step
 
 SECOND = 1_000_000
 
@@ -48,6 +48,20 @@ def test_nothing_received_at_a_moment_or_later_stands_before_the_offset(
 
     assert all(time < since for time in times[:found])
     assert found == len(times) or times[found] >= since
+
+
+@given(
+    st.lists(st.integers(0, 100).map(lambda s: s * 2 * SECOND), max_size=60), st.integers(0, 101)
+)
+def test_nothing_received_before_a_moment_stands_at_the_end_or_behind_it(
+    times: list[int], at: int
+) -> None:
+    """What was received before it is not left out where the clock was set back later."""
+    until = at * 2 * SECOND
+    found = offset_until(Log(times), until, steps(times))
+
+    assert all(time >= until for time in times[found:])
+    assert found == 0 or times[found - 1] < until
 
 
 def test_a_block_that_is_stored_a_little_late_is_no_step() -> None:

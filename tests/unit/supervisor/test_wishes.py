@@ -40,6 +40,9 @@ def test_a_wish_may_be_written_by_hand() -> None:
         ({"sink": "hook", "since": "yesterday"}, "since"),
         ({"letters": "true", "numbers": "a,b"}, "numbers"),
         ({"letters": "maybe"}, "letters"),
+        ({"letters": "true", "after": "9223372036854775808"}, "below"),
+        ({"letters": "true", "numbers": "9223372036854775808"}, "below"),
+        ({"sink": "hook", "rate": "[" * 5000}, "rate"),
     ],
 )
 def test_what_cannot_be_is_refused(query: dict[str, str], said: str) -> None:
