@@ -8,7 +8,7 @@ from bridge.config import Config
 from bridge.events import rfc3339
 from bridge.journal import JournalReader, Stored, kind_of, overview, stored_marks
 from bridge.journal.moments import offset_at, offset_until, steps_of
-from bridge.supervisor.replays import Wish
+from bridge.supervisor.replays import Wish, letters_meant
 
 
 def letters_dry_run(config: Config, wish: Wish) -> dict[str, Any]:

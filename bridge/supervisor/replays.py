@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +13,7 @@ from bridge.config.named import known_sink, watched_table
 from bridge.config.names import qualified
 from bridge.errors import BridgeError, ConfigurationError
 from bridge.events import rfc3339
-from bridge.journal import Journal, LetterFilter, Letters, Replay
+from bridge.journal import Journal, JournalReader, LetterFilter, Letters, Replay
 from bridge.supervisor.workers import SinkWorkers
 from bridge.units import parse_moment
 
