@@ -117,9 +117,10 @@ class StatusPages:
     def _snapshot(self) -> Snapshot:
         snapshot = self._supervisor.snapshot()
         if snapshot is None:
+            phase = "draining" if self._supervisor.draining else "starting"
             raise Refused(
                 HTTPStatus.SERVICE_UNAVAILABLE,
-                self._supervisor.trouble or "the service is starting",
+                self._supervisor.trouble or f"the service is {phase}",
             )
         return snapshot
 

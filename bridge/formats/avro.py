@@ -14,10 +14,10 @@ from typing import ClassVar
 from bridge.events import Schema
 from bridge.formats.avro_registry import Numbering
 from bridge.formats.avro_schema import AvroSchema, avro_schema
-from bridge.formats.base import Carries, Format, Rows, Single
+from bridge.formats.base import Carries, Rows
 from bridge.formats.registry_settings import Subjects
 from bridge.formats.shape import Shape, key_of
-from bridge.formats.singles import as_notification
+from bridge.formats.singles import RowsAlone
 from bridge.lines import Lines
 
 CONTENT_TYPE = "application/avro"
@@ -35,7 +35,7 @@ class _Unasked:
 
 
 @dataclass(frozen=True, slots=True)
-class AvroFormat(Format):
+class AvroFormat(RowsAlone):
     """Rows in Confluent's wire format.
 
     Attributes:
@@ -76,10 +76,6 @@ class AvroFormat(Format):
             CONTENT_TYPE,
             line_feed=False,
         )
-
-    def single(self, journal_id: str, offset: int, entry: Single) -> Lines:
-        """See `Format.single`."""
-        return as_notification(journal_id, offset, entry)
 
     def check(self, table: str, schema: Schema, shape: Shape) -> str:
         """See `Format.check`."""

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from bridge.codec import Slot
-from bridge.formats.base import Carries, Format, Rows, Single
+from bridge.formats.base import Carries, Rows
 from bridge.formats.shape import members_of
-from bridge.formats.singles import as_notification
+from bridge.formats.singles import RowsAlone
 from bridge.formats.writing import write
 from bridge.lines import Lines
 
@@ -24,7 +24,7 @@ _QUOTED = re.compile(r'[",\r\n]|^$')
 
 
 @dataclass(frozen=True, slots=True)
-class CsvFormat(Format):
+class CsvFormat(RowsAlone):
     """Rows alone, as lines of text."""
 
     needs: ClassVar[frozenset[Carries]] = frozenset(
@@ -36,10 +36,6 @@ class CsvFormat(Format):
         names = [member.name for member in members_of(rows.block.schema, rows.shape)]
         header = ",".join(map(_quoted, names)).encode() + b"\n"
         return replace(write(rows, (Slot.CSV,), content_type=CONTENT_TYPE), header=header)
-
-    def single(self, journal_id: str, offset: int, entry: Single) -> Lines:
-        """See `Format.single`."""
-        return as_notification(journal_id, offset, entry)
 
 
 def _quoted(name: str) -> str:

@@ -20,10 +20,10 @@ import bridge
 from bridge.codec import Slot
 from bridge.errors import Retry
 from bridge.events import ReadCause, Schema
-from bridge.formats.base import Carries, Format, Rows, Single
+from bridge.formats.base import Carries, Rows
 from bridge.formats.debezium_schema import CONNECTOR, described_form, envelope_schema, key_schema
 from bridge.formats.shape import Shape
-from bridge.formats.singles import as_notification
+from bridge.formats.singles import RowsAlone
 from bridge.formats.writing import write
 from bridge.lines import Lines
 
@@ -37,7 +37,7 @@ _KINDS: dict[ReadCause | None, tuple[bytes, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class DebeziumFormat(Format):
+class DebeziumFormat(RowsAlone):
     """Rows as Debezium's connectors write them.
 
     Attributes:
@@ -74,10 +74,6 @@ class DebeziumFormat(Format):
             with suppress(Retry):  # a shape that does not fit is told when rows are written
                 weight = len(envelope_schema(self.instance, table, schema, shape))
         return weight
-
-    def single(self, journal_id: str, offset: int, entry: Single) -> Lines:
-        """See `Format.single`."""
-        return as_notification(journal_id, offset, entry)
 
 
 @lru_cache(maxsize=1024)

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from bridge.errors import Retry
-from bridge.formats.base import Carries, Format, Rows, Single
+from bridge.formats.base import Carries, Rows
 from bridge.formats.shape import form_of
-from bridge.formats.singles import as_notification
+from bridge.formats.singles import RowsAlone
 from bridge.lines import Lines
 
 CONTENT_TYPE = "application/octet-stream"
 
 
 @dataclass(frozen=True, slots=True)
-class RawFormat(Format):
+class RawFormat(RowsAlone):
     """Records as received."""
 
     needs: ClassVar[frozenset[Carries]] = frozenset({Carries.BINARY, Carries.NOTIFICATIONS})
@@ -48,7 +48,3 @@ class RawFormat(Format):
             CONTENT_TYPE,
             line_feed=False,
         )
-
-    def single(self, journal_id: str, offset: int, entry: Single) -> Lines:
-        """See `Format.single`."""
-        return as_notification(journal_id, offset, entry)

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from abc import ABC
 from dataclasses import replace
 from typing import Any
 
 import orjson
 
 from bridge.events import Alter, Count, Drop, EventType, Gap, Schema, rfc3339
-from bridge.formats.base import Single
+from bridge.formats.base import Format, Single
 from bridge.lines import Lines
+
+
+class RowsAlone(Format, ABC):
+    """A format that has no form for what is no row: that goes as a notification."""
+
+    def single(self, journal_id: str, offset: int, entry: Single) -> Lines:
+        """See `Format.single`."""
+        return replace(as_json(journal_id, offset, entry), notification=True)
 
 
 def as_json(journal_id: str, offset: int, entry: Single) -> Lines:
@@ -24,11 +33,6 @@ def as_json(journal_id: str, offset: int, entry: Single) -> Lines:
         "offset": offset,
     } | members
     return one_line(journal_id, offset, entry, orjson.dumps(value))
-
-
-def as_notification(journal_id: str, offset: int, entry: Single) -> Lines:
-    """Write an entry for which a format has no form."""
-    return replace(as_json(journal_id, offset, entry), notification=True)
 
 
 def one_line(journal_id: str, offset: int, entry: Single, value: bytes) -> Lines:

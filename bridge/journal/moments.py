@@ -81,13 +81,12 @@ def offset_at(reader: Timed, since: int, steps: Sequence[int]) -> int:
     Raises:
         JournalError: it cannot be read.
     """
-    first, head = reader.bounds()
-    edges = sorted({first, head, *(step for step in steps if first < step < head)})
+    edges = _edges(reader, steps)
     for low, high in pairwise(edges):
         found = _within(reader, since, low, high)
         if found < high:
             return found
-    return head
+    return edges[-1]
 
 
 def offset_until(reader: Timed, until: int, steps: Sequence[int]) -> int:
@@ -101,13 +100,18 @@ def offset_until(reader: Timed, until: int, steps: Sequence[int]) -> int:
     Raises:
         JournalError: it cannot be read.
     """
-    first, head = reader.bounds()
-    edges = sorted({first, head, *(step for step in steps if first < step < head)})
+    edges = _edges(reader, steps)
     for low, high in reversed(list(pairwise(edges))):
         found = _within(reader, until, low, high)
         if found > low:
             return found
-    return first
+    return edges[0]
+
+
+def _edges(reader: Timed, steps: Sequence[int]) -> list[int]:
+    """Return the bounds of the journal, and the steps of the clock between them."""
+    first, head = reader.bounds()
+    return sorted({first, head, *(step for step in steps if first < step < head)})
 
 
 def _within(reader: Timed, since: int, low: int, high: int) -> int:

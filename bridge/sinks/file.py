@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import ClassVar
@@ -73,6 +73,7 @@ class FileSink(Sink):
         )
         self._files: OrderedDict[Path, LiveFile] = OrderedDict()
         self._due: dict[Path, float] = {}  # when files that grow have their age
+        self._written: dict[str, range] = {}  # offsets on the disk that come again, by table
         self._paths: dict[tuple[str, int], Path] = {}
 
     def open(self) -> None:
@@ -86,20 +87,29 @@ class FileSink(Sink):
         """Append the events and return once every file they went to is synced."""
         parts: dict[Path, list[Part]] = {}
         for each in batch.slices:
-            for path, part in self._parts(each):
-                parts.setdefault(path, []).append(part)
+            for missing in self._missing(each):
+                for path, part in self._parts(missing):
+                    parts.setdefault(path, []).append(part)
         # A journal's lines all begin like this, whatever the table.
         mark = b'{"id":"%b-' % batch.slices[0].lines.journal_id.encode()
-        failed: list[tuple[Slice, Retry]] = []
+        failed: dict[str, tuple[int, Retry]] = {}  # by table: from where on it is not on the disk
         paths = iter(parts)
         while group := list(islice(paths, self._max_open)):
             some = {path: parts[path] for path in group}
             for path, error, left in self._append_and_sync(some, mark):
                 found = _found(error, path)
-                failed += [(each, found) for each in left]
-        if not is_of_table(self._settings.path) and sum(len(e) for e, _ in failed) == len(batch):
-            raise failed[0][1]
-        _mark(batch, failed)
+                for each in left:
+                    offset, first = failed.get(each.table, (each.offset, found))
+                    failed[each.table] = min(offset, each.offset), first
+        together = bool(failed) and not is_of_table(self._settings.path)
+        if failed or self._written:
+            for table, (begin, end) in _spans(batch).items():
+                stop = failed[table][0] if table in failed else end
+                self._remember(table, range(begin, stop), again=together or table in failed)
+        for table, (_, found) in failed.items():
+            if together:
+                raise found
+            batch.fail(table, found)
 
     def idle(self) -> None:
         """Close the files that have their age."""
@@ -170,6 +180,20 @@ class FileSink(Sink):
             place.unlink(missing_ok=True)
         elif self._closing.max_age is not None:
             self._due[path] = self._closing.due(growing)
+
+    def _remember(self, table: str, offsets: range, *, again: bool) -> None:
+        """Note what is on the disk and yet comes again, lest it be there twice."""
+        known = self._written.get(table)
+        if again:
+            self._written[table] = offsets
+        elif known is not None and offsets.stop >= known.stop:
+            del self._written[table]
+
+    def _missing(self, events: Slice) -> list[Slice]:
+        known = self._written.get(events.table, range(0))
+        size = len(events)
+        begin, end = (max(0, min(size, at - events.offset)) for at in (known.start, known.stop))
+        return [part for part in (events.part(0, begin), events.part(end, size)) if len(part)]
 
     def _parts(self, events: Slice) -> Iterator[tuple[Path, Part]]:
         """Say which file takes which of the events: with `{date}`, midnight parts them."""
@@ -280,20 +304,11 @@ def _sync(file: LiveFile) -> None:
         raise
 
 
-def _mark(batch: Batch, failed: Sequence[tuple[Slice, Retry]]) -> None:
-    """Mark what failed, and whatever of its table comes later, be it written or not."""
-    begins: dict[str, tuple[int, Retry]] = {}
-    for events, found in failed:
-        begin = begins.get(events.table)
-        if begin is None or events.offset < begin[0]:
-            begins[events.table] = events.offset, found
-    for table, (offset, found) in begins.items():
-        mine = [each for each in batch.slices if each.table == table]
-        if offset <= mine[0].offset:
-            batch.fail(table, found)
-            continue
-        for each in mine:
-            batch.fail(each.part(max(0, min(len(each), offset - each.offset)), len(each)), found)
+def _spans(batch: Batch) -> dict[str, tuple[int, int]]:
+    spans: dict[str, tuple[int, int]] = {}
+    for each in batch.slices:
+        spans[each.table] = spans.get(each.table, (each.offset, 0))[0], each.end
+    return spans
 
 
 def _found(error: OSError, path: Path) -> Retry:

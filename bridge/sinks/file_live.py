@@ -60,8 +60,7 @@ class LiveFile:
 
     Args:
         file: open.
-        note: what is known of it; not written down yet if `noted` is False.
-        noted: whether it is written down.
+        note: what is known of it, whether it is written down or not.
         closing: how it is closed.
 
     Attributes:
@@ -69,12 +68,11 @@ class LiveFile:
         due: when it has its age, by the monotonic clock.
     """
 
-    __slots__ = ("_closing", "_file", "_note", "_noted", "due", "kind")
+    __slots__ = ("_closing", "_file", "_note", "due", "kind")
 
-    def __init__(self, file: AppendFile, note: Note, closing: Closing, *, noted: bool) -> None:
+    def __init__(self, file: AppendFile, note: Note, closing: Closing) -> None:
         self._file = file
         self._note = note
-        self._noted = noted
         self._closing = closing
         self.kind = note.kind
         self.due = closing.due(note)
@@ -176,19 +174,17 @@ def open_live(path: Path, kind: Kind, first: int, mark: bytes, closing: Closing)
         note = leftover(read_note(path), closing.closed)
         file = AppendFile(path, _torn(note, mark))
         try:
-            noted = note is not None and file.size > 0
-            if note is None or not noted:
+            if note is None or not file.size:
                 now = round(closing.wall() * 1e6)
                 note = Note(path, closing.of, file.identity, kind, mark, first, now)
                 if file.size:
                     note = _guess(file, note)
                 if closing.rotates or not kind.marked or note.kind != kind:
                     note.write()
-                    noted = True
             if note.begin != note.end:  # what was torn is cut, and what comes is not of that append
                 note = replace(note, begin=file.size, end=file.size)
                 note.write()
-            live = LiveFile(file, note, closing, noted=noted)
+            live = LiveFile(file, note, closing)
             if note.kind == kind:
                 return live
             live.finish()

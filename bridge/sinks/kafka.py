@@ -167,7 +167,7 @@ class KafkaSink(Sink):
             )
         fence = self._fence
         if fence is None or fence.assignment != self.assignment:
-            fence = self._fence = Fence(self._settings, self.assignment, self._quiet)
+            fence = self._fence = Fence(self._settings, self.assignment, self.place_of, self._quiet)
         self._connect()
         self._topics.ensure_cursors()
         if self._topics.forgets_cursors():

@@ -20,7 +20,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
-from bridge.sinks.base import Assignment, NotConnected
+from bridge.sinks.base import Assignment, NotConnected, Retry
 from bridge.sinks.kafka_cursors import TOPIC, Delivered, key_of
 from bridge.sinks.kafka_log import QuietLog
 
@@ -36,7 +36,7 @@ class CursorTopic:
     Args:
         connection: librdkafka's settings, as far as they concern connections.
         assignment: whose records are looked for.
-        topic: where its events go; what another one has says nothing of this one.
+        place_of: gives a table's topic; what another one has says nothing of this one.
         log: takes librdkafka's lines.
         clock: monotonic.
 
@@ -51,13 +51,13 @@ class CursorTopic:
         self,
         connection: Mapping[str, str],
         assignment: Assignment,
-        topic: str,
+        place_of: Callable[[str], str],
         log: QuietLog,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._connection: dict[str, str | int | float | bool] = dict(connection)
         self._assignment = assignment
-        self._topic = topic
+        self._place_of = place_of
         self._log = log
         self._clock = clock
         self._positions: dict[int, int] = {}
@@ -96,7 +96,7 @@ class CursorTopic:
         """Return keys and values of the records that say what tables have."""
         sink = self._assignment
         for table, each in delivered.items():
-            ours = {"topic": self._topic, "writer": self.writer}
+            ours = {"topic": self._place_of(table), "writer": self.writer}
             value = json.dumps(each.to_json() | ours, separators=(",", ":"))
             yield key_of(sink.journal_id, sink.sink, table), value.encode()
 
@@ -176,7 +176,7 @@ class CursorTopic:
 
     def _take(self, message: Message) -> None:
         """Take a record in; what is not ours, or not legible, is passed over."""
-        with suppress(ValueError, KeyError, TypeError):
+        with suppress(ValueError, KeyError, TypeError, Retry):
             key, value = json.loads(message.key() or b""), json.loads(message.value() or b"")
             sink = self._assignment
             if (key["journal"], key["sink"]) != (sink.journal_id, sink.sink):
@@ -185,6 +185,7 @@ class CursorTopic:
             if writer != self.writer:
                 self.last_seen = self._clock()
             if "table" in key:
-                there = value.get("topic", self._topic) == self._topic
-                self.delivered[key["table"]] = Delivered.of_json(value) if there else Delivered()
+                table = key["table"]
+                there = value.get("topic") in {None, self._place_of(table)}
+                self.delivered[table] = Delivered.of_json(value) if there else Delivered()
             self.last_writer = writer

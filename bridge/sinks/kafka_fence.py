@@ -28,6 +28,7 @@ class Fence:
     Args:
         settings: of the sink.
         assignment: whose cursors they are.
+        place_of: gives a table's topic.
         log: takes librdkafka's lines.
         clock: monotonic.
 
@@ -41,12 +42,13 @@ class Fence:
         self,
         settings: KafkaSettings,
         assignment: Assignment,
+        place_of: Callable[[str], str],
         log: QuietLog,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.assignment = assignment
         self.transactional_id = f"kinetica-bridge-{assignment.journal_id}-{assignment.sink}"
-        self.cursors = CursorTopic(settings.connection(), assignment, settings.topic, log, clock)
+        self.cursors = CursorTopic(settings.connection(), assignment, place_of, log, clock)
         self._clock = clock
         self._fenced_at: float | None = None
 

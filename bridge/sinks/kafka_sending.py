@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError, Producer
 
 from bridge.foreign import Cleaner
 from bridge.lines import Slice
-from bridge.sinks.base import NotConnected, Reject
+from bridge.sinks.base import NotConnected, Reject, Retry
 from bridge.sinks.kafka_errors import (
     as_retry,
     broken,
@@ -95,21 +95,38 @@ class Sending:
         outcome: Outcome,
         present: frozenset[int],
     ) -> None:
-        late = self.late(refused, outcome, present)
+        late = self._late(refused, outcome, present)
         if late:
             self.deliver(slices, outcome, present | late)
         elif len(refused) == 1:
-            offset, found = self.judge(slices, refused)
-            if isinstance(found, Reject):
-                outcome.rejected[offset] = found
-            else:
-                outcome.retry(slices, found)
+            ((offset, error),) = refused.items()
+            part = next(each for each in slices if each.offset <= offset < each.end)
+            found = translate(error, self._topic_of(part), clean=self._clean)
+            self._one_refused(slices, offset, found, outcome, present)
         else:
-            self.say_refused(refused)
+            self._once.warn(
+                "kafka_request_refused",
+                cause=self._clean(next(iter(refused.values())).str()),
+                hint="sending in smaller parts; set batch.size in options below the topic's limit",
+            )
             for half in halves(slices):
                 self.deliver(half, outcome, present)
 
-    def late(
+    def _one_refused(
+        self,
+        slices: Sequence[Slice],
+        offset: int,
+        found: Retry | Reject,
+        outcome: Outcome,
+        present: frozenset[int],  # noqa: ARG002 (for who sends the others again)
+    ) -> None:
+        """Settle what becomes of the one event that a broker refuses, and of those with it."""
+        if isinstance(found, Reject):
+            outcome.rejected[offset] = found
+        else:
+            outcome.retry(slices, found)
+
+    def _late(
         self, refused: dict[int, KafkaError], outcome: Outcome, present: frozenset[int]
     ) -> set[int]:
         """Return which of them are refused for their time alone."""
@@ -122,20 +139,6 @@ class Sending:
                 hint="such events are sent with the present time; see message.timestamp.*.max.ms",
             )
         return late
-
-    def judge(self, slices: Sequence[Slice], refused: dict[int, KafkaError]) -> tuple[int, Any]:
-        """Return offset and error of the one event that was refused."""
-        ((offset, error),) = refused.items()
-        part = next(each for each in slices if each.offset <= offset < each.end)
-        return offset, translate(error, self._topic_of(part), clean=self._clean)
-
-    def say_refused(self, refused: dict[int, KafkaError]) -> None:
-        """Say that a broker refuses whole requests."""
-        self._once.warn(
-            "kafka_request_refused",
-            cause=self._clean(next(iter(refused.values())).str()),
-            hint="sending in smaller parts; set batch.size in options below the topic's limit",
-        )
 
     def send(
         self, slices: Sequence[Slice], outcome: Outcome, present: frozenset[int]

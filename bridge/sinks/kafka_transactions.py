@@ -18,7 +18,7 @@ from bridge.sinks.kafka_cursor_topic import CursorTopic
 from bridge.sinks.kafka_cursors import TOPIC, runs_of
 from bridge.sinks.kafka_errors import FENCED, Fenced, as_retry, broken, is_refusal, translate
 from bridge.sinks.kafka_log import Trouble
-from bridge.sinks.kafka_outcome import Outcome, halves
+from bridge.sinks.kafka_outcome import Outcome
 from bridge.sinks.kafka_sending import Once, Sending
 from bridge.sinks.kafka_settings import KafkaSettings
 
@@ -120,29 +120,21 @@ class Transactions(Sending):
                 self.producer.abort_transaction(1.0)
         self._under_way = False
 
-    def _again(
+    def _one_refused(
         self,
         slices: Sequence[Slice],
-        refused: dict[int, KafkaError],
+        offset: int,
+        found: Retry | Reject,
         outcome: Outcome,
         present: frozenset[int],
     ) -> None:
-        late = self.late(refused, outcome, present)
-        if late:
-            self.deliver(slices, outcome, present | late)
-        elif len(refused) == 1:
-            offset, found = self.judge(slices, refused)
-            if isinstance(found, Reject):
-                outcome.rejected[offset] = found
-            else:
-                outcome.held[offset] = found
-            if not (isinstance(found, Reject) and found.certain):
-                outcome.hold_back(slices, offset, found)
-            self.deliver(slices, outcome, present)
+        if isinstance(found, Reject):
+            outcome.rejected[offset] = found
         else:
-            self.say_refused(refused)
-            for half in halves(slices):
-                self.deliver(half, outcome, present)
+            outcome.held[offset] = found
+        if not (isinstance(found, Reject) and found.certain):
+            outcome.hold_back(slices, offset, found)
+        self.deliver(slices, outcome, present)
 
     def _once_more(
         self,

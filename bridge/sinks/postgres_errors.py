@@ -12,7 +12,7 @@ from bridge.sinks.base import NotConnected
 _GONE = ("08", "57P", "25006", "28", "3D")  # connection, shutdown, a standby, refused
 # Values, constraints, two rows of one key, checks of views, limits, a trigger.
 _ROWS = ("22", "23", "21000", "44", "54", "P0001")
-_LATER = ("40", "53", "55", "57", "58")  # deadlocks, no space, locks, time-outs, the disk
+_LATER = ("40", "53", "55", "58")  # deadlocks, no space, locks, the disk
 _TABLE = ("0A", "0L", "3F", "42", "428C9")  # names, types, rights
 _POLICY = "ExecWithCheckOptions"  # of rows; the state is that of a missing right
 
@@ -20,6 +20,7 @@ _CURES = {
     "42P01": "create it: the sink knows no types",
     "42P10": "create a unique index on them",
     "42703": "add it, or see exclude and rename",
+    "57014": "see timeout and batch.max_events",
 }
 
 
@@ -32,8 +33,9 @@ def verdict(error: psycopg.Error, clean: Cleaner) -> Retry | Reject:
     if state.startswith(_ROWS) or error.diag.source_function == _POLICY:
         return Reject(text, answer=answer)
     if cure := _CURES.get(state):
-        return Retry(f"{text} ({cure})", answer=answer)
-    # An error that no class explains may be the rows' fault: it counts as one after some tries.
+        text = f"{text} ({cure})"
+    # An error that no class explains, and too much work at once, may be the rows' fault: it counts
+    # as one after some tries.
     return Retry(text, answer=answer, answered=not state.startswith((*_LATER, *_TABLE)))
 
 

@@ -28,7 +28,9 @@ LONGEST_NAME = 63  # bytes of an identifier; the server would cut a longer one
 _ROWS = {"insert", "read"}
 _LOST = (psycopg.OperationalError, psycopg.InterfaceError)
 
-_SET_TIMEOUT = SQL("SELECT set_config('statement_timeout', %s, true)")
+_SET_TIMEOUTS = SQL(
+    "SELECT set_config('statement_timeout', %s, true), set_config('lock_timeout', %s, true)"
+)
 _LOOK_SECONDS = 0.5
 _GRACE = 5.0  # seconds that a statement's own time-out has to arrive
 
@@ -103,7 +105,8 @@ class Session:
         self._upsert = upsert
         self._event_columns = event_columns
         self._notifications = notifications
-        self._timeout = str(round(timeout * 1000))
+        # Who waits for a lock is told so before it counts as a statement that takes too long.
+        self._timeouts = (str(round(timeout * 1000)), str(round(timeout * 900)))
         given = conninfo_to_dict(dsn)
         self._clean = Cleaner([str(given.get(name) or "") for name in ("password", "sslpassword")])
         try:
@@ -133,7 +136,7 @@ class Session:
         try:
             with self._connection.transaction():
                 # For this transaction alone: a pooler may give the connection to others.
-                self._connection.execute(_SET_TIMEOUT, (self._timeout,))
+                self._connection.execute(_SET_TIMEOUTS, self._timeouts)
                 for table, parts in tables.items():
                     try:
                         with self._connection.transaction():

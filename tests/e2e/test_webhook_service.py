@@ -6,6 +6,7 @@ import json
 import ssl
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import trustme
 from cloudevents.core.bindings.http import HTTPMessage, from_http_event
@@ -19,6 +20,15 @@ TABLE, OTHER = "ki_home.orders", "ki_home.visits"
 EXPIRED = datetime(2020, 1, 1, tzinfo=UTC)
 
 
+def posting(program: Program, *tables: str, **settings: Any) -> dict[str, Any]:
+    """Return the configuration of a service that posts tables with these settings."""
+    return {
+        "kinetica": {"urls": [program.url]},
+        "tables": [{"name": table} for table in tables],
+        "sinks": {"hook": {"type": "webhook", "retry": FAST, **settings}},
+    }
+
+
 def test_a_table_whose_endpoint_is_gone_waits_for_a_reload_and_the_others_flow(
     program: Program, webhook_receiver: WebhookReceiver, tmp_path: Path
 ) -> None:
@@ -27,12 +37,7 @@ def test_a_table_whose_endpoint_is_gone_waits_for_a_reload_and_the_others_flow(
         program.create(table)
     gone = True
     webhook_receiver.answer = lambda r: Answer(410 if gone and r.path.endswith("orders") else 200)
-    hook = {"type": "webhook", "url": f"{webhook_receiver.url}/{{name}}", "retry": FAST}
-    config = {
-        "kinetica": {"urls": [program.url]},
-        "tables": [{"name": TABLE}, {"name": OTHER}],
-        "sinks": {"hook": hook},
-    }
+    config = posting(program, TABLE, OTHER, url=f"{webhook_receiver.url}/{{name}}")
     with Service(tmp_path, config) as service:
         service.wait_tables(TABLE, OTHER)
         program.insert(TABLE, range(5))
@@ -78,12 +83,7 @@ def test_a_client_certificate_that_was_renewed_in_its_place_is_taken_up_by_a_rel
 
     with WebhookReceiver(context) as receiver:
         tls = {"ca_file": str(ca), "cert_file": str(mine)}
-        hook = {"type": "webhook", "url": receiver.url, "tls": tls, "retry": FAST}
-        config = {
-            "kinetica": {"urls": [program.url]},
-            "tables": [{"name": TABLE}],
-            "sinks": {"hook": hook},
-        }
+        config = posting(program, TABLE, url=receiver.url, tls=tls)
         with Service(tmp_path, config) as service:
             service.wait_tables(TABLE)
             program.insert(TABLE, range(5))
@@ -117,19 +117,14 @@ def test_what_a_receiver_refused_is_delivered_again_once_it_is_mended(
         return Answer(422, body=b"no such order") if refused else Answer()
 
     webhook_receiver.answer = answer
-    hook = {
-        "type": "webhook",
-        "url": webhook_receiver.url,
-        "format": "cloudevents-binary",
-        "compress": "gzip",
-        "secret": secret,
-        "retry": FAST,
-    }
-    config = {
-        "kinetica": {"urls": [program.url]},
-        "tables": [{"name": TABLE}],
-        "sinks": {"hook": hook},
-    }
+    config = posting(
+        program,
+        TABLE,
+        url=webhook_receiver.url,
+        format="cloudevents-binary",
+        compress="gzip",
+        secret=secret,
+    )
     with Service(tmp_path, config) as service:
         service.wait_tables(TABLE)
         program.insert(TABLE, range(10))

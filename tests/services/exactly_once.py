@@ -1,6 +1,6 @@
 """A bridge in a process of its own: rows into a journal, from there to Kafka in transactions.
 
-    python tests/services/exactly_once.py JOURNAL SERVERS TOPIC
+    PYTHONPATH=tests python tests/services/exactly_once.py JOURNAL SERVERS TOPIC
 
 Prints a line once it delivers; a line on stdin makes it stop taking in rows, deliver what is left
 and print how many rows of each table there were. Rows are numbered on from those in the journal.

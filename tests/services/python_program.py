@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import Self
 
 
@@ -25,6 +27,7 @@ class PythonProgram:
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},  # as for the tests
         )
 
     def __enter__(self) -> Self:

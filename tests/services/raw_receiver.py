@@ -43,6 +43,10 @@ class RawReceiver:
         for thread in self._threads:
             thread.join()
 
+    def connections(self) -> list[int]:
+        """Return the number of the connection of each request."""
+        return [number for number, _, _ in self.requests]
+
     def _accept(self) -> None:
         for number in range(100):
             try:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from services.delivery import CLUSTER, TABLE, TIME, Engine, block, output, zigzag
+from services.delivery import CLUSTER, TABLE, TIME, Engine, block, zigzag
 
+from bridge.delivery.encoding import Writer
 from bridge.delivery.tail import look
 from bridge.events import Block, Column, Schema
 from bridge.formats.shape import Shape, Stage
@@ -23,7 +24,7 @@ def test_events_of_a_layout_that_the_shape_does_not_fit_keep_no_others_from_sigh
     with Engine(tmp_path / "j") as rig:
         rig.journal.append([block([0]), wide, block([2])])
         with JournalReader(rig.folder) as reader:
-            found = look(reader, rig.encoder, output(shapes, keyed=False), TABLE, 0)
+            found = look(reader, Writer.of_json(rig.journal.id, shapes), TABLE, 0)
 
     assert [each.offset for each in found.slices] == [0, 2]
     assert [(each.first, each.last) for each in found.unreadable] == [(1, 1)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,18 +19,6 @@ from bridge.sinks.kafka import KafkaSettings, KafkaSink
 from bridge.testing import drive, make_event
 
 MakeSink = Callable[..., KafkaSink]
-
-
-@pytest.fixture
-def topic() -> str:
-    return f"t{uuid.uuid4().hex}"
-
-
-@pytest.fixture(scope="module")
-def strict_broker(kafka_jars: object) -> Iterator[KafkaBroker]:
-    """A broker that creates no topics by itself, for this module to ill-treat."""
-    with KafkaBroker({"auto.create.topics.enable": "false"}) as broker:
-        yield broker
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +23,8 @@ from bridge.testing import drive, make_event
 
 
 @pytest.fixture
-def topic() -> str:
-    return f"t{uuid.uuid4().hex}"
-
-
-@pytest.fixture(scope="module")
-def broker(kafka_jars: object) -> Iterator[KafkaBroker]:
-    """One that makes no topics by itself."""
-    with KafkaBroker({"auto.create.topics.enable": "false"}) as broker:
-        yield broker
+def broker(strict_broker: KafkaBroker) -> KafkaBroker:
+    return strict_broker
 
 
 def sink_of(broker: KafkaBroker, topic: str, **more: Any) -> KafkaSink:

@@ -27,15 +27,8 @@ JOURNAL = "9f86d081884c7d65"
 
 
 @pytest.fixture
-def topic() -> str:
-    return f"t{uuid.uuid4().hex}"
-
-
-@pytest.fixture(scope="module")
-def broker(kafka_jars: Path) -> Iterator[KafkaBroker]:
-    """One that makes no topics by itself, for this module alone."""
-    with KafkaBroker({"auto.create.topics.enable": "false"}) as broker:
-        yield broker
+def broker(strict_broker: KafkaBroker) -> KafkaBroker:
+    return strict_broker
 
 
 @pytest.fixture
@@ -258,7 +251,7 @@ def test_who_was_fenced_waits_and_takes_over_from_one_that_is_silent(
     """Two bridges with copies of one journal: one writes, the other says why it does not."""
     seconds = [0.0]
     old, new = make_sink(broker), make_sink(broker)
-    fence = Fence(old._settings, old.assignment, old._quiet, lambda: seconds[0])
+    fence = Fence(old._settings, old.assignment, old.place_of, old._quiet, lambda: seconds[0])
     old._fence = fence
     old.open()
     old.deliver(batch(rows(0)))
@@ -323,20 +316,20 @@ def test_events_of_an_old_copy_are_sent_where_others_were_delivered_ahead_of_the
 def test_what_one_topic_has_is_no_reason_to_keep_it_from_another(
     broker: KafkaBroker, make_sink: MakeSink, topic: str
 ) -> None:
-    """A sink of the same id that begins anew with another topic; back at the first, likewise."""
+    """A sink of the same id that begins anew with another topic, later called otherwise."""
     first = make_sink(broker)
     first.open()
     first.deliver(batch(rows(*range(10))))
-    other = make_sink(broker, {"topic": f"{topic}.new"})
+    other = make_sink(broker, {"topic": f"{topic}.t"})
     other.open()
 
     other.deliver(batch(rows(*range(12))))
-    again = make_sink(broker, {"topic": f"{topic}.new"})
+    again = make_sink(broker, {"topic": f"{topic}.{{table}}"})
     again.open()
     again.deliver(batch(rows(*range(13))))
 
     assert offsets(broker, topic) == [*range(10)]
-    assert offsets(broker, f"{topic}.new") == [*range(13)]
+    assert offsets(broker, f"{topic}.t") == [*range(13)]
 
 
 def test_the_topic_of_cursors_is_made_compacted_and_made_again(

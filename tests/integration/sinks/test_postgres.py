@@ -423,8 +423,27 @@ def test_a_lock_is_given_up_in_time_and_harms_no_other_table(place: Place) -> No
     sink.close()
 
     assert set(batch.failed_tables) == {"x.a"}
-    assert "timeout" in str(batch.failed_tables["x.a"])
+    assert "lock timeout" in str(batch.failed_tables["x.a"])
     assert place.run("SELECT id FROM S.b") == [(1,)]
+
+
+def test_more_rows_than_there_is_time_for_are_sent_in_parts(place: Place) -> None:
+    """A slow trigger, say: the batch would never get through as it is."""
+    place.run("CREATE TABLE S.orders (id int)")
+    place.run(
+        "CREATE FUNCTION S.slow() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN PERFORM pg_sleep(0.15); RETURN new; END $$"
+    )
+    place.run(
+        "CREATE TRIGGER slow BEFORE INSERT ON S.orders FOR EACH ROW EXECUTE FUNCTION S.slow()"
+    )
+    sink = place.sink(timeout="500ms")
+
+    result = drive(sink, [row(n, id=n) for n in range(6)])
+    sink.close()
+
+    assert (result.rejected, "see timeout" in str(result.retries[0])) == ([], True)
+    assert place.run("SELECT id FROM S.orders ORDER BY id") == [(n,) for n in range(6)]
 
 
 def test_a_server_that_goes_and_comes_back_is_found_again(own_place: Place) -> None:

@@ -196,14 +196,13 @@ def test_no_answer_is_not_about_the_events(rig: Rig, answer: Answer) -> None:
     assert rig.engine.letters() == {}
 
 
-@pytest.mark.parametrize("status", [302, 429, 500, 503])
-def test_retry_after_is_obeyed(rig: Rig, status: int) -> None:
+def test_retry_after_is_obeyed(rig: Rig) -> None:
     """No request comes before the second is over."""
     times = []
 
     def answer(_: Request) -> Answer:
         times.append(time.monotonic())
-        return Answer(status, {"Retry-After": "1"}) if len(times) == 1 else Answer()
+        return Answer(429, {"Retry-After": "1"}) if len(times) == 1 else Answer()
 
     rig.receiver.answer = answer
     rig.engine.insert(*range(8))

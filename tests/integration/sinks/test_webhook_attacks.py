@@ -19,12 +19,6 @@ BATCH = [make_event(offset) for offset in range(3)]
 
 
 @pytest.fixture
-def receiver() -> Iterator[RawReceiver]:
-    with RawReceiver() as receiver:
-        yield receiver
-
-
-@pytest.fixture
 def sink(receiver: RawReceiver) -> Iterator[WebhookSink]:
     sink = WebhookSink(WebhookSettings(type="webhook", url=receiver.url))
     yield sink
@@ -33,10 +27,6 @@ def sink(receiver: RawReceiver) -> Iterator[WebhookSink]:
 
 def deliver(sink: WebhookSink) -> None:
     sink.deliver(batch_of(BATCH))
-
-
-def connections(receiver: RawReceiver) -> list[int]:
-    return [number for number, _, _ in receiver.requests]
 
 
 def test_cookies_are_not_kept(receiver: RawReceiver, sink: WebhookSink) -> None:
@@ -53,7 +43,7 @@ def test_cookies_are_not_kept(receiver: RawReceiver, sink: WebhookSink) -> None:
     assert len(heads) == 20
     assert not [head for head in heads if b"cookie" in head.lower()]
     assert len(set(map(len, heads))) == 1
-    assert set(connections(receiver)) == {0}
+    assert set(receiver.connections()) == {0}
 
 
 def test_a_hint_before_each_answer_belongs_to_it(receiver: RawReceiver, sink: WebhookSink) -> None:
@@ -73,7 +63,7 @@ def test_a_hint_before_each_answer_belongs_to_it(receiver: RawReceiver, sink: We
         with pytest.raises(Reject, match="answered 422: no"):
             deliver(sink)
 
-    assert connections(receiver) == [0] * 10
+    assert receiver.connections() == [0] * 10
 
 
 def test_a_hint_and_its_answer_may_come_apart(receiver: RawReceiver, sink: WebhookSink) -> None:
@@ -89,7 +79,7 @@ def test_a_hint_and_its_answer_may_come_apart(receiver: RawReceiver, sink: Webho
     deliver(sink)
     deliver(sink)
 
-    assert connections(receiver) == [0, 0]
+    assert receiver.connections() == [0, 0]
 
 
 @pytest.mark.parametrize("status", [408, 421, 502, 503, 504])
@@ -104,7 +94,7 @@ def test_another_connection_is_made_where_this_one_led_astray(
         deliver(sink)
     deliver(sink)
 
-    assert connections(receiver) == [0, 1]
+    assert receiver.connections() == [0, 1]
 
 
 def test_a_body_that_does_not_end_holds_up_nobody(receiver: RawReceiver) -> None:
@@ -143,7 +133,7 @@ def test_an_answer_of_ten_mebibytes_costs_a_connection(
     deliver(sink)
 
     assert caught.value.answer == "422 " + "x" * 2048
-    assert connections(receiver) == [0, 1]
+    assert receiver.connections() == [0, 1]
 
 
 @pytest.mark.parametrize("form", ["length", "chunks"])
@@ -166,7 +156,7 @@ def test_an_answer_that_breaks_off_in_its_body_has_said_its_status(
     deliver(sink)
 
     assert str(caught.value.answer).startswith("400 no such")
-    assert connections(receiver) == [0, 1]
+    assert receiver.connections() == [0, 1]
 
 
 def test_a_receiver_on_ipv6_is_reached() -> None:
@@ -199,7 +189,7 @@ def test_http_of_before_is_understood(receiver: RawReceiver, sink: WebhookSink) 
         deliver(sink)
     deliver(sink)
 
-    assert connections(receiver) == [0, 1]
+    assert receiver.connections() == [0, 1]
 
 
 def test_a_name_that_nobody_knows_is_a_retry() -> None:

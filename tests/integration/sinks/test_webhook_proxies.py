@@ -7,7 +7,6 @@ import contextlib
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
 
 import pytest
 import trustme
@@ -20,12 +19,6 @@ from bridge.sinks.webhook import WebhookSettings, WebhookSink
 from bridge.testing import make_event
 
 BATCH = [make_event(offset) for offset in range(3)]
-
-
-@pytest.fixture
-def receiver() -> Iterator[RawReceiver]:
-    with RawReceiver() as receiver:
-        yield receiver
 
 
 def deliver(sink: WebhookSink) -> None:

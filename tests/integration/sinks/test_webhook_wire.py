@@ -21,12 +21,6 @@ BATCH = [make_event(offset) for offset in range(3)]
 
 
 @pytest.fixture
-def receiver() -> Iterator[RawReceiver]:
-    with RawReceiver() as receiver:
-        yield receiver
-
-
-@pytest.fixture
 def sink(receiver: RawReceiver) -> Iterator[WebhookSink]:
     sink = WebhookSink(WebhookSettings(type="webhook", url=receiver.url, timeout="400ms"))
     yield sink
@@ -35,10 +29,6 @@ def sink(receiver: RawReceiver) -> Iterator[WebhookSink]:
 
 def deliver(sink: WebhookSink) -> None:
     sink.deliver(batch_of(BATCH))
-
-
-def connections(receiver: RawReceiver) -> list[int]:
-    return [number for number, _, _ in receiver.requests]
 
 
 def trickle(data: bytes) -> Reply:
@@ -64,7 +54,7 @@ def test_an_answer_that_trickles_is_given_up_in_time(
     assert time.monotonic() - begun < 13  # the answer would take 26 s
     deliver(sink)
 
-    assert connections(receiver) == [0, 1]
+    assert receiver.connections() == [0, 1]
 
 
 def test_a_body_that_trickles_does_not_hold_what_its_status_has_said(
@@ -84,7 +74,7 @@ def test_a_body_that_trickles_does_not_hold_what_its_status_has_said(
     deliver(sink)
     deliver(sink)
 
-    assert connections(receiver) == [0, 1]
+    assert receiver.connections() == [0, 1]
 
 
 def test_interim_answers_are_read_past(receiver: RawReceiver, sink: WebhookSink) -> None:
@@ -101,7 +91,7 @@ def test_interim_answers_are_read_past(receiver: RawReceiver, sink: WebhookSink)
         deliver(sink)
     deliver(sink)
 
-    assert connections(receiver) == [0, 0]
+    assert receiver.connections() == [0, 0]
 
 
 @pytest.mark.parametrize(
@@ -127,7 +117,7 @@ def test_a_connection_with_anything_left_on_it_is_not_used_again(
     deliver(sink)
     deliver(sink)
 
-    assert connections(receiver) == [0, 1]
+    assert receiver.connections() == [0, 1]
 
 
 def test_what_comes_later_unasked_ends_the_connection(
@@ -151,7 +141,7 @@ def test_what_comes_later_unasked_ends_the_connection(
 
     deliver(sink)
 
-    assert connections(receiver) == [0, 1]
+    assert receiver.connections() == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -175,7 +165,7 @@ def test_an_answer_read_to_its_end_keeps_the_connection(
     deliver(sink)
     deliver(sink)
 
-    assert connections(receiver) == [0, 0]
+    assert receiver.connections() == [0, 0]
 
 
 @pytest.mark.parametrize("answer", [b"SSH-2.0-OpenSSH\r\n\r\n", b"HTTP/2 200\r\n\r\n", b"\r\n\r\n"])

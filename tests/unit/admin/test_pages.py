@@ -116,6 +116,15 @@ def test_all_that_the_page_for_people_asks_for_is_there(admin: AdminServer) -> N
         assert answer.status in (200, 401, 503), (method, path, query)
 
 
+def test_the_status_says_whether_it_starts_or_drains(
+    admin: AdminServer, supervisor: Supervisor
+) -> None:
+    """Both are 503: there is nothing to show."""
+    assert body(admin, "/api/status") == (503, {"error": "the service is starting"})
+    supervisor.stop(1.0)
+    assert body(admin, "/api/status") == (503, {"error": "the service is draining"})
+
+
 def test_a_name_nobody_knows_cannot_be_listened_on() -> None:
     """The error names the setting."""
     with pytest.raises(BridgeError, match=r"cannot listen on nowhere\.invalid:9464.*admin.listen"):

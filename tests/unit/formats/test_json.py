@@ -4,28 +4,11 @@ from __future__ import annotations
 
 import json
 
-from bridge.codec import compile_schema
+from services.formats import CLUSTER, ID, SCHEMA, TABLE, TIME, write
+
 from bridge.events import Alter, Block, Column, Count, Drop, Gap, ReadCause, Schema
-from bridge.formats.base import Rows
 from bridge.formats.json import JsonFormat
 from bridge.formats.shape import Shape
-from bridge.lines import Lines
-
-ID = "9f86d081884c7d65"
-TIME = 1_795_509_720_123_456  # 2026-11-24T08:42:00.123456Z
-SCHEMA = Schema(
-    "7",
-    (Column("order_id", "long", "long"), Column("note", "string", "char16", nullable=True)),
-    ("order_id",),
-)
-TABLE, CLUSTER = "ki_home.orders", "http://kinetica-a:9191"
-
-
-def write(block: Block, key: tuple[str, ...] | None = None, first: int = 1234) -> Lines:
-    codec, shape = compile_schema(block.schema), Shape(key)
-    return JsonFormat().rows(
-        Rows(ID, first, block, codec, shape, True, block.payload, block.count, block.times)
-    )
 
 
 def test_a_row_is_one_compact_object_with_its_keys_in_order() -> None:
@@ -33,7 +16,7 @@ def test_a_row_is_one_compact_object_with_its_keys_in_order() -> None:
     times = ((1, TIME), (1, TIME + 1))
     block = Block(TABLE, CLUSTER, "insert", SCHEMA, b"\x02\x02\x04\x00\x04hi", 2, times)
 
-    lines = write(block)
+    lines = write(JsonFormat(), block)
     first, second = lines.event(0), lines.event(1)
 
     assert first.value == (
@@ -52,7 +35,7 @@ def test_a_row_that_was_read_says_why_at_its_end() -> None:
     causes: tuple[ReadCause, ...] = ("gap", "snapshot", "update")
     for cause in causes:
         block = Block(TABLE, CLUSTER, "read", SCHEMA, b"\x02\x02", 1, ((1, TIME),), cause)
-        event = write(block).event(0)
+        event = write(JsonFormat(), block).event(0)
         assert event.type == "read"
         assert event.value.endswith(b'"note":null},"cause":"%b"}' % cause.encode())
         assert list(json.loads(event.value))[-3:] == ["offset", "record", "cause"]
@@ -68,7 +51,7 @@ def test_the_key_is_that_of_the_configuration_else_the_primary_key_else_none() -
         (keyless, None, None),
     ):
         block = Block(TABLE, CLUSTER, "insert", schema, b"\x02\x02", 1, ((1, TIME),))
-        assert write(block, key).event(0).key == expected
+        assert write(JsonFormat(), block, Shape(key)).event(0).key == expected
 
 
 def test_the_other_events_have_their_members_after_offset() -> None:

@@ -80,7 +80,7 @@ def test_a_redirect_names_the_address_to_configure(location: str | None, shown: 
     assert f"a redirect to {shown}: put the final address into url" in str(error)
 
 
-@pytest.mark.parametrize("status", [429, 500, 503])
+@pytest.mark.parametrize("status", [302, 429, 500, 503])
 @pytest.mark.parametrize("value", ["7", " 7 ", format_datetime(NOW + timedelta(seconds=7), True)])
 def test_retry_after_is_heard_as_seconds_and_as_a_date(status: int, value: str) -> None:
     """Both forms of RFC 9110 ask for seven seconds."""
