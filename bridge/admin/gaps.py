@@ -29,7 +29,7 @@ class GapPages:
         self._supervisor = supervisor
         self._desk = supervisor.gaps
         self.routes = [
-            Route("GET", "/api/gaps", self.listed),
+            Route("GET", "/api/gaps", self.listed, ("table",)),
             Route("GET", "/api/gaps/*", self.one),
             Route("POST", "/api/gaps/*/close", self.close),
             Route("POST", "/api/gaps/*/accept", self.accept),

@@ -6,7 +6,6 @@ there is nobody else to send it to.
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 from bridge.events import rfc3339
@@ -24,9 +23,6 @@ def readiness(snapshot: Snapshot) -> dict[str, Any]:
         and None not in snapshot.patterns.values()
         and all(s.state == "delivering" and not s.waiting for s in snapshot.sinks.values())
     )
-    letters: Counter[str] = Counter()
-    for (sink, _), there in snapshot.letters.items():
-        letters[sink] += there.count
     body: dict[str, Any] = {
         "status": "ok" if well else "degraded",
         "tables": {
@@ -34,12 +30,7 @@ def readiness(snapshot: Snapshot) -> dict[str, Any]:
             for name, table in snapshot.tables.items()
         },
         "sinks": {
-            name: {
-                "state": stats.state,
-                "error": stats.error,
-                "waiting": dict(stats.waiting),
-                "dead_letters": letters[name],
-            }
+            name: {"state": stats.state, "error": stats.error, "waiting": dict(stats.waiting)}
             for name, stats in snapshot.sinks.items()
         },
         "gaps": [

@@ -21,6 +21,7 @@ from bridge.supervisor.letters import letter_fields
 from bridge.units import parse_moment
 
 _LIMIT, _MOST = 100, 1000
+_FILTERS = ("sink", "table", "since", "reason", "after", "limit", "numbers")
 
 
 class LetterPages:
@@ -36,9 +37,9 @@ class LetterPages:
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
         self.routes = [
-            Route("GET", "/api/deadletters", self.listed),
+            Route("GET", "/api/deadletters", self.listed, _FILTERS),
             Route("GET", "/api/deadletters/*", self.one),
-            Route("POST", "/api/deadletters/drop", self.drop),
+            Route("POST", "/api/deadletters/drop", self.drop, (*_FILTERS, "all")),
         ]
 
     def listed(self, request: Request) -> Answer:

@@ -26,7 +26,7 @@ class ReplayPages:
         self._desk = supervisor.replays
         self.routes = [
             Route("GET", "/api/replays", self.listed),
-            Route("POST", "/api/replays", self.begin),
+            Route("POST", "/api/replays", self.begin, Wish.__slots__),
             Route("GET", "/api/replays/*", self.one),
             Route("DELETE", "/api/replays/*", self.stop),
         ]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from http import HTTPStatus
 from typing import NamedTuple
 
 from bridge.admin.requests import Answer, Refused, Request
+from bridge.config.nearest import suggestion
 
 
 class Route(NamedTuple):
@@ -16,18 +17,21 @@ class Route(NamedTuple):
         method: GET, which HEAD is too, or POST.
         path: such as `/api/gaps/*/close`; what stands for a `*` is given to the page.
         page: called with the request, and what stands for each `*`.
+        takes: the parameters that its query may have; pages outside `/api/` take any.
     """
 
     method: str
     path: str
     page: Callable[..., Answer]
+    takes: Collection[str] = ()
 
 
 def answer(routes: Iterable[Route], request: Request) -> Answer:
     """Return the answer of the page that is asked for.
 
     Raises:
-        Refused: there is no such page, or it takes other methods; or as the page raises.
+        Refused: there is no such page, or it takes other methods or parameters; or as the
+            page raises.
     """
     routes, parts = list(routes), request.path.strip("/").split("/")
     found = [(route, fill) for route in routes if (fill := _fill(route, parts)) is not None]
@@ -36,6 +40,7 @@ def answer(routes: Iterable[Route], request: Request) -> Answer:
         raise Refused(HTTPStatus.NOT_FOUND, f"there is no page {request.path}", pages=pages)
     for route, fill in found:
         if route.method == request.method:
+            _check(route, request.query)
             return route.page(request, *fill)
     methods = sorted({route.method for route, _ in found})
     allowed = ", ".join("GET, HEAD" if method == "GET" else method for method in methods)
@@ -44,6 +49,15 @@ def answer(routes: Iterable[Route], request: Request) -> Answer:
         f"{request.path} takes {allowed}, not {request.method}",
         headers=(("Allow", allowed),),
     )
+
+
+def _check(route: Route, query: Collection[str]) -> None:
+    # A filter that is misspelt would let everything through, what is dropped or paused too.
+    unknown = sorted(set(query) - set(route.takes)) if route.path.startswith("/api/") else []
+    if unknown:
+        meant = suggestion(unknown[0], route.takes, otherwise="it takes") if route.takes else ""
+        said = f"there is no parameter {unknown[0]}" + (f"; {meant}" if meant else "")
+        raise Refused(HTTPStatus.BAD_REQUEST, said)
 
 
 def _fill(route: Route, parts: Sequence[str]) -> list[str] | None:

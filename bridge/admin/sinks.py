@@ -38,9 +38,9 @@ class SinkPages:
         self.routes = [
             Route("GET", "/api/sinks", self.listed),
             Route("GET", "/api/sinks/*", self.one),
-            Route("POST", "/api/sinks/*/pause", self.pause),
-            Route("POST", "/api/sinks/*/resume", self.resume),
-            Route("POST", "/api/sinks/*/skip", self.skip),
+            Route("POST", "/api/sinks/*/pause", self.pause, ("table",)),
+            Route("POST", "/api/sinks/*/resume", self.resume, ("table",)),
+            Route("POST", "/api/sinks/*/skip", self.skip, ("table",)),
         ]
 
     def listed(self, _: Request) -> Answer:

@@ -51,8 +51,8 @@ class StatusPages:
         self.routes = [
             Route("GET", "/", self.page),
             Route("GET", "/api/status", self.status),
-            Route("GET", "/api/rates", self.rates),
-            Route("GET", "/api/tail", self.tail),
+            Route("GET", "/api/rates", self.rates, ("of",)),
+            Route("GET", "/api/tail", self.tail, ("table", "from")),
         ]
 
     def page(self, _: Request) -> Answer:

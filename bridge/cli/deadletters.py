@@ -127,7 +127,7 @@ def _drop(config: Config, arguments: argparse.Namespace) -> int:
         print(f"dropped {counted(dropped, 'dead letter')}")
     if numbers and dropped < len(numbers):
         missing = counted(len(numbers) - dropped, "number")
-        print(f"no dead letter has {missing} of those given", file=sys.stderr)
+        print(f"{missing} of those given: no such dead letter", file=sys.stderr)
         return RUNTIME
     return OK
 

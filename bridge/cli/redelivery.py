@@ -78,7 +78,7 @@ def _say_unknown(wish: Wish, expected: int) -> bool:
     """Say how many of the numbers no dead letter has; return whether there are such."""
     unknown = len(set(wish.numbers or ())) - expected
     if unknown > 0:
-        print(f"no dead letter has {counted(unknown, 'number')} of those", file=sys.stderr)
+        print(f"{counted(unknown, 'number')} of those given: no such dead letter", file=sys.stderr)
     return unknown > 0
 
 

@@ -8,13 +8,13 @@ from bridge.config import Config
 from bridge.events import rfc3339
 from bridge.journal import JournalReader, Stored, kind_of, overview, stored_marks
 from bridge.journal.moments import offset_at, offset_until, steps_of
-from bridge.supervisor.replays import Wish
+from bridge.supervisor.replays import Wish, letters_meant
 
 
 def letters_dry_run(config: Config, wish: Wish) -> dict[str, Any]:
     """Return how many dead letters are meant."""
     with JournalReader(config.journal.path) as reader:
-        counts, _ = reader.count_letters(wish.filter(), wish.limit)
+        counts, _ = letters_meant(reader, wish, config)
     return {"letters": counts.total(), "by_sink": dict(sorted(counts.items()))}
 
 

@@ -219,8 +219,8 @@ def find_letters(
 
 def count_letters(
     connection: sqlite3.Connection, which: LetterFilter, limit: int | None
-) -> list[tuple[str, int, int]]:
-    """Return how many letters of each sink a filter lets through, and the last one's number."""
+) -> list[tuple[str, str, int, int]]:
+    """Return how many letters of each lane a filter lets through, and the last one's number."""
     values = filter_values(which) | {"limit": -1 if limit is None else limit}
     return connection.execute(QUERIES["count_dead_letters"], values).fetchall()
 

@@ -186,9 +186,9 @@ WHERE number > coalesce(:after, 0)
 ORDER BY number LIMIT :limit;
 
 -- name: count_dead_letters
--- The same, of which only is wanted how many each sink has, and the last number.
-SELECT sink, count(*), max(number)
-FROM (SELECT number, sink
+-- The same, of which only is wanted how many each lane has, and the last number.
+SELECT sink, table_name, count(*), max(number)
+FROM (SELECT number, sink, table_name
       FROM dead_letters
       WHERE number > coalesce(:after, 0)
         AND (:sink IS NULL OR sink = :sink) AND (:table IS NULL OR table_name = :table)
@@ -196,7 +196,7 @@ FROM (SELECT number, sink
         AND (:reason IS NULL OR instr(lower(reason), lower(:reason)))
         AND (:numbers IS NULL OR number IN (SELECT value FROM json_each(:numbers)))
       ORDER BY number LIMIT :limit)
-GROUP BY sink;
+GROUP BY sink, table_name;
 
 -- name: letters_of_event
 -- The numbers under which an event is set aside, by sink; the last one of each sink counts.

@@ -201,8 +201,8 @@ class JournalReader:
 
     def count_letters(
         self, which: LetterFilter, limit: int | None = None
-    ) -> tuple[Counter[str], int]:
-        """Return how many events set aside a filter lets through, by sink, and the last number.
+    ) -> tuple[Counter[tuple[str, str]], int]:
+        """Return how many events set aside a filter lets through, by lane, and the last number.
 
         Args:
             which: the filter.

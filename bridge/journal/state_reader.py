@@ -114,10 +114,10 @@ class StateReader:
 
     def count_dead_letters(
         self, which: LetterFilter, limit: int | None
-    ) -> tuple[Counter[str], int]:
-        """Return how many there are by sink, and the last number; see `count_letters`."""
+    ) -> tuple[Counter[tuple[str, str]], int]:
+        """Return how many there are by lane, and the last number; see `count_letters`."""
         rows = self._ask(lambda c: count_letters(c, which, limit))
-        counts = Counter({sink: count for sink, count, _ in rows})
+        counts = Counter({(sink, table): count for sink, table, count, _ in rows})
         return counts, max((last for *_, last in rows), default=0)
 
     def letters_of(self, table: str, offset: int) -> dict[str, int]:

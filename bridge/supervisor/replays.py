@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +13,7 @@ from bridge.config.named import known_sink, watched_table
 from bridge.config.names import qualified
 from bridge.errors import BridgeError, ConfigurationError
 from bridge.events import rfc3339
-from bridge.journal import Journal, LetterFilter, Letters, Replay
+from bridge.journal import Journal, JournalReader, LetterFilter, Letters, Replay
 from bridge.supervisor.workers import SinkWorkers
 from bridge.units import parse_moment
 
@@ -196,9 +197,11 @@ def begin(wish: Wish, config: Config, known: Collection[str], journal: Journal) 
 
 def _begin_letters(wish: Wish, config: Config, journal: Journal) -> list[Replay]:
     with journal.reader() as reader:
-        counts, last = reader.count_letters(wish.filter(), wish.limit)
+        counts, last = letters_meant(reader, wish, config)
     if not counts:
-        raise BridgeError("no dead letter is meant")
+        numbers = " or ".join(map(str, wish.numbers or ()))
+        has = f"has the number {numbers}" if numbers else "is let through by the filters"
+        raise BridgeError(f"no dead letter {has}")
     gone = sorted(counts.keys() - config.sinks.keys())
     if gone and wish.to is None:
         raise BridgeError(
@@ -214,6 +217,29 @@ def _begin_letters(wish: Wish, config: Config, journal: Journal) -> list[Replay]
         )
         for sink, count in sorted(counts.items())
     ]
+
+
+def letters_meant(reader: JournalReader, wish: Wish, config: Config) -> tuple[Counter[str], int]:
+    """Return how many dead letters of each sink are meant, and the last number.
+
+    Args:
+        reader: of the journal.
+        wish: what is asked for.
+        config: says which tables are for `wish.to`.
+
+    Raises:
+        BridgeError: they are all of tables that are not for it.
+    """
+    lanes, last = reader.count_letters(wish.filter(), wish.limit)
+    counts: Counter[str] = Counter()
+    for (sink, _), count in lanes.items():
+        counts[sink] += count
+    entries = {table: config.entry(table) for _, table in sorted(lanes)}
+    allowed = [table for table, entry in entries.items() if entry and wish.to in entry.sinks]
+    if entries and wish.to is not None and not allowed:
+        named = ", ".join(entries)
+        raise BridgeError(f"nothing goes to {wish.to}: the sinks of {named} do not name it")
+    return counts, last
 
 
 class ReplayDesk:

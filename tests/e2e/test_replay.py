@@ -163,6 +163,33 @@ def test_a_dead_letter_is_replayed_once_its_receiver_is_mended(
         assert (none.returncode, "no dead letter" in none.stderr) == (1, True)
 
 
+def test_a_letter_goes_to_no_sink_that_its_table_is_not_for(
+    cluster: Emulator, database: Database, tmp_path: Path, webhook_receiver: WebhookReceiver
+) -> None:
+    """Nothing is begun, the cause is said, and a number nobody has is named."""
+    refuse(webhook_receiver, 3)
+    bridge = make_bridge(cluster, tmp_path, webhook_receiver.url)
+    tables = [{"name": TABLE, "sinks": ["hook"]}]
+    bridge.config_file.write_text(yaml.safe_dump({**bridge.config, "tables": tables}))
+    with bridge:
+        bridge.wait_live()
+        insert(database, *range(5))
+        wait_until(
+            lambda: bridge.metric("sink_dead_lettered_events_total", sink="hook") == 1,
+            "one is set aside",
+        )
+        for trial in ([], ["--dry-run"]):
+            found = command(bridge, "deadletters", "replay", "--all", "--to", "audit", *trial)
+            assert (found.returncode, found.stdout) == (1, "")
+            assert f"nothing goes to audit: the sinks of {TABLE} do not name it" in found.stderr
+        assert bridge.get_json("/api/replays")[1]["replays"] == []
+        found = command(bridge, "deadletters", "replay", "4711")
+        assert (found.returncode, found.stdout) == (1, "")
+        assert "no dead letter has the number 4711" in found.stderr
+        sinks = bridge.get_json("/readyz")[1]["sinks"]
+        assert sinks["hook"] == {"state": "delivering", "error": None, "waiting": {}}
+
+
 def test_without_the_service_the_command_does_it_itself(
     cluster: Emulator, database: Database, tmp_path: Path, webhook_receiver: WebhookReceiver
 ) -> None:
@@ -239,6 +266,7 @@ def test_a_killed_service_goes_on_with_a_replay_and_a_watch_may_be_interrupted(
         assert min(times.values()) >= 2
         assert sum(times.values()) <= 400 + 100
 
+        arguments[-1] = "1"  # an event a second: it is not over before it is stopped
         begun = subprocess.Popen(
             [*COMMAND, *arguments, "-c", str(bridge.config_file)], stdout=subprocess.PIPE, text=True
         )

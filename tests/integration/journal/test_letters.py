@@ -224,13 +224,13 @@ def test_an_event_is_looked_for_without_a_look_at_all_letters(tmp_path: Path) ->
     connection.close()
 
 
-def test_letters_are_counted_by_sink_and_found_by_event(tmp_path: Path) -> None:
+def test_letters_are_counted_by_lane_and_found_by_event(tmp_path: Path) -> None:
     with Journal(tmp_path) as journal, journal.reader() as reader:
         journal.register("s", ["t"])
         fill(journal, 5)
 
-        assert reader.count_letters(LetterFilter()) == ({"s": 5}, 5)
-        assert reader.count_letters(LetterFilter(after=1), limit=2) == ({"s": 2}, 3)
+        assert reader.count_letters(LetterFilter()) == ({("s", "t"): 5}, 5)
+        assert reader.count_letters(LetterFilter(after=1), limit=2) == ({("s", "t"): 2}, 3)
         assert reader.count_letters(LetterFilter(sink="x")) == ({}, 0)
         assert reader.letters_of("t", 3) == {"s": 4}
         assert reader.letters_of("u", 3) == {}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import threading
 from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPResponse
+from importlib.resources import files
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import pytest
 from services.process import wait_until
@@ -97,6 +100,20 @@ def test_what_a_start_waits_for_is_shown(supervisor: Supervisor) -> None:
         assert b'kinetica_bridge_loop_faults_total{loop="admin"} 0.0' in metrics.body
     finally:
         admin.stop()
+
+
+def test_all_that_the_page_for_people_asks_for_is_there(admin: AdminServer) -> None:
+    """Each address in its script, with what stands in the gaps left out."""
+    text = files("bridge.admin").joinpath("page.html").read_text(encoding="utf-8")
+    for gap, fill in ((r"paused[^}]*", "pause"), ("from", ""), (r"[^}]*", "1")):
+        text = re.sub(r"\$\{" + gap + r"\}", fill, text)
+    asked = re.findall(r"(ask|act)\([`\"](/api/[^`\"]+)", text)
+    assert len(asked) > 9
+    for name, address in asked:
+        path, _, query = address.partition("?")
+        method = "GET" if name == "ask" else "POST"
+        answer = admin.answer(Request(method, path, dict(parse_qsl(query))))
+        assert answer.status in (200, 401, 503), (method, path, query)
 
 
 def test_the_status_says_whether_it_starts_or_drains(
