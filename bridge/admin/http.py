@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,7 +26,7 @@ log = structlog.get_logger()
 _LONGEST_BODY = 64 * 1024
 # Who sends a longer one gets its answer only if what it sends is taken; so much of it is.
 _MOST_DRAINED, _DRAIN_SECONDS = 2**24, 1.0
-# Each connection has a thread. Beyond these, a new one is closed at once.
+# Each connection has a thread. Beyond these, the one that was silent longest is closed.
 _MOST_CONNECTIONS = 200
 
 
@@ -38,21 +39,24 @@ class Server(ThreadingHTTPServer):
     def __init__(self, listening: socket.socket, answer: Callable[[Request], Answer]) -> None:
         handler = _make_handler(answer)
         super().__init__(listening.getsockname()[:2], handler, bind_and_activate=False)
-        self._free = threading.BoundedSemaphore(_MOST_CONNECTIONS)
+        self._lock = threading.Lock()  # guards the connections, those silent longest first
+        self._connections: OrderedDict[socket.socket, None] = OrderedDict()
         self.socket.close()
         self.socket = listening
         self.server_address = listening.getsockname()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer in a thread, if there are not too many."""
-        if not self._free.acquire(blocking=False):
-            log.debug("admin_connection_refused", client=str(client_address))
-            self.shutdown_request(request)
-            return
+        """Answer in a thread; where there are too many, one that says nothing has to go."""
+        with self._lock:
+            if len(self._connections) >= _MOST_CONNECTIONS:
+                silent, _ = self._connections.popitem(last=False)
+                with contextlib.suppress(OSError):
+                    silent.shutdown(socket.SHUT_RDWR)  # which ends its thread
+            self._connections[request] = None
         try:
             super().process_request(request, client_address)
         except BaseException:
-            self._free.release()
+            self._forget(request)
             raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
@@ -60,7 +64,17 @@ class Server(ThreadingHTTPServer):
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._free.release()
+            self._forget(request)
+
+    def heard(self, request: socket.socket) -> None:
+        """Note that a connection has something to say."""
+        with self._lock:
+            if request in self._connections:
+                self._connections.move_to_end(request)
+
+    def _forget(self, request: socket.socket) -> None:
+        with self._lock:
+            self._connections.pop(request, None)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 (signature)
         """Note that a request broke off."""
@@ -69,6 +83,7 @@ class Server(ThreadingHTTPServer):
 
 def _make_handler(answer: Callable[[Request], Answer]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
+        server: Server
         protocol_version = "HTTP/1.1"
         timeout = 10
 
@@ -79,6 +94,7 @@ def _make_handler(answer: Callable[[Request], Answer]) -> type[BaseHTTPRequestHa
             raise AttributeError(name)
 
         def _answer(self) -> None:
+            self.server.heard(self.connection)
             if not self._read_body():
                 self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "no page takes such a body")
                 self._drain()

@@ -13,7 +13,6 @@ from pathlib import Path
 from urllib.parse import parse_qsl
 
 import pytest
-from services.process import wait_until
 
 from bridge.admin.listening import listen
 from bridge.admin.requests import Request
@@ -289,23 +288,15 @@ def test_a_body_that_is_too_long_is_refused_in_words(admin: AdminServer) -> None
 
 
 def test_connections_that_say_nothing_leave_room_for_those_that_do(admin: AdminServer) -> None:
-    """They are no more than some, each with a thread; what comes then is closed at once."""
+    """Each has a thread, and there are not many; whoever asks something is answered at once."""
     host, port = admin.url.removeprefix("http://").split(":")
     silent: list[socket.socket] = []
     try:
-        silent += [socket.create_connection((host, int(port))) for _ in range(190)]
-        assert ask(admin, "GET", "/livez")[0].status == 200
-        silent += [socket.create_connection((host, int(port))) for _ in range(100)]
+        for _ in range(3):
+            silent += [socket.create_connection((host, int(port))) for _ in range(150)]
+            assert ask(admin, "GET", "/livez")[0].status == 200
         names = [thread.name for thread in threading.enumerate()]
-        assert sum("process_request_thread" in name for name in names) <= 200
+        assert sum("process_request_thread" in name for name in names) <= 210
     finally:
         for each in silent:
             each.close()
-    wait_until(lambda: _livez(admin) == 200, "it answers again")
-
-
-def _livez(admin: AdminServer) -> int:
-    try:
-        return ask(admin, "GET", "/livez")[0].status
-    except OSError:
-        return 0
