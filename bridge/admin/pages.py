@@ -21,6 +21,7 @@ from bridge.admin.replays import ReplayPages
 from bridge.admin.requests import Answer, Refused, Request, json_answer, require_token
 from bridge.admin.routes import Route, answer
 from bridge.admin.sinks import SinkPages
+from bridge.admin.snapshots import SnapshotPages
 from bridge.admin.status import StatusPages
 from bridge.loop import Loop
 from bridge.supervisor import Supervisor
@@ -68,6 +69,7 @@ class Pages:
             *LetterPages(supervisor).routes,
             *ReplayPages(supervisor).routes,
             *SinkPages(supervisor).routes,
+            *SnapshotPages(supervisor).routes,
         ]
 
     def answer(self, request: Request) -> Answer:

@@ -12,6 +12,7 @@ _EXAMPLES = MappingProxyType(
         "tail": "kinetica-bridge tail ki_home.orders --count 10",
         "health": "kinetica-bridge health && echo alive",
         "status": "kinetica-bridge status --watch",
+        "snapshot": "kinetica-bridge snapshot ki_home.orders",
         "journal": "kinetica-bridge journal ls",
         "journal ls": "kinetica-bridge journal ls --json",
         "journal show": "kinetica-bridge journal show 1234",

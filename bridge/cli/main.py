@@ -116,6 +116,11 @@ def make_parser() -> argparse.ArgumentParser:
     status.add_argument("--watch", action="store_true", help="again and again, until interrupted")
     add_json(status)
 
+    snapshot = add(commands, "snapshot", "deliver all rows of a table, as they stand", config=True)
+    snapshot.add_argument("table", metavar="TABLE")
+    snapshot.add_argument("--stop", action="store_true", help="end the one that is under way")
+    add_json(snapshot)
+
     add_journal(commands)
     add_deadletters(commands)
     add_gaps(commands)

@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -33,10 +32,12 @@ from bridge.monitor.table_options import Whole
 from bridge.monitor.workers import Workers
 from bridge.reading.audit import Auditor, Finding
 from bridge.reading.closing import Closing, closing_of
+from bridge.reading.copying import Copies
 from bridge.reading.entire import read_entire
 from bridge.reading.first_level import note_first_level
 from bridge.reading.moved_rows import Places, UpdateReader
 from bridge.reading.options import ReadingOptions
+from bridge.reading.read_state import ReadState
 from bridge.reading.received import History
 from bridge.reading.task import Outcome, Task, Tools
 from bridge.reading.turns import Turns
@@ -62,27 +63,6 @@ class Memory(History, Places, Protocol):
     """What was received, readable again: by time, and in the order of the journal."""
 
 
-@dataclass(slots=True)
-class _Table:
-    """What the pool knows of a table.
-
-    Attributes:
-        cluster: where it was last heard.
-        busy: whether it is being read, or waits for a reader.
-        retry_at: by the monotonic clock.
-        failures: in a row.
-        final: gaps of which another read would prove no more.
-        asked: gaps that somebody asked to be closed, and waits for.
-    """
-
-    cluster: Cluster
-    busy: bool = False
-    retry_at: float = 0.0
-    failures: int = 0
-    final: frozenset[str] = field(default_factory=frozenset)
-    asked: list[tuple[str, Future[int]]] = field(default_factory=list)
-
-
 class Readers:
     """Reads tables to deliver what was, or may have been, missed.
 
@@ -94,6 +74,9 @@ class Readers:
         folder: where what reads need for a while lies; it is emptied. Baselines stay, beside it.
         done: called when a read has ended.
         options: how they are read.
+
+    Attributes:
+        copies: requests for all rows of a table.
     """
 
     def __init__(
@@ -114,7 +97,7 @@ class Readers:
         self._done = done
         self._workers = Workers("reader", _READERS)
         self._lock = threading.Lock()  # guards the table below, and what is in it
-        self._tables: dict[TableMonitor, _Table] = {}
+        self._tables: dict[TableMonitor, ReadState] = {}
         self._forgotten: WeakSet[TableMonitor] = WeakSet()
         self._concluding = threading.Lock()  # held while gaps are closed; taken before the other
         self._auditor = Auditor(
@@ -124,6 +107,7 @@ class Readers:
         self._updates = UpdateRows(
             UpdateReader(self._tools, history, self._empty_folder, options.updates)
         )
+        self.copies = Copies(self._tools, done)
         self._emptied = False
 
     @property
@@ -143,7 +127,7 @@ class Readers:
         with self._lock:
             if table in self._forgotten:
                 return
-            known = self._tables.setdefault(table, _Table(cluster))
+            known = self._tables.setdefault(table, ReadState(cluster))
             known.cluster = cluster
             if known.busy:
                 return
@@ -186,6 +170,7 @@ class Readers:
             self._auditor.forget(table)
             self._whole.forget(table)
         self._updates.forget(table)
+        self.copies.forget(table)
         for _, asked in known.asked if known is not None else ():
             asked.set_exception(BridgeError(f"{table.name} is watched no longer"))
 
@@ -198,7 +183,7 @@ class Readers:
         """Note how high a growing column stands when its table is first listened to."""
         note_first_level(table, cluster)
 
-    def _job(self, table: TableMonitor, known: _Table, now: Moment) -> Callable[[], None] | None:
+    def _job(self, table: TableMonitor, known: ReadState, now: Moment) -> Callable[[], None] | None:
         """Decide what to do with a table, if anything."""
         cluster = known.cluster
         due = now.order >= known.retry_at
@@ -213,6 +198,8 @@ class Readers:
                 return None
             table.signal(Signal.CATCH_UP)
             return lambda: self._read(table, cluster, closing, snapshot=False)
+        if self.copies.of(table) is not None:
+            return lambda: self._copy(table, cluster)
         return None if table.gaps.going_on else self._watchful(table, cluster, now)
 
     def _watchful(
@@ -228,7 +215,7 @@ class Readers:
         return None
 
     @staticmethod
-    def _open(table: TableMonitor, known: _Table) -> bool:
+    def _open(table: TableMonitor, known: ReadState) -> bool:
         """Whether there are gaps that a read may close."""
         return not {gap.gap for gap in table.gaps.unclosed} <= known.final
 
@@ -269,6 +256,14 @@ class Readers:
             ours = not isinstance(error, BridgeError)  # then the log needs the place, too
             log.warning("reading_failed", table=table.name, cause=str(error), exc_info=ours)
             self._end(table, f"reading the table failed: {error}", ids)
+
+    def _copy(self, table: TableMonitor, cluster: Cluster) -> None:
+        self.copies.carry_out(table, cluster, self._wanted(table))
+        with self._lock:
+            known = self._tables.get(table)
+            if known is not None:
+                known.busy = False
+        self._done()
 
     def _conclude(self, task: Task, outcome: Outcome, *, snapshot: bool) -> None:
         table, ids = task.table, [gap.gap for gap in task.gaps if gap.gap not in outcome.apart]

@@ -40,6 +40,7 @@ from bridge.supervisor.replays import ReplayDesk
 from bridge.supervisor.running import Running, recall_found
 from bridge.supervisor.sinks import SinkDesk
 from bridge.supervisor.snapshot import Reloads, Snapshot, lags
+from bridge.supervisor.snapshots import SnapshotDesk
 from bridge.supervisor.token import leave_token
 from bridge.supervisor.workers import SinkWorkers
 
@@ -72,6 +73,7 @@ class Supervisor:
         trouble: why a start does not come to its end, None where all is well.
         gaps: the open gaps, and requests to close them.
         replays: what is delivered again, and requests for it.
+        snapshots: all rows of a table, on request.
         onlooker: what went through lately, and events as they come.
         sinks: how each stands, and requests to pause, resume or skip.
         journal: open while it runs.
@@ -116,6 +118,7 @@ class Supervisor:
         self._token: str | None = None
         self.trouble: str | None = None
         self.reloads = Reloads()
+        self.snapshots = SnapshotDesk(self._tables, self.readers.copies)
         self.onlooker = Onlooker(lambda: self._running, self._journal)
 
     def start(self) -> None:
