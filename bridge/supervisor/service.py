@@ -247,7 +247,7 @@ class Supervisor:
             log.warning("change_under_way", cause=self.trouble)
             return False
         try:
-            running, self._running = self._running, None
+            running = self._running
             if running is None:
                 self._subscriber.stop()
                 self.readers.stop(0.0)
@@ -256,6 +256,7 @@ class Supervisor:
             log.info("draining", grace=grace)
             return self._drain(running, deadline, grace)
         finally:
+            self._running = None
             self._changing.release()
 
     def _drain(self, running: Running, deadline: Deadline, grace: float) -> bool:
@@ -272,7 +273,7 @@ class Supervisor:
         drained &= running.workers.stop(deadline, lambda: bool(self._pending()))
         self._upkeep.join(deadline.left)
         self.onlooker.loop.join(deadline.left)
-        pending = self._pending()
+        pending, self._running = self._pending(), None  # until here it is shown how it drains
         closed = self._journal.close(deadline.left)
         log.info("stopped", drained=drained, pending=pending)
         return closed and drained and not pending

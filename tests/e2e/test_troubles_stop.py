@@ -215,6 +215,9 @@ def test_a_second_signal_ends_it_at_once(
         until(lambda: service.counted("pending") == 5, "five rows wait", service.said)
         service.signal(signal.Signals(number))
         until(lambda: service.get_json("/readyz")[0] == 503, "503 while draining", service.said, 5)
+        status, shown = service.get_json("/api/status")
+        assert (status, shown["bridge"]["status"]) == (200, "draining")
+        assert service.counted("pending") == 5  # what waits is shown until the end
         service.signal(signal.Signals(number))
         assert_ends(service, 0.5, code)
 
