@@ -16,7 +16,7 @@ import structlog
 from bridge.errors import JournalError, JournalFull
 from bridge.journal.ballast import Ballast
 from bridge.journal.lane import Boundary
-from bridge.journal.layout import add_span, place_path, remove_database
+from bridge.journal.layout import Place, add_span, place_path, remove_database
 from bridge.journal.log import SegmentLog
 from bridge.journal.prune import (
     LEAST_BYTES,
@@ -92,6 +92,8 @@ class Upkeep:
         self._on_damage = on_damage
         self._ballast = ballast
         self._fruitless: tuple[int, int, int] | None = None
+        # What was wanted of segments when thinning freed nothing: how much that is, is guessed.
+        self._dense: dict[Place, Mapping[str, Need]] = {}
 
     def make_room(self, incoming: int) -> None:
         """Free what may go until `incoming` bytes fit. Append lock not held.
@@ -168,14 +170,27 @@ class Upkeep:
             if segment.bytes <= LEAST_BYTES or not (excess > 0 or is_old(segment, before)):
                 continue
             wanted = needs(segment, lanes)
+            if self._dense.get(segment.place) == wanted:
+                continue
             sizes = self._sizes(segment)
             size = wanted_bytes(segment, wanted, sizes)
             # Against what it holds, not what the file takes: that stays.
             if wanted and size <= sum(sizes.values()) * worth:
                 first = index - mergeable(segments, index, self._state.thinned, self._reserve // 4)
+                held = self._log.bytes()
                 self._thin_into_one(segments[first : index + 1], size)
+                if self._log.bytes() >= held:
+                    self._note_dense(segments[first].first, segment.end, lanes)
                 return True
         return False
+
+    def _note_dense(self, first: int, end: int, lanes: ByTable) -> None:
+        """Note what is wanted of a span that thinning made no smaller: it is not tried again."""
+        self._dense = {
+            each.place: needs(each, lanes)
+            for each in self._log.sealed()
+            if each.place in self._dense or first <= each.first < end
+        }
 
     def _thin_into_one(self, sources: Sequence[SealedSegment], expected: int) -> None:
         # From here on no cursor falls back, whatever happens: what they passed is not copied.
