@@ -222,12 +222,7 @@ def test_a_sink_that_is_down_harms_no_other_and_catches_up(
         wait_delivered(bridge, "file", 20_000)
         ready = bridge.readyz()
         assert ready["status"] == "degraded"
-        assert ready["sinks"]["file"] == {
-            "state": "delivering",
-            "error": None,
-            "waiting": {},
-            "dead_letters": 0,
-        }
+        assert ready["sinks"]["file"] == {"state": "delivering", "error": None, "waiting": {}}
         assert "refused" in ready["sinks"]["hook"]["error"]
         assert bridge.metric("sink_pending_events", sink="hook") == 20_000
         assert bridge.metric("sink_lag_seconds", sink="hook") > 0

@@ -127,7 +127,7 @@ def test_a_skip_sets_the_first_event_aside_and_says_which(
         webhook_receiver.answer = lambda _: Answer()
         until(lambda: len(webhook_receiver.accepted) == 1, "the next one came", service.said)
         assert [event["record"]["id"] for event in webhook_receiver.accepted] == [8]
-        assert service.sink("hook")["dead_letters"] == 1
+        assert service.metric("dead_letters", sink="hook") == 1
         service.check_accounts()
 
 
