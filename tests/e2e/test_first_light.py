@@ -160,6 +160,8 @@ def test_what_was_in_the_journal_survives_kill_9(
     bridge = BridgeProcess(tmp_path, config)
     with bridge:
         bridge.wait_live()
+        # Of more than 100,000 rows, a gap from before the baseline stays open.
+        wait_until(lambda: "baseline_taken" in {line["event"] for line in bridge.log()}, "baseline")
         inserter = threading.Thread(target=keep_inserting)
         inserter.start()
         try:
