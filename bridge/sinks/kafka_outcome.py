@@ -105,6 +105,9 @@ class Reports:
         if error is not None:
             self._errors[message.topic(), hash(message.value())] = error
 
+    def __bool__(self) -> bool:
+        return bool(self._errors)
+
     def found(
         self, slices: Sequence[Slice], topic_of: Callable[[Slice], str]
     ) -> Iterator[tuple[str, int, KafkaError]]:

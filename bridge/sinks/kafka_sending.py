@@ -25,6 +25,7 @@ from bridge.sinks.kafka_messages import Feeder
 from bridge.sinks.kafka_outcome import Outcome, Reports, halves, with_followers
 from bridge.sinks.kafka_settings import KafkaSettings
 
+FLUSH = 0.1  # seconds between two looks at what has failed
 REPORT_SLACK = 10.0  # seconds over the message time-out until missing reports are given up
 
 _log = structlog.get_logger(__name__)
@@ -165,7 +166,7 @@ class Sending:
                     break
                 else:  # the producer has failed for good
                     raise found
-        self._wait()
+        self._wait(reports)
         failed = {}
         for topic, offset, error in reports.found(slices, self._topic_of):
             if is_of_topic(error):
@@ -177,17 +178,23 @@ class Sending:
                     outcome.lost = as_retry(found)
         return failed
 
+    def _is_doomed(self, reports: Reports) -> bool:  # noqa: ARG002 (for transactions)
+        """Tell whether what waits in the producer will not be written any more."""
+        return False
+
     def _fed(
         self, feeder: Feeder, topic: str, events: Slice, present: frozenset[int]
     ) -> Iterator[tuple[int, KafkaError]]:
         with broken(f"topic {topic}", self._trouble.cause, self._clean):
             yield from feeder.feed(topic, events, present)
 
-    def _wait(self) -> None:
+    def _wait(self, reports: Reports) -> None:
         producer = self.producer
         end = time.monotonic() + self._settings.message_timeout() + REPORT_SLACK
         with broken("the producer has failed", self._trouble.cause, self._clean):
-            while producer.flush(0.5):
+            while producer.flush(FLUSH):
+                if self._is_doomed(reports):
+                    producer.purge()
                 if time.monotonic() > end:
                     producer.purge()
                     left = producer.flush(1.0)

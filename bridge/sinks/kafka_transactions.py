@@ -18,7 +18,7 @@ from bridge.sinks.kafka_cursor_topic import CursorTopic
 from bridge.sinks.kafka_cursors import TOPIC, runs_of
 from bridge.sinks.kafka_errors import FENCED, Fenced, as_retry, broken, is_refusal, translate
 from bridge.sinks.kafka_log import Trouble
-from bridge.sinks.kafka_outcome import Outcome
+from bridge.sinks.kafka_outcome import Outcome, Reports
 from bridge.sinks.kafka_sending import Once, Sending
 from bridge.sinks.kafka_settings import KafkaSettings
 
@@ -119,6 +119,10 @@ class Transactions(Sending):
             if self._under_way:
                 self.producer.abort_transaction(1.0)
         self._under_way = False
+
+    def _is_doomed(self, reports: Reports) -> bool:
+        # After one failure librdkafka holds back what it has not sent, until its time is up.
+        return bool(reports)
 
     def _one_refused(
         self,
