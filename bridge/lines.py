@@ -19,10 +19,18 @@ JSON = "application/json"
 class Attributes(Protocol):
     """What a format puts beside the values of events, for sinks that have headers."""
 
-    def of(self, lines: Lines, start: int, stop: int) -> Sequence[Sequence[tuple[str, str]]]:
+    def of(
+        self, lines: Lines, start: int, stop: int, prefix: str = ""
+    ) -> Sequence[Sequence[tuple[str, str]]]:
         """Return the attributes of the events `start` up to, not including, `stop`.
 
-        Names have no prefix and values are not escaped: that is the sink's way of carrying them.
+        Values are not escaped: that is the sink's way of carrying them.
+
+        Args:
+            lines: the events.
+            start: the first of them.
+            stop: behind the last.
+            prefix: what stands before each name.
         """
 
 

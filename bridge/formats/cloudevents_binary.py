@@ -7,8 +7,9 @@ Source: CloudEvents 1.0.2, HTTP binding section 3.1, Kafka binding section 3.2.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import ClassVar
 
 import orjson
@@ -60,34 +61,33 @@ class EventAttributes:
 
     shared: tuple[Attribute, ...]
 
-    def of(self, lines: Lines, start: int, stop: int) -> Sequence[Sequence[Attribute]]:
+    def of(
+        self, lines: Lines, start: int, stop: int, prefix: str = ""
+    ) -> Sequence[Sequence[Attribute]]:
         """See `Attributes.of`."""
-        shared, prefix, offset = self.shared, f"{lines.journal_id}-", lines.first + start
-        if lines.keys is None:
-            return [
-                [*shared, ("id", f"{prefix}{at}"), time, ("kineticaoffset", padded(at))]
-                for at, time in enumerate(_times(lines, start, stop), offset)
-            ]
+        shared = [(prefix + name, value) for name, value in self.shared]
+        id_ = f"{lines.journal_id}-"
+        offsets = range(lines.first + start, lines.first + stop)
+        own: dict[str, Iterable[str]] = {
+            "id": [f"{id_}{offset}" for offset in offsets],
+            "time": _times(lines, start, stop),
+            "kineticaoffset": map(padded, offsets),
+        }
+        if lines.keys is not None:
+            own["subject"] = _keys(lines, start, stop)
+        names = [prefix + name for name in own]
         return [
-            [
-                *shared,
-                ("id", f"{prefix}{at}"),
-                time,
-                ("kineticaoffset", padded(at)),
-                ("subject", key),
-            ]
-            for at, (time, key) in enumerate(
-                zip(_times(lines, start, stop), _keys(lines, start, stop), strict=True), offset
-            )
+            [*shared, *zip(names, values, strict=True)]
+            for values in zip(*own.values(), strict=True)
         ]
 
 
-def _times(lines: Lines, start: int, stop: int) -> Iterator[Attribute]:
+def _times(lines: Lines, start: int, stop: int) -> Iterator[str]:
     index = 0
     for count, time in lines.times:
         ours = min(index + count, stop) - max(index, start)
         if ours > 0:
-            yield from [("time", rfc3339(time))] * ours
+            yield from repeat(rfc3339(time), ours)
         index += count
         if index >= stop:
             break

@@ -165,10 +165,8 @@ def _cloudevent_headers(part: Slice) -> Iterable[Header]:
     content: tuple[str, str] = ("content-type", part.lines.content_type)
     if part.lines.attributes is None:
         return repeat([content], len(part))
-    return [
-        [content, *((f"ce_{name}", value) for name, value in attributes)]
-        for attributes in part.lines.attributes.of(part.lines, part.start, part.stop)
-    ]
+    every = part.lines.attributes.of(part.lines, part.start, part.stop, "ce_")
+    return [[content, *attributes] for attributes in every]
 
 
 def values(part: Slice) -> list[bytes]:

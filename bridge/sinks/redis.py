@@ -151,7 +151,7 @@ def _entries(slices: Sequence[Slice]) -> Iterator[Fields]:
     for each in slices:
         lines = each.lines
         beside = lines.attributes
-        attributes = beside.of(lines, each.start, each.stop) if beside is not None else None
+        attributes = beside.of(lines, each.start, each.stop, "ce_") if beside is not None else None
         shared: Fields = ["type", lines.type, "table", lines.table]
         if lines.content_type != JSON:
             shared += ["content_type", lines.content_type]
@@ -166,6 +166,6 @@ def _entries(slices: Sequence[Slice]) -> Iterator[Fields]:
             if key is not None:
                 fields += ["key", key]
             if attributes is not None:
-                for name, text in attributes[index - each.start]:
-                    fields += [f"ce_{name}", text]
+                for attribute in attributes[index - each.start]:
+                    fields += attribute
             yield fields

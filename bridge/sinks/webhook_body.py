@@ -58,8 +58,8 @@ def message_of(
     else:
         headers.append(("Content-Type", lines.content_type))
         if lines.attributes is not None:
-            (attributes,) = lines.attributes.of(lines, first.start, first.stop)
-            headers += [(f"ce-{name}", quote(value, safe=_PLAIN)) for name, value in attributes]
+            (attributes,) = lines.attributes.of(lines, first.start, first.stop, "ce-")
+            headers += [(name, quote(value, safe=_PLAIN)) for name, value in attributes]
         plain = first.event(0).value
     body = plain
     if compressed:

@@ -98,7 +98,7 @@ def value(lines: Lines) -> str:
 def with_attributes(lines: Lines) -> str:
     """As Kafka has it: headers, an empty line, the value."""
     assert lines.attributes is not None
-    headers = [f"ce_{name}: {text}" for name, text in lines.attributes.of(lines, 0, 1)[0]]
+    headers = [f"{name}: {text}" for name, text in lines.attributes.of(lines, 0, 1, "ce_")[0]]
     return "\n".join([*headers, f"content-type: {lines.content_type}", "", value(lines)]).rstrip()
 
 

@@ -20,9 +20,11 @@ class Fixed:
 
     attributes: tuple[tuple[str, str], ...]
 
-    def of(self, lines: Lines, start: int, stop: int) -> Sequence[Sequence[tuple[str, str]]]:
+    def of(
+        self, lines: Lines, start: int, stop: int, prefix: str = ""
+    ) -> Sequence[Sequence[tuple[str, str]]]:
         assert len(lines) >= stop
-        return [self.attributes] * (stop - start)
+        return [[(prefix + name, value) for name, value in self.attributes]] * (stop - start)
 
 
 def binary(value: str) -> dict[str, str]:
