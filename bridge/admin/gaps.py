@@ -6,7 +6,14 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from bridge.admin.requests import Answer, Refused, Request, json_answer, require_token
+from bridge.admin.requests import (
+    Answer,
+    Refused,
+    Request,
+    json_answer,
+    refusal,
+    require_token,
+)
 from bridge.admin.routes import Route
 from bridge.errors import BridgeError
 from bridge.monitor.gaps import OpenGap
@@ -80,7 +87,7 @@ class GapPages:
         except KeyError:
             raise _unknown(gap) from None
         except BridgeError as error:
-            raise Refused(HTTPStatus.CONFLICT, str(error)) from None
+            raise refusal(error) from None
 
 
 def _unknown(gap: str) -> Refused:

@@ -22,8 +22,9 @@ from bridge.loop import Deadline
 
 log = structlog.get_logger()
 
-# A body is read so that the connection can go on; nobody has a use for a long one.
-_LONGEST_BODY = 64 * 1024
+# The longest form is that of a replay with tens of thousands of numbers.
+_LONGEST_BODY = 256 * 1024
+_FORM = "application/x-www-form-urlencoded"
 # Who sends a longer one gets its answer only if what it sends is taken; so much of it is.
 _MOST_DRAINED, _DRAIN_SECONDS = 2**24, 1.0
 # Each connection has a thread. Beyond these, the one that was silent longest is closed.
@@ -95,7 +96,8 @@ def _make_handler(answer: Callable[[Request], Answer]) -> type[BaseHTTPRequestHa
 
         def _answer(self) -> None:
             self.server.heard(self.connection)
-            if not self._read_body():
+            posted = self._read_body()
+            if posted is None:
                 self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "no page takes such a body")
                 self._drain()
                 return
@@ -104,7 +106,7 @@ def _make_handler(answer: Callable[[Request], Answer]) -> type[BaseHTTPRequestHa
             request = Request(
                 "GET" if self.command == "HEAD" else self.command,
                 unquote(path),
-                dict(parse_qsl(query, keep_blank_values=True)),
+                dict(parse_qsl(query, keep_blank_values=True)) | self._form(posted),
                 self.headers.get("Accept", ""),
                 token.strip() if scheme.lower() == "bearer" else None,
             )
@@ -117,16 +119,20 @@ def _make_handler(answer: Callable[[Request], Answer]) -> type[BaseHTTPRequestHa
                 body = {"error": "this page failed; the log says why"}
                 self._send(json_answer(body, HTTPStatus.INTERNAL_SERVER_ERROR))
 
-        def _read_body(self) -> bool:
+        def _read_body(self) -> bytes | None:
             length = self.headers.get("Content-Length", "0")
             try:
                 size = natural("Content-Length", length)
             except Refused:
-                return False
+                return None
             if "Transfer-Encoding" in self.headers or size > _LONGEST_BODY:
-                return False
-            self.rfile.read(size)
-            return True
+                return None
+            return self.rfile.read(size)
+
+        def _form(self, body: bytes) -> dict[str, str]:
+            if self.headers.get_content_type() != _FORM:
+                return {}
+            return dict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True))
 
         def _drain(self) -> None:
             """Take what is still being sent: else the answer is lost with the connection."""

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from bridge.admin.requests import Answer, Refused, Request, json_answer, require_token
+from bridge.admin.requests import (
+    Answer,
+    Refused,
+    Request,
+    json_answer,
+    refusal,
+    require_token,
+)
 from bridge.admin.routes import Route
-from bridge.errors import BridgeError, ConfigurationError, JournalError
+from bridge.errors import BridgeError
 from bridge.supervisor import Supervisor
 from bridge.supervisor.replays import Wish, replay_fields
 
@@ -44,12 +51,8 @@ class ReplayPages:
         require_token(request, self._supervisor.tokens)
         try:
             begun = self._desk.begin(Wish.from_query(request.query))
-        except ConfigurationError as error:
-            raise Refused(HTTPStatus.BAD_REQUEST, "; ".join(error.problems)) from None
-        except JournalError as error:
-            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from None
         except BridgeError as error:
-            raise Refused(HTTPStatus.CONFLICT, str(error)) from None
+            raise refusal(error) from None
         return json_answer({"replays": list(map(replay_fields, begun))}, HTTPStatus.ACCEPTED)
 
     def one(self, _: Request, number: str) -> Answer:
@@ -75,7 +78,7 @@ class ReplayPages:
         except (KeyError, ValueError):
             raise _unknown(number) from None
         except BridgeError as error:
-            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from None
+            raise refusal(error) from None
         return self.one(request, number)
 
 

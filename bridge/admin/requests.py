@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from bridge.errors import BridgeError, ConfigurationError, JournalError
+
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
 _MOST_DIGITS = 100
@@ -23,7 +25,7 @@ class Request:
     Attributes:
         method: GET, POST and so on; a HEAD is a GET here.
         path: without the query.
-        query: the last value of each parameter.
+        query: the last value of each parameter, of the query or of a form in the body.
         accept: which content types are wanted.
         token: what was sent as `Authorization: Bearer`, None where nothing was.
     """
@@ -98,6 +100,15 @@ def natural(name: str, text: str) -> int:
     if not text.isdecimal() or len(text) > _MOST_DIGITS or int(text) >= 2**63:
         raise Refused(HTTPStatus.BAD_REQUEST, f"{name}: {text!r} is not a number from 0 on")
     return int(text)
+
+
+def refusal(error: BridgeError) -> Refused:
+    """Return how a request is answered that the service cannot carry out."""
+    if isinstance(error, ConfigurationError):
+        return Refused(HTTPStatus.BAD_REQUEST, "; ".join(error.problems))
+    if isinstance(error, JournalError):
+        return Refused(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+    return Refused(HTTPStatus.CONFLICT, str(error))
 
 
 def require_token(request: Request, tokens: Collection[str]) -> None:

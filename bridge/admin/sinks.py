@@ -11,6 +11,7 @@ from bridge.admin.requests import (
     Refused,
     Request,
     json_answer,
+    refusal,
     require_token,
     rows_answer,
 )
@@ -90,7 +91,7 @@ class SinkPages:
         except KeyError as error:
             raise _unknown(str(error.args[0])) from None
         except BridgeError as error:
-            raise Refused(HTTPStatus.CONFLICT, str(error)) from None
+            raise refusal(error) from None
 
 
 def _unknown(name: str) -> Refused:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from bridge.admin.requests import Answer, Refused, Request, json_answer, require_token
+from bridge.admin.requests import (
+    Answer,
+    Refused,
+    Request,
+    json_answer,
+    refusal,
+    require_token,
+)
 from bridge.admin.routes import Route
 from bridge.errors import BridgeError
 from bridge.supervisor import Supervisor
@@ -52,7 +59,7 @@ class SnapshotPages:
         except KeyError:
             raise Refused(HTTPStatus.NOT_FOUND, f"no table {table} is watched") from None
         except BridgeError as error:
-            raise Refused(HTTPStatus.CONFLICT, str(error)) from None
+            raise refusal(error) from None
         return json_answer(self._desk.shown(table), HTTPStatus.ACCEPTED)
 
     def stop(self, request: Request, table: str) -> Answer:

@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
-from urllib.parse import urlencode
 
 from bridge.cli import logs
 from bridge.cli.beside import ask_or_do, open_journal
@@ -48,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
         return _tell_trial(told, as_json=arguments.json)
     service = Service(config)
     try:
-        begun = service.post(f"/api/replays?{urlencode(wish.to_query())}")["replays"]
+        begun = service.post("/api/replays", wish.to_query())["replays"]
     except NotRunning:
         return _alone(config, wish, arguments)
     unknown = _say_unknown(wish, sum(each["expected"] for each in begun))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException
 from typing import Any
+from urllib.parse import urlencode
 
 from bridge.config import Config
 from bridge.errors import BridgeError, cause_of
@@ -57,19 +59,21 @@ class Service:
         """
         return self._ask("GET", path)
 
-    def post(self, path: str) -> Any:
+    def post(self, path: str, form: Mapping[str, str] | None = None) -> Any:
         """Ask for something to be done, and return the answer; raises as `get`."""
-        return self._ask("POST", path)
+        return self._ask("POST", path, urlencode(form or {}))
 
     def delete(self, path: str) -> Any:
         """Ask for something to be taken away, and return the answer; raises as `get`."""
         return self._ask("DELETE", path)
 
-    def _ask(self, method: str, path: str) -> Any:
+    def _ask(self, method: str, path: str, form: str = "") -> Any:
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        if form:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
         connection = HTTPConnection(self._host, self._port, timeout=_TIMEOUT)
         try:
-            connection.request(method, path, headers=headers)
+            connection.request(method, path, form or None, headers)
             answer = connection.getresponse()
             content = json.loads(answer.read())
         except ConnectionRefusedError:

@@ -199,8 +199,10 @@ def _begin_letters(wish: Wish, config: Config, journal: Journal) -> list[Replay]
     with journal.reader() as reader:
         counts, last = letters_meant(reader, wish, config)
     if not counts:
-        numbers = " or ".join(map(str, wish.numbers or ()))
-        has = f"has the number {numbers}" if numbers else "is let through by the filters"
+        has = "is let through by the filters"
+        if wish.numbers:
+            more = f" or {len(wish.numbers) - 3:,} more" if len(wish.numbers) > 3 else ""
+            has = f"has the number {' or '.join(map(str, wish.numbers[:3]))}{more}"
         raise BridgeError(f"no dead letter {has}")
     gone = sorted(counts.keys() - config.sinks.keys())
     if gone and wish.to is None:

@@ -155,8 +155,14 @@ def test_a_dead_letter_is_replayed_once_its_receiver_is_mended(
         assert letter["value"]["record"]["id"] == 5
         assert "no such customer" in letter["answer"]
         refuse(webhook_receiver)
-        found = command(bridge, "deadletters", "replay", str(letter["number"]), "--json")
-        assert (found.returncode, last(found)["replayed"]) == (0, 1)
+        unknown = [str(number) for number in range(10_000, 30_000)]
+        found = command(bridge, "deadletters", "replay", *unknown)
+        assert (
+            "no dead letter has the number 10000 or 10001 or 10002 or 19,997 more" in found.stderr
+        )
+        found = command(bridge, "deadletters", "replay", str(letter["number"]), *unknown, "--json")
+        assert (found.returncode, last(found)["replayed"]) == (1, 1)
+        assert "20,000 numbers of those given: no such dead letter" in found.stderr
         assert command(bridge, "deadletters", "ls", "--json").stdout == ""
         assert sorted(rows(webhook_receiver.accepted)) == list(range(10))
         none = command(bridge, "deadletters", "replay", "--all")
