@@ -149,10 +149,10 @@ class Feeder:
         prefix = f"{part.lines.journal_id}-"
         type_: tuple[str, str] = ("type", part.lines.type)
         table = ("table", part.table)
-        return [
+        return (  # one at a time: a thousand lists at once are work for the collector
             [("id", prefix + offset), type_, table, ("offset", offset)]
             for offset in map(str, range(part.offset, part.end))
-        ]
+        )
 
 
 def is_cloudevent(part: Slice) -> bool:
@@ -166,7 +166,7 @@ def _cloudevent_headers(part: Slice) -> Iterable[Header]:
     if part.lines.attributes is None:
         return repeat([content], len(part))
     every = part.lines.attributes.of(part.lines, part.start, part.stop, "ce_")
-    return [[content, *attributes] for attributes in every]
+    return ([content, *attributes] for attributes in every)
 
 
 def values(part: Slice) -> list[bytes]:
