@@ -22,8 +22,13 @@ from services.postgres import PostgresServer, programs
 from services.prometheus import program as prometheus
 from services.redis import RedisServer, program
 from services.registry import SchemaRegistryServer, distribution
+from services.rig import Database, Rig
 from services.server import ServiceMissing
 from services.webhook import WebhookReceiver
+
+from bridge.admin.recent import Recent
+from bridge.admin.server import AdminServer
+from kinetica_emulator import Emulator
 
 _T = TypeVar("_T")
 
@@ -136,6 +141,43 @@ def redis_server(redis_program: str) -> Iterator[RedisServer]:
     """One Redis for all tests, which use streams of their own and leave it running."""
     with RedisServer("--proto-max-bulk-len", "1mb") as server:
         yield server
+
+
+@pytest.fixture
+def cluster() -> Iterator[Emulator]:
+    """One emulated cluster, in this process."""
+    with Emulator() as emulator:
+        yield emulator
+        emulator.heal()
+
+
+@pytest.fixture
+def database(cluster: Emulator) -> Iterator[Database]:
+    """A program that changes tables on the cluster."""
+    database = Database(cluster)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def watched(
+    cluster: Emulator, database: Database, tmp_path: Path
+) -> Iterator[tuple[Rig, AdminServer]]:
+    """A service with a table that has rows, and one that is not there, and its admin endpoint."""
+    database.create()
+    with Rig(tmp_path, [cluster.url]) as rig:
+        rig.tables.append({"name": "ki_home.absent"})
+        rig.reload()
+        rig.wait_live()
+        rig.wait_state("waiting_for_table", table="ki_home.absent")
+        database.insert_ids(range(3))
+        rig.wait_ids(range(3))
+        assert rig.supervisor is not None
+        admin = AdminServer(rig.supervisor, "127.0.0.1", 0, recent=Recent())
+        try:
+            yield rig, admin
+        finally:
+            admin.stop()
 
 
 @pytest.fixture

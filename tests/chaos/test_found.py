@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,21 +13,6 @@ from services.rig import COLUMNS, FAST, TABLE, Database, Rig
 from services.wall_clock import WallClock
 
 from kinetica_emulator import Emulator, Ring
-
-
-@pytest.fixture
-def cluster() -> Iterator[Emulator]:
-    """One emulated cluster."""
-    with Emulator() as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def database(cluster: Emulator) -> Iterator[Database]:
-    """A program that changes tables on the cluster."""
-    database = Database(cluster)
-    yield database
-    database.close()
 
 
 def test_what_a_table_lost_before_it_was_dropped_is_said(

@@ -7,11 +7,9 @@ import json
 import signal
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
-import pytest
 import yaml
 from services.process import BridgeProcess, free_port, run_command, wait_until
 from services.rig import Database
@@ -51,13 +49,6 @@ class Scraper:
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._thread.join()
-
-
-@pytest.fixture
-def cluster() -> Iterator[Emulator]:
-    """One emulated cluster."""
-    with Emulator() as emulator:
-        yield emulator
 
 
 def rows(events: list[dict[str, Any]], table: str = TABLE) -> list[int]:

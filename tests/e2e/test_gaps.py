@@ -9,7 +9,6 @@ import json
 import os
 import stat
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,22 +22,6 @@ TABLE = "ki_home.orders"
 KEYED = {"id": ["long", "primary_key"]}
 KEYLESS = {"id": ["long"]}
 READS = ["/get/records"]
-
-
-@pytest.fixture
-def cluster() -> Iterator[Emulator]:
-    """One emulated cluster."""
-    with Emulator() as emulator:
-        yield emulator
-        emulator.heal()
-
-
-@pytest.fixture
-def database(cluster: Emulator) -> Iterator[Database]:
-    """A program that changes tables on the cluster."""
-    database = Database(cluster)
-    yield database
-    database.close()
 
 
 def make_bridge(cluster: Emulator, folder: Path, **more: Any) -> BridgeProcess:

@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.request import Request as Asked
@@ -28,19 +27,10 @@ FAST = {"initial_backoff": "20ms", "max_backoff": "100ms", "max_attempts": 3}
 
 
 @pytest.fixture
-def cluster() -> Iterator[Emulator]:
-    """One emulated cluster."""
-    with Emulator() as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def database(cluster: Emulator) -> Iterator[Database]:
-    """A program that changes tables on the cluster."""
-    database = Database(cluster)
+def database(database: Database) -> Database:
+    """With a table on the cluster."""
     database.create(TABLE, {"id": ["long", "primary_key"]})
-    yield database
-    database.close()
+    return database
 
 
 def make_bridge(cluster: Emulator, folder: Path, url: str) -> BridgeProcess:

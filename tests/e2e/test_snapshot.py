@@ -17,13 +17,6 @@ TABLE = "ki_home.orders"
 
 
 @pytest.fixture
-def cluster() -> Iterator[Emulator]:
-    with Emulator() as emulator:
-        yield emulator
-        emulator.heal()
-
-
-@pytest.fixture
 def bridge(cluster: Emulator, tmp_path: Path) -> Iterator[BridgeProcess]:
     """A service whose table had 50 rows before it listened, and got 10 since."""
     database = Database(cluster)

@@ -3,38 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from services.browser import Browser
-from services.rig import TABLE, Database, Rig
+from services.rig import TABLE, Rig
 
 from bridge.admin.server import AdminServer
-from kinetica_emulator import Emulator
 
 
 @pytest.fixture
-def page(tmp_path: Path) -> Iterator[str]:
+def page(watched: tuple[Rig, AdminServer]) -> str:
     """Where the page of a service is, one table of which is not there."""
-    with Emulator(port=0, monitor_port=0) as cluster:
-        database = Database(cluster)
-        database.create()
-        with Rig(tmp_path, [cluster.url]) as rig:
-            rig.tables.append({"name": "ki_home.absent"})
-            rig.reload()
-            rig.wait_live()
-            rig.wait_state("waiting_for_table", table="ki_home.absent")
-            database.insert_ids(range(3))
-            rig.wait_ids(range(3))
-            assert rig.supervisor is not None
-            admin = AdminServer(rig.supervisor, "127.0.0.1", 0)
-            admin.start()
-            try:
-                yield admin.url
-            finally:
-                admin.stop()
-        database.close()
+    _, admin = watched
+    admin.start()
+    return admin.url
 
 
 @pytest.mark.parametrize("width", [1280, 400], ids=["desk", "phone"])

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from services.process import wait_until
 from services.rig import Database, Rig
 from services.webhook import WebhookReceiver
 
 from kinetica_emulator import Emulator
-
-
-@pytest.fixture
-def cluster() -> Iterator[Emulator]:
-    """One emulated cluster."""
-    with Emulator() as emulator:
-        yield emulator
 
 
 def test_what_a_damaged_segment_held_is_read_from_the_table(

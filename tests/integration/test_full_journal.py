@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,13 +14,6 @@ from kinetica_emulator import Emulator
 
 ROWS = 24_000
 TEXT = "x" * 200
-
-
-@pytest.fixture
-def cluster() -> Iterator[Emulator]:
-    """One emulated cluster."""
-    with Emulator() as emulator:
-        yield emulator
 
 
 def make_rig(cluster: Emulator, folder: Path, port: int, policy: str) -> Rig:

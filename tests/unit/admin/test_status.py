@@ -6,43 +6,18 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from services.process import wait_until
-from services.rig import TABLE, Database, Rig
+from services.rig import TABLE, Rig
 
 from bridge.admin.recent import Recent
 from bridge.admin.requests import Request
 from bridge.admin.server import AdminServer
 from bridge.supervisor.trends import Trends
-from kinetica_emulator import Emulator
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "status.md").read_text()
-
-
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[tuple[Rig, AdminServer]]:
-    """A service with a table that has rows, and one that is not there."""
-    with Emulator(port=0, monitor_port=0) as cluster:
-        database = Database(cluster)
-        database.create()
-        with Rig(tmp_path, [cluster.url]) as rig:
-            rig.tables.append({"name": "ki_home.absent"})
-            rig.reload()
-            rig.wait_live()
-            rig.wait_state("waiting_for_table", table="ki_home.absent")
-            database.insert_ids(range(3))
-            rig.wait_ids(range(3))
-            assert rig.supervisor is not None
-            admin = AdminServer(rig.supervisor, "127.0.0.1", 0, recent=Recent())
-            try:
-                yield rig, admin
-            finally:
-                admin.stop()
-        database.close()
 
 
 def ask(admin: AdminServer, path: str, token: str | None = None, **query: str) -> tuple[int, Any]:
@@ -63,9 +38,9 @@ def fields(value: Any, prefix: str = "") -> set[str]:
     return {prefix}
 
 
-def test_the_document_names_every_field(running: tuple[Rig, AdminServer]) -> None:
+def test_the_document_names_every_field(watched: tuple[Rig, AdminServer]) -> None:
     """Those that there are, and no other."""
-    _, admin = running
+    _, admin = watched
     admin_recent = {"recent[].time", "recent[].level", "recent[].event", "recent[].fields"}
     _, status = ask(admin, "/api/status")
 
@@ -75,9 +50,9 @@ def test_the_document_names_every_field(running: tuple[Rig, AdminServer]) -> Non
     assert documented == fields(status) | admin_recent | {"gaps[]", "replays[]"}
 
 
-def test_what_is_wrong_comes_with_what_to_do(running: tuple[Rig, AdminServer]) -> None:
+def test_what_is_wrong_comes_with_what_to_do(watched: tuple[Rig, AdminServer]) -> None:
     """And what is well does not."""
-    _, admin = running
+    _, admin = watched
     _, status = ask(admin, "/api/status")
 
     (problem,) = [each for each in status["problems"] if each["kind"] == "table"]
@@ -88,9 +63,9 @@ def test_what_is_wrong_comes_with_what_to_do(running: tuple[Rig, AdminServer]) -
     assert (by_name[TABLE]["state"], by_name[TABLE]["received"]) == ("live", 3)
 
 
-def test_the_tail_wants_a_token_and_goes_on_where_it_was(running: tuple[Rig, AdminServer]) -> None:
+def test_the_tail_wants_a_token_and_goes_on_where_it_was(watched: tuple[Rig, AdminServer]) -> None:
     """Its events are those that a sink gets."""
-    rig, admin = running
+    rig, admin = watched
     assert rig.supervisor is not None
     (token,) = rig.supervisor.tokens
     assert ask(admin, "/api/tail", table=TABLE)[0] == 401
@@ -107,9 +82,9 @@ def test_the_tail_wants_a_token_and_goes_on_where_it_was(running: tuple[Rig, Adm
     assert none == {"next": page["next"], "events": []}
 
 
-def test_the_page_runs_what_is_in_it_and_nothing_else(running: tuple[Rig, AdminServer]) -> None:
+def test_the_page_runs_what_is_in_it_and_nothing_else(watched: tuple[Rig, AdminServer]) -> None:
     """By a policy that names the digest of its script and style; it asks for nothing outside."""
-    _, admin = running
+    _, admin = watched
     answer = admin.answer(Request("GET", "/"))
     headers = dict(answer.headers)
     page, policy = answer.body.decode(), headers["Content-Security-Policy"]
@@ -123,9 +98,9 @@ def test_the_page_runs_what_is_in_it_and_nothing_else(running: tuple[Rig, AdminS
     assert not re.search(r'(src|href)="(?!data:)|style="|https?://(?!www\.w3\.org/2000/svg)', page)
 
 
-def test_what_went_through_is_counted_in_steps(running: tuple[Rig, AdminServer]) -> None:
+def test_what_went_through_is_counted_in_steps(watched: tuple[Rig, AdminServer]) -> None:
     """Of what the query names; what is not known is left out."""
-    rig, admin = running
+    rig, admin = watched
     assert rig.supervisor is not None
     onlooker = rig.supervisor.onlooker
     name = f"table/{TABLE}"
