@@ -101,7 +101,7 @@ class Pages:
             return json_answer(body, HTTPStatus.SERVICE_UNAVAILABLE)
         return json_answer({"status": "ok"})
 
-    def _readyz(self, _: Request) -> Answer:
+    def _readyz(self, request: Request) -> Answer:
         supervisor = self._supervisor
         if supervisor.draining:
             return json_answer({"status": "draining"}, HTTPStatus.SERVICE_UNAVAILABLE)
@@ -112,6 +112,8 @@ class Pages:
         body = readiness(snapshot)
         if not snapshot.ready:
             body |= {"status": "starting", "cause": "not every table was tried yet"}
+            return json_answer(body, HTTPStatus.SERVICE_UNAVAILABLE)
+        if "strict" in request.query and body["status"] != "ok":
             return json_answer(body, HTTPStatus.SERVICE_UNAVAILABLE)
         return json_answer(body)
 

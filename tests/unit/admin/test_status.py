@@ -38,6 +38,16 @@ def fields(value: Any, prefix: str = "") -> set[str]:
     return {prefix}
 
 
+def test_a_degraded_bridge_is_ready_but_where_a_rollout_asks_strictly(
+    watched: tuple[Rig, AdminServer],
+) -> None:
+    """One of its tables is not there; with the same body."""
+    _, admin = watched
+    status, lenient = ask(admin, "/readyz")
+    assert (status, lenient["status"]) == (200, "degraded")
+    assert ask(admin, "/readyz", strict="") == (503, lenient)
+
+
 def test_the_document_names_every_field(watched: tuple[Rig, AdminServer]) -> None:
     """Those that there are, and no other."""
     _, admin = watched
