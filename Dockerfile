@@ -70,7 +70,7 @@ CMD ["run"]
 ARG VERSION=latest
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="kinetica-bridge" \
-      org.opencontainers.image.description="Streams the rows that land in Kinetica tables to Kafka, webhooks and files, and says what it could not see." \
+      org.opencontainers.image.description="Streams the rows that land in Kinetica tables to Kafka, webhooks, files, PostgreSQL and Redis, and says what it could not see." \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"

@@ -90,8 +90,10 @@ chart: $(READY)
 
 image: VERSION  = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' bridge/__init__.py)
 image: REVISION = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+# podman leaves out the health check unless asked for Docker's format.
+image: FORMAT   = $(if $(findstring podman,$(ENGINE)),--format docker)
 image:
-	$(ENGINE) build --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
+	$(ENGINE) build $(FORMAT) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
 		-t kinetica-bridge:$(VERSION) -t kinetica-bridge:latest .
 
 clean:

@@ -93,7 +93,8 @@ def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="kinetica-bridge",
-        description="Streams the rows that land in Kinetica tables to Kafka, webhooks and files.",
+        description="Streams the rows that land in Kinetica tables to Kafka, webhooks, files, "
+        "PostgreSQL and Redis.",
     )
     parser.add_argument("--version", action="version", version=f"kinetica-bridge {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

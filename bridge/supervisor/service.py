@@ -275,8 +275,9 @@ class Supervisor:
         self.onlooker.loop.join(deadline.left)
         pending, self._running = self._pending(), None  # until here it is shown how it drains
         closed = self._journal.close(deadline.left)
+        drained &= closed and not pending
         log.info("stopped", drained=drained, pending=pending)
-        return closed and drained and not pending
+        return drained
 
     def _pending(self) -> int:
         return sum(account.pending for account in self._journal.accounts())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -130,6 +131,22 @@ def test_where_nothing_waits_it_ends_at_once(
         )
         service.signal(signal.SIGTERM)
         assert_ends(service, QUICK)
+
+
+def test_what_a_destination_that_is_down_left_is_said_at_the_end(
+    program: Program, tmp_path: Path
+) -> None:
+    """The last line of the log counts the events that wait, and calls that not drained."""
+    program.create(TABLE)
+    hook = {"type": "webhook", "url": f"http://127.0.0.1:{free_port()}/", "retry": FAST}
+    with Service(tmp_path, config(program.url, tmp_path, hook=hook)) as service:
+        service.wait_tables(TABLE)
+        program.insert(TABLE, range(5))
+        until(lambda: service.counted("pending") == 5, "five rows wait", service.said)
+        service.signal(signal.SIGTERM)
+        assert_ends(service, GRACE)
+        last = json.loads(service.log_text().splitlines()[-1])
+    assert (last["event"], last["drained"], last["pending"]) == ("stopped", False, 5)
 
 
 def test_a_commit_that_stalls_does_not_outlast_the_grace(program: Program, tmp_path: Path) -> None:

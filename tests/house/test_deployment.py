@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,31 @@ def test_the_image_says_what_it_is_and_holds_no_pip() -> None:
     assert "\nUSER 10001:0\n" in last
     assert '\nENTRYPOINT ["tini", "--", "kinetica-bridge"]\n' in last
     assert "if python3 -m pip --version 2>/dev/null; then exit 1; fi" in last
+
+
+def test_the_project_is_described_in_the_same_words_everywhere() -> None:
+    """The package, the image and the chart name the same destinations."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    chart = yaml.safe_load((DEPLOY / "helm" / "kinetica-bridge" / "Chart.yaml").read_text())
+    image = re.search(r'image\.description="([^"]+)"', (ROOT / "Dockerfile").read_text())
+
+    assert image is not None
+    assert image[1] == chart["description"] == project["description"]
+
+
+@pytest.mark.parametrize(("engine", "asked"), [("docker", False), ("/usr/bin/podman", True)])
+def test_an_image_that_podman_builds_keeps_its_health_check(engine: str, asked: bool) -> None:
+    """It is asked for Docker's format, which has one; docker knows no such option."""
+    ran = subprocess.run(
+        ["make", "-n", "image", f"ENGINE={engine}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert f"{engine} build" in ran.stdout
+    assert ("--format docker" in ran.stdout) is asked
 
 
 def test_the_kubernetes_example_is_a_configuration_for_this_version(tmp_path: Path) -> None:
