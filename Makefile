@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 NATIVE := $(wildcard csrc/*.c csrc/*.h)
 ENGINE ?= docker
 
-.PHONY: help demo test chaos fuzz lint format bench compare formats-page chart image clean
+.PHONY: help demo test chaos fuzz lint format bench compare formats-page chart helm image clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -23,6 +23,7 @@ help:
 	@echo "make compare  the vendor's client, ours and the service in the same troubles (a quarter of an hour)"
 	@echo "make formats-page  put the examples of docs/formats.md in anew"
 	@echo "make chart    alerts, dashboard and deploy/kubernetes.yaml of the Helm chart anew (wants helm or Go)"
+	@echo "make helm     build Helm for the chart's tests, where there is none (wants Go; minutes, once)"
 	@echo "make image    build the container image (ENGINE=podman for another engine than docker)"
 	@echo "make clean    remove everything that was built, .venv too"
 
@@ -84,8 +85,10 @@ compare: $(READY)
 formats-page: $(READY)
 	@PYTHONPATH=tests $(BIN)/python tests/house/test_formats_document.py
 
-chart: $(READY)
-	@command -v helm >/dev/null || $(BIN)/python tests/services/helm.py
+helm: $(READY)
+	@command -v helm || $(BIN)/python tests/services/helm.py
+
+chart: helm
 	@PYTHONPATH=tests $(BIN)/python tests/house/test_chart.py
 
 image: VERSION  = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' bridge/__init__.py)

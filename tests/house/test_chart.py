@@ -46,7 +46,7 @@ HEADER = """\
 
 @pytest.fixture(scope="module")
 def helm() -> Helm:
-    """Helm takes minutes to build, so that a machine without it does without, CI's too."""
+    """Helm is in no Debian: a machine without one does without, CI's too where Go is too old."""
     try:
         return Helm()
     except HelmMissing as error:

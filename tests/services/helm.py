@@ -1,6 +1,6 @@
 """Helm, Kubernetes' package manager, to lint and render the chart with; it needs no cluster.
 
-`python tests/services/helm.py` builds it into `tests/services/.cache` with Go, which takes minutes;
+`make helm` builds it into `tests/services/.cache` with Go, which takes minutes the first time;
 a `helm` on the PATH comes first.
 """
 
@@ -37,7 +37,7 @@ class Helm:
         built = CACHE / f"helm-{VERSION}"
         found = shutil.which("helm") or (str(built) if built.exists() else None)
         if found is None:
-            raise HelmMissing(f"no helm here: python {Path(__file__).name}, with Go, builds one")
+            raise HelmMissing("no helm here: make helm builds one, with Go 1.24 or later")
         self._program = found
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
