@@ -1,7 +1,8 @@
 """A lively table for the demo: a weather report a second from some cities.
 
-Now and then a report is corrected (an update), and old reports are cleared (a delete). It
-speaks to the emulator as any program would, over Kinetica's HTTP API.
+Now and then a report is corrected (an update), and the oldest one is cleared (a delete). Those of
+the last minute stay, so that a bridge that was away for less can read what it missed. It speaks to
+the emulator as any program would, over Kinetica's HTTP API.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from bridge.wire.client import Access, Http
 TABLE = "demo.weather"
 
 _INTERVAL = 1.0
+_KEPT = 120
 _CITIES = (
     ("Reykjavik", "IS", 64.15, -21.94, 4.0),
     ("Nairobi", "KE", -1.29, 36.82, 19.0),
@@ -130,10 +132,9 @@ class WeatherFeed:
         self.updates += 1
 
     def _clear_old(self) -> None:
-        self._call(
-            "/delete/records", table_name=TABLE, expressions=[f"report_id < {self.rows - 5}"]
-        )
         self.deletes += 1
+        last = max(self.deletes, self.rows - _KEPT)
+        self._call("/delete/records", table_name=TABLE, expressions=[f"report_id <= {last}"])
 
     def _call(self, endpoint: str, **body: Any) -> dict[str, Any]:
         return self._http.call(endpoint, body, changes=True)

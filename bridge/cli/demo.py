@@ -16,6 +16,7 @@ import yaml
 
 from bridge.admin.server import AdminServer
 from bridge.cli import logs
+from bridge.cli.listing import counted
 from bridge.cli.main import OK
 from bridge.cli.signals import Signals
 from bridge.config import load
@@ -56,7 +57,8 @@ def run(arguments: argparse.Namespace, signals: Signals) -> int:
         drained = supervisor.stop(_GRACE)
         admin.stop()
     _say(f"""
-            {feed.rows} rows inserted, {feed.updates} updates, {feed.deletes} deletes;
+            {counted(feed.rows, "row")} inserted, {counted(feed.updates, "update")}, \
+{counted(feed.deletes, "delete")};
             {"all of it was delivered" if drained else "not all of it could be delivered"}.
             The events are in {folder / "out" / f"{TABLE}.jsonl"}
     """)

@@ -62,6 +62,15 @@ def test_compose_hands_over_every_variable_of_the_configuration(compose: dict[st
     assert set(compose["services"]["bridge"]["environment"]) == wanted
 
 
+def test_compose_mounts_the_folder_of_the_images_configuration(compose: dict[str, Any]) -> None:
+    """A folder shows what an editor saved as a new file; the image looks for it in there."""
+    image = (ROOT / "Dockerfile").read_text()
+    named = re.search(r"KINETICA_BRIDGE_CONFIG=(\S+)/bridge.yaml$", image, re.MULTILINE)
+
+    assert named is not None
+    assert f"./deploy:{named[1]}:ro" in compose["services"]["bridge"]["volumes"]
+
+
 def test_compose_publishes_to_this_machine_alone(compose: dict[str, Any]) -> None:
     """No port of any service is open to the network."""
     ports = [port for service in compose["services"].values() for port in service.get("ports", [])]
