@@ -35,9 +35,11 @@ from bridge.errors import (
     WireError,
     excerpt,
 )
+from bridge.foreign import Cleaner
 
 DEFAULT_HTTP_PORT = 9191
 _CONNECT_TIMEOUT = 5.0
+_QUOTED = 512  # bytes of an answer that is no reply are looked at
 
 # An ERROR reply with one of these texts comes from a cluster that is not running
 # (protocol, section 1.4).
@@ -147,6 +149,8 @@ class Http:
         self.url = normal_url(url)
         self.host = urlsplit(self.url).hostname or "localhost"
         self._access = access
+        # A proxy in between, or a server in debug mode, quotes what it was sent.
+        self._clean = Cleaner([access.password, access.token, _pair(access)])
         self._timeout = timeout
         # requests' sessions are not thread-safe: each thread has its own.
         self._local = threading.local()
@@ -236,9 +240,8 @@ class Http:
             session.verify = (access.ca_file or True) if access.verify else False
             if access.token:
                 session.headers["Authorization"] = f"Bearer {access.token}"
-            elif access.username is not None:
-                pair = f"{access.username}:{access.password or ''}".encode()
-                session.headers["Authorization"] = f"Basic {b64encode(pair).decode()}"
+            elif (pair := _pair(access)) is not None:
+                session.headers["Authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
             self._local.session = session
             with self._lock:
                 self._sessions.append(session)
@@ -314,7 +317,9 @@ class Http:
             kind: type[WireError] = (
                 ClusterUnavailable if code in _GONE_STATUS else ReplyNotUnderstood
             )
-            text = excerpt(response.content[:512].decode("utf-8", "replace"), 80)
+            said = response.content[:_QUOTED].decode("utf-8", "replace")
+            cut = len(response.content) > _QUOTED
+            text = excerpt(self._clean.whole(said, cut=cut), 80)
             raise kind(
                 self.url, endpoint, f"HTTP {code}: not a reply of Kinetica: {text!r}"
             ) from error
@@ -325,7 +330,8 @@ class Http:
                 if code in _GONE_STATUS or any(mark in text for mark in _NOT_RUNNING)
                 else RequestRefused
             )
-            raise kind(self.url, endpoint, text or f"HTTP {code}: an error without a message")
+            said = self._clean.whole(text) or f"HTTP {code}: an error without a message"
+            raise kind(self.url, endpoint, said)
         return envelope
 
 
@@ -338,6 +344,12 @@ def understanding(http: Http, endpoint: str) -> Iterator[str]:
         raise ReplyNotUnderstood(
             http.url, endpoint, f"the reply lacks or garbles {error}"
         ) from error
+
+
+def _pair(access: Access) -> str | None:
+    if access.username is None:
+        return None
+    return f"{access.username}:{access.password or ''}"
 
 
 def _read_avro(schema: Any, data: bytes) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import socket
 import threading
@@ -226,3 +227,25 @@ def test_bytes_that_are_no_avro_are_not_understood(
         liar.say(200, body)
         with pytest.raises(ReplyNotUnderstood):
             connect(liar.url).read_rows(Query(TABLE), 0, 1)
+
+
+@pytest.mark.parametrize("before", [0, 20, 470])
+@pytest.mark.parametrize(
+    "access", [Access("me", "hunter2-and-more"), Access(token="hunter2-and-more")]
+)
+def test_credentials_that_a_server_quotes_are_not_said(
+    liar: Liar, access: Access, before: int
+) -> None:
+    """Whole or cut off, as a page or as the reason of an error reply."""
+    login = base64.b64encode(b"me:hunter2-and-more").decode()
+    quoted = f"{'x' * before} {access.token or login} hunter2-and-more {'y' * 512}"
+    liar.say(500, quoted.encode())
+    with pytest.raises(WireError) as page:
+        Http(liar.url, access, 5.0).call("/show/table", {})
+    liar.say(400, {"status": "ERROR", "message": quoted, "data_type": "", "data_str": ""})
+    with pytest.raises(WireError) as reply:
+        Http(liar.url, access, 5.0).call("/show/table", {})
+
+    for error in (page.value, reply.value):
+        assert "hunter2" not in f"{error} {error.reason}"
+        assert login[:6] not in f"{error} {error.reason}"
