@@ -110,11 +110,18 @@ def configure(
         shared.append(_Constant(instance=instance))
     if form is None:
         form = "console" if stream.isatty() else "json"
-    # A traceback is one field of a JSON line; the console renderer prints it by itself.
+    # A traceback is one field of a JSON line; the console renderer prints it by itself. It does so
+    # plainly: where `rich` is installed it would show local variables, secrets among them.
     finish: list[Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if form == "json"
-        else [structlog.dev.ConsoleRenderer(colors=coloured(stream), timestamp_key="time")]
+        else [
+            structlog.dev.ConsoleRenderer(
+                colors=coloured(stream),
+                timestamp_key="time",
+                exception_formatter=structlog.dev.plain_traceback,
+            )
+        ]
     )
     threshold = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
+
+import pytest
 
 from bridge.cli.logs import LogStream
 
@@ -72,3 +76,31 @@ def test_a_pipe_that_nobody_reads_is_waited_for_once() -> None:
     assert set(lines) <= {"x" * 99, "the end"}
     for end in (read, write):
         os.close(end)
+
+
+_RAISES = """
+import structlog
+from bridge.cli import logs
+
+logs.configure("info", "console")
+
+def login():
+    password = "hunter" + "2" * 3
+    raise ValueError("refused")
+
+try:
+    login()
+except ValueError:
+    structlog.get_logger().exception("login_failed")
+"""
+
+
+def test_a_traceback_for_people_shows_no_local_variable() -> None:
+    """Also where `rich` is installed, as it is here."""
+    pytest.importorskip("rich")
+    ran = subprocess.run(
+        [sys.executable, "-c", _RAISES], capture_output=True, text=True, check=True
+    )
+
+    assert "ValueError: refused" in ran.stderr
+    assert "hunter222" not in ran.stderr
