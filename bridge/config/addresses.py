@@ -45,8 +45,10 @@ def cluster_url(text: str) -> str:
     try:
         parts = urlsplit(full)
         host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise ValueError(f'"{_shown(text)}" is no URL: {error}') from None
+    except ValueError:  # its text quotes what may be a password
+        raise ValueError(
+            f'"{_shown(text)}" is no URL: its host or its port is none that there can be'
+        ) from None
     if parts.scheme not in {"http", "https"}:
         raise ValueError(f'"{_shown(text)}" must begin with http:// or https://')
     if not host or port == 0 or any(c.isspace() or ord(c) < 32 for c in full):

@@ -148,7 +148,8 @@ class _Reading:
         try:
             return registry.find(name).Settings
         except registry.SinkNotFound as error:
-            self._problems.add((*path, "type"), str(error))
+            reason = masked(str(error), ("type",), name, self._hidden(path))
+            self._problems.add((*path, "type"), reason)
         return None
 
     def _validated(self, model: type[Model], data: Any, plain: Any, path: KeyPath) -> Model | None:

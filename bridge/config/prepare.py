@@ -113,6 +113,8 @@ def read_secret(file: Any) -> str:
     """
     if not isinstance(file, str) or not file:
         raise ValueError("wanted the path of a file that holds the secret")
+    if "://" in file:  # not quoted: it may be what the file should hold
+        raise ValueError("wanted the path of a file, not an address")
     try:
         with Path(file).open("rb") as stream:
             content = stream.read(_LONGEST_SECRET + 1)

@@ -22,6 +22,7 @@ from bridge.errors import excerpt
 
 # What pydantic's type errors want. Several at one place are the members of a union.
 _LIST = "a list"
+_SETTINGS = "settings (KEY: VALUE)"
 _WORD = re.compile(r"[a-z]{3,4}")
 _WANTED: Mapping[str, str] = {
     "string": "text",
@@ -35,9 +36,9 @@ _WANTED: Mapping[str, str] = {
     "set": _LIST,
     "frozen": _LIST,
     "iterable": _LIST,
-    "dict": "settings (KEY: VALUE)",
-    "mapping": "settings (KEY: VALUE)",
-    "model": "settings (KEY: VALUE)",
+    "dict": _SETTINGS,
+    "mapping": _SETTINGS,
+    "model": _SETTINGS,
     "path": "a path",
     "none": "nothing",
 }
@@ -136,7 +137,9 @@ def _reason(
     kinds = [found["kind"] for one in group if (found := _KIND.fullmatch(one["type"]))]
     if kinds:
         wanted = " or ".join(dict.fromkeys(_WANTED[kind] for kind in kinds))
-        shown = hidden.get(path) or _described(details["input"])
+        # Headers or options written as one text hold what they would hold as settings: secrets.
+        is_text = isinstance(details["input"], str) and wanted == _SETTINGS
+        shown = hidden.get(path) or ("text" if is_text else _described(details["input"]))
         cure = _cure(wanted, details["input"], hidden=path in hidden)
         return f"wanted {wanted}, not {shown}{cure}"
     value = at_path(data, path)
@@ -193,7 +196,7 @@ def _described(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict):
-        return "settings (KEY: VALUE)"
+        return _SETTINGS
     if isinstance(value, list | tuple):
         return "a list"
     if isinstance(value, str):

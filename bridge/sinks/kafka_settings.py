@@ -203,6 +203,8 @@ class KafkaSettings(SinkSettings):
         cls, options: dict[str, SecretStr], info: ValidationInfo
     ) -> dict[str, SecretStr]:
         for name, value in options.items():
+            if "=" in name:  # what follows is a value, of a password perhaps
+                raise ValueError(f"{name.partition('=')[0]}: write NAME: VALUE")
             if name in _REFUSED:
                 raise ValueError(f"{name}: {_REFUSED[name]}")
             if name in _FILES:

@@ -199,7 +199,8 @@ class WebhookSettings(SinkSettings):
         }
         for name, value in headers.items():
             if not _TOKEN.fullmatch(name):
-                raise ValueError(f"{name!r} is no header name")
+                # What follows a colon is a value that was written into the name.
+                raise ValueError(f"{name.partition(':')[0]!r} is no header name; write NAME: VALUE")
             if name.lower() in _OURS or name.lower().startswith(("webhook-", "ce-")):
                 raise ValueError(f"{name} is set by the bridge")
             if not _VALUE.fullmatch(value.get_secret_value()):

@@ -138,7 +138,7 @@ WRONG: dict[str, tuple[str, list[str]]] = {
     ),
     "a text for a section": (
         BOTH + "shutdown: 8s\n",
-        ['3: shutdown: wanted settings (KEY: VALUE), not "8s"'],
+        ["3: shutdown: wanted settings (KEY: VALUE), not text"],
     ),
     "a list for a text": (
         _table("filter: []"),

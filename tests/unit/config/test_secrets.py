@@ -96,6 +96,76 @@ def test_what_is_wrong_with_anyones_sink_is_said_as_for_ours(
     assert "hunter2" not in problem
 
 
+# A setting of a configuration, or of a sink of some type, with a secret where it does not belong.
+_AMISS = """
+kinetica.urls http://u:hunter2@h:9191
+kinetica.urls http://u:hunter2@h:port
+kinetica.urls http://u:hunter2/x@h:9191
+kinetica.urls http://u:hunter2#x@h:9191
+kinetica.urls ftp://u:hunter2@h
+kinetica.urls http://h:9191?hunter2
+kinetica.pasword hunter2
+kinetica.password [hunter2]
+kinetica.password {hunter2: x}
+kinetica.password "${hunter2"
+kinetica.password "hunter2
+kinetica.password @hunter2
+kinetica.password "hunter2\\q"
+kinetica.password_file https://h/hunter2
+admin hunter2
+admin.token [hunter2]
+admin.listen u:hunter2@h:1
+log.level ${ENV}
+journal.max_size ${ENV}
+webhook.headers "X-Api-Key: hunter2"
+webhook.headers ["X-Api-Key: hunter2"]
+webhook.headers {"X-Api-Key: hunter2": x}
+webhook.headers {X-Api-Key: {hunter2: x}}
+webhook.headers {X-Api-Key: "hunter2\\nx"}
+webhook.secret whsec_hunter2
+webhook.bearer_token "hunter2\\nx"
+webhook.url http://u:hunter2@h/
+webhook.url http://u:hunter2@h:port/
+webhook.url http://h/{nope}?k=hunter2
+webhook.url ${ENV}
+webhook.url_file https://h/?k=hunter2
+webhook.timeout ${ENV}
+kafka.options sasl.password=hunter2
+kafka.options [sasl.password=hunter2]
+kafka.options {"sasl.password=hunter2": x}
+kafka.options {sasl.password: [hunter2]}
+kafka.options {sasl.pasword: hunter2}
+kafka.options {security.protocol: ssl, ssl.certificate.pem: hunter2}
+kafka.schema_registry http://u:hunter2@h
+kafka.schema_registry {url: "http://u:hunter2@h"}
+postgres.dsn postgres://u:hunter2@h:x/d?nope=1
+postgres.dsn host=h pasword=hunter2
+redis.url http://u:hunter2@h
+redis.url redis://u:hunter2@h:x
+${ENV}.url x
+"""
+
+
+@pytest.mark.parametrize("amiss", _AMISS.strip().splitlines())
+def test_a_secret_where_it_does_not_belong_is_not_quoted(amiss: str, refused: Refused) -> None:
+    """In a wrong place, of a wrong form, under a misspelt name, in YAML that breaks at it."""
+    key, _, value = amiss.partition(" ")
+    section, _, name = key.partition(".")
+    lines = {"kinetica": ["kinetica:", "  urls: a"], "tables": ["tables: [{name: s.t}]"]}
+    if section in ("kinetica", "admin", "log", "journal"):
+        given = [f"{section}:", f"  {name}: {value}"] if name else [f"{section}: {value}"]
+        lines[section] = given if name == "urls" else [*lines.get(section, given[:1]), *given[1:]]
+    else:
+        lines["sinks"] = ["sinks:", "  out:", f"    type: {section}", f"    {name}: {value}"]
+
+    problems = refused(
+        "\n".join(line for each in lines.values() for line in each) + "\n", ENV="hunter2"
+    )
+
+    assert problems
+    assert "hunter2" not in "".join(problems)
+
+
 def test_a_log_shows_the_configuration_without_its_secrets(read: Read) -> None:
     """Secrets by type, by name of an option or header, and within an address."""
     config = read(
