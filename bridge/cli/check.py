@@ -21,7 +21,7 @@ from bridge.cli.check_tables import tables
 from bridge.cli.listing import counted, print_json
 from bridge.cli.main import ENVIRONMENT, OK
 from bridge.cli.samples import Sample, samples
-from bridge.config import Config, find_file, load
+from bridge.config import Config, Secrets, find_file, load
 from bridge.events import Schema
 from bridge.supervisor import make_ring
 from bridge.wire.calls import Cluster
@@ -32,9 +32,12 @@ def run(arguments: argparse.Namespace) -> int:
     path = find_file(arguments.config)
     config = load(path)
     of = f"{counted(len(config.tables), 'table')}, {counted(len(config.sinks), 'sink')}"
+    hide = Secrets(config).hide
+    logs.configure("error", config.log.format, hide=hide)
     shown: list[Sample] = []
     count = Counter[str]()
-    for finding in _findings(f"{path}", of, config, shown, offline=arguments.offline):
+    for found in _findings(f"{path}", of, config, shown, offline=arguments.offline):
+        finding = found.told(hide)
         count[finding.mark] += 1
         if arguments.json:
             print_json([_fields(finding)])
@@ -53,7 +56,6 @@ def _findings(
     yield fine(path, of)
     if offline:
         return
-    logs.configure("error", config.log.format)
     yield from machine(config)
     layouts: dict[str, Schema] = {}
     ring = make_ring(config)

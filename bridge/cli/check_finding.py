@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from bridge.errors import BridgeError, cause_of
@@ -32,6 +32,10 @@ class Finding:
     def failed(self) -> bool:
         """Whether the service would not do its work."""
         return self.mark == "FAILED"
+
+    def told(self, hide: Callable[[str], str]) -> Finding:
+        """Return it as it may be shown: sinks of others and libraries quote what they know."""
+        return replace(self, text=hide(self.text), cure=hide(self.cure))
 
     def __str__(self) -> str:
         line = f"{self.mark:<7} {self.what}: {self.text}"

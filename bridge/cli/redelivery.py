@@ -20,7 +20,7 @@ from bridge.cli.main import OK, RUNTIME
 from bridge.cli.progress import Progress
 from bridge.cli.service import NotRunning, Service
 from bridge.cli.trial import dry_run, letters_dry_run
-from bridge.config import Config, find_file, load
+from bridge.config import Config, Secrets, find_file, load
 from bridge.errors import ConfigurationError
 from bridge.supervisor.alone import begin_alone, carry_out, stop_alone
 from bridge.supervisor.replays import Wish, replay_fields
@@ -35,7 +35,7 @@ _Look = Callable[[int], _Fields]
 def run(arguments: argparse.Namespace) -> int:
     """Begin, watch or stop a replay; 1 where not all was delivered."""
     config = load(find_file(arguments.config))
-    logs.configure("error", config.log.format)
+    logs.configure("error", config.log.format, hide=Secrets(config).hide)
     if getattr(arguments, "stop", None) is not None:
         return _stop(config, arguments.stop, as_json=arguments.json)
     if getattr(arguments, "watch", None) is not None:

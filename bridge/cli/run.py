@@ -33,8 +33,7 @@ def run(arguments: argparse.Namespace, signals: Signals) -> int:
     """
     path = find_file(arguments.config)
     config = load(path)
-    secrets = Secrets()
-    secrets.add(config)
+    secrets = Secrets(config)
 
     def load_again() -> tuple[Config, str]:
         digest = file_digest(path)
