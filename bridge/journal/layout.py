@@ -249,12 +249,16 @@ def sync_file(path: Path) -> None:
 def prepare_folder(journal: Path) -> None:
     """Create the journal's folders where they are missing, and make sure they can be written.
 
+    The journal's own is made for this user alone, as it will hold rows; one that is there stays as
+    it is.
+
     Raises:
         JournalUnavailable: a file stands in the way, or this user may not write there.
         OSError: the disk failed.
     """
     try:
-        segments_folder(journal).mkdir(parents=True, exist_ok=True)
+        journal.mkdir(mode=0o700, parents=True, exist_ok=True)
+        segments_folder(journal).mkdir(exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise JournalUnavailable(
             f"journal {journal}: {error.filename or journal} is no folder",

@@ -63,6 +63,18 @@ def test_what_was_appended_is_read_back_in_order_with_offsets_from_0(
     assert (page.next, page.damaged) == (5, [])
 
 
+def test_a_folder_that_is_made_is_for_its_user_alone(tmp_path: Path) -> None:
+    """Rows lie in it. One that is there already keeps what its owner gave it."""
+    (tmp_path / "given").mkdir(mode=0o750)
+
+    for name in ("made", "given"):
+        with Journal(tmp_path / name):
+            pass
+
+    assert (tmp_path / "made").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "given").stat().st_mode & 0o777 == 0o750
+
+
 def test_a_read_inside_an_entry_gives_the_whole_entry(tmp_path: Path, rows: MakeRows) -> None:
     with Journal(tmp_path / "j") as journal, journal.reader() as reader:
         journal.append([rows(count=10)])
