@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 NATIVE := $(wildcard csrc/*.c csrc/*.h)
 ENGINE ?= docker
 
-.PHONY: help demo test chaos fuzz lint format bench compare formats-page chart helm image clean
+.PHONY: help demo test chaos fuzz lint audit format bench compare formats-page chart helm image clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -18,6 +18,7 @@ help:
 	@echo "make chaos    rounds of random faults, after those that passed (ROUNDS=50, 0 until stopped; JOBS=2; SEED=n one again)"
 	@echo "make fuzz     hostile bytes for the C code under sanitizers (FUZZ_SECONDS=1200 for each target)"
 	@echo "make lint     ruff, mypy --strict, import-linter"
+	@echo "make audit    known vulnerabilities of all packages in .venv (asks PyPI's advisories)"
 	@echo "make format   let ruff mend what it can"
 	@echo "make bench    measure, beside the vendor's client (ARGS='--scale 0.1' for a first look)"
 	@echo "make compare  the vendor's client, ours and the service in the same troubles (a quarter of an hour)"
@@ -47,6 +48,12 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Strict: a package that nobody could be asked about is no package without vulnerabilities.
+audit: $(READY)
+	@mkdir -p out
+	@$(BIN)/python -m pip freeze --exclude-editable >out/installed.txt
+	@$(BIN)/pip-audit --strict --no-deps --disable-pip --progress-spinner off -r out/installed.txt
 
 format: $(READY)
 	$(BIN)/ruff format .
