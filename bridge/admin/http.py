@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl, unquote
 import structlog
 
 from bridge.admin.requests import Answer, Refused, Request, json_answer, natural
+from bridge.admin.tls import Handshakes
 from bridge.loop import Deadline
 
 log = structlog.get_logger()
@@ -32,13 +33,25 @@ _MOST_CONNECTIONS = 200
 
 
 class Server(ThreadingHTTPServer):
-    """Takes requests from a socket that listens already, and answers each in a thread."""
+    """Takes requests from a socket that listens already, and answers each in a thread.
+
+    Args:
+        listening: the socket.
+        answer: returns the answer to a request.
+        handshakes: of connections with TLS.
+    """
 
     daemon_threads = True
     timeout = 0.0
 
-    def __init__(self, listening: socket.socket, answer: Callable[[Request], Answer]) -> None:
+    def __init__(
+        self,
+        listening: socket.socket,
+        answer: Callable[[Request], Answer],
+        handshakes: Handshakes,
+    ) -> None:
         handler = _make_handler(answer)
+        self._handshakes = handshakes
         super().__init__(listening.getsockname()[:2], handler, bind_and_activate=False)
         self._lock = threading.Lock()  # guards the connections, those silent longest first
         self._connections: OrderedDict[socket.socket, None] = OrderedDict()
@@ -46,13 +59,19 @@ class Server(ThreadingHTTPServer):
         self.socket = listening
         self.server_address = listening.getsockname()
 
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Accept a connection; the handshake is for its thread."""
+        connection, client = super().get_request()
+        return self._handshakes.wrap(connection), client
+
     def process_request(self, request: Any, client_address: Any) -> None:
         """Answer in a thread; where there are too many, one that says nothing has to go."""
         with self._lock:
             if len(self._connections) >= _MOST_CONNECTIONS:
                 silent, _ = self._connections.popitem(last=False)
                 with contextlib.suppress(OSError):
-                    silent.shutdown(socket.SHUT_RDWR)  # which ends its thread
+                    # Which ends its thread; a socket with TLS would first forget that it has it.
+                    socket.socket.shutdown(silent, socket.SHUT_RDWR)
             self._connections[request] = None
         try:
             super().process_request(request, client_address)
@@ -63,7 +82,10 @@ class Server(ThreadingHTTPServer):
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Answer, in the thread."""
         try:
-            super().process_request_thread(request, client_address)
+            if self._handshakes.shake(request, str(client_address[0])):
+                super().process_request_thread(request, client_address)
+            else:
+                self.shutdown_request(request)
         finally:
             self._forget(request)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
+import ssl
 from collections.abc import Callable, Sequence
 
 from prometheus_client import (
@@ -19,6 +20,7 @@ from bridge.admin.listening import listen
 from bridge.admin.metrics import BridgeCollector
 from bridge.admin.pages import Pages
 from bridge.admin.recent import Recent
+from bridge.admin.tls import Handshakes
 from bridge.loop import Loop
 from bridge.supervisor import Supervisor
 
@@ -36,6 +38,7 @@ class AdminServer:
         recent: what happened lately.
         reload: asks for the configuration to be read again.
         hide: takes out of a page what must not be shown.
+        tls: what it takes connections with, None for plain http.
 
     Raises:
         BridgeError: it cannot listen there.
@@ -55,6 +58,7 @@ class AdminServer:
         recent: Recent | None = None,
         reload: Callable[[], None] = lambda: None,
         hide: Callable[[str], str] = str,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._supervisor = supervisor
         self._loop = Loop("admin", self._serve)
@@ -67,7 +71,10 @@ class AdminServer:
         pages = Pages(supervisor, registry, self._loops, recent or Recent(), reload, hide)
         self.answer = pages.answer
         self.dead_loops = pages.dead_loops
-        self._servers = [Server(listening, pages.answer) for listening in listen(host, port)]
+        self._handshakes = Handshakes(tls)
+        self._servers = [
+            Server(listening, pages.answer, self._handshakes) for listening in listen(host, port)
+        ]
         self._poll = select.poll()
         for server in self._servers:
             self._poll.register(server, select.POLLIN)
@@ -77,7 +84,12 @@ class AdminServer:
         """Where it listens, as a URL for this machine."""
         host, port = self._servers[0].server_address[:2]
         text = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(str(host), str(host))  # noqa: S104 (compared)
-        return f"http://[{text}]:{port}" if ":" in text else f"http://{text}:{port}"
+        scheme = "http" if self._handshakes.context is None else "https"
+        return f"{scheme}://[{text}]:{port}" if ":" in text else f"{scheme}://{text}:{port}"
+
+    def show(self, tls: ssl.SSLContext | None) -> None:
+        """Take connections from now on with this; those that there are go on."""
+        self._handshakes.context = tls
 
     def start(self) -> None:
         """Start serving."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPException
 
+from bridge.cli.connection import connect_unverified
 from bridge.cli.main import OK, RUNTIME
 from bridge.config import find_file, load
 from bridge.errors import cause_of
@@ -17,7 +18,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Ask `/livez`; 0 if it answers 200, else 1."""
     admin = load(find_file(arguments.config)).admin
     host = admin.reachable_host
-    connection = HTTPConnection(host, admin.port, timeout=_TIMEOUT)
+    # A certificate that is renewed or has run out is no reason to end a service that is alive.
+    connection = connect_unverified(admin, _TIMEOUT)
     try:
         connection.request("GET", "/livez")
         status = connection.getresponse().status

@@ -13,13 +13,14 @@ import os
 import select
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Literal
 
 import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+_LEVELS = logging.getLevelNamesMapping()
 _LIBRARY_LEVEL = logging.WARNING
 # How long a reader of the log may leave its pipe full before lines are left out.
 _PATIENCE_SECONDS = 1.0
@@ -90,7 +91,7 @@ def configure(
     instance: str = "",
     hide: Callable[[str], str] = str,
     onlooker: Processor | None = None,
-) -> None:
+) -> Log:
     """Set up logging for the process.
 
     Args:
@@ -99,46 +100,94 @@ def configure(
         instance: the name of this bridge, put into every line; empty to leave it out.
         hide: takes out what must not be shown.
         onlooker: sees each line of ours that is logged.
+
+    Returns:
+        The log, whose level and form may be changed.
     """
     stream = LogStream(sys.stderr.fileno() if sys.stderr is not None else 2, hide=hide)
-    shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-    ]
-    if instance:
-        shared.append(_Constant(instance=instance))
-    if form is None:
-        form = "console" if stream.isatty() else "json"
-    # A traceback is one field of a JSON line; the console renderer prints it by itself. It does so
-    # plainly: where `rich` is installed it would show local variables, secrets among them.
-    finish: list[Processor] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-        if form == "json"
-        else [
-            structlog.dev.ConsoleRenderer(
-                colors=coloured(stream),
-                timestamp_key="time",
-                exception_formatter=structlog.dev.plain_traceback,
-            )
-        ]
-    )
-    threshold = logging.getLevelNamesMapping()[level.upper()]
+    made = Log(stream, instance, onlooker)
+    made.change(level, form)
     structlog.configure(
-        processors=[_Surely([*shared, *([onlooker] if onlooker else []), *finish])],
-        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        processors=[made],
+        # Loggers are kept where they were first used, so that the level is looked at by the log.
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
         logger_factory=structlog.WriteLoggerFactory(stream),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *finish],
+    return made
+
+
+class Log:
+    """What becomes of each line (a structlog processor): the log of the process.
+
+    Where a processor fails, the line is written with less in it. Any thread may log and change.
+
+    Args:
+        stream: where lines go.
+        instance: as of `configure`.
+        onlooker: as of `configure`.
+    """
+
+    def __init__(self, stream: LogStream, instance: str, onlooker: Processor | None) -> None:
+        self._stream = stream
+        self._shared: list[Processor] = [
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        ]
+        if instance:
+            self._shared.append(_Constant(instance=instance))
+        self._onlooker = [onlooker] if onlooker else []
+        self._handler = logging.StreamHandler(stream)
+        logging.raiseExceptions = False
+        logging.basicConfig(handlers=[self._handler], force=True)
+
+    def change(self, level: str, form: Literal["json", "console"] | None) -> None:
+        """Log from now on what has this level, in this form; arguments as of `configure`."""
+        if form is None:
+            form = "console" if self._stream.isatty() else "json"
+        finish: list[Processor]
+        if form == "json":
+            # A traceback is one field of a line; the console renderer prints it by itself, plainly:
+            # where `rich` is installed it would show local variables, secrets among them.
+            finish = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        else:
+            finish = [
+                structlog.dev.ConsoleRenderer(
+                    colors=coloured(self._stream),
+                    timestamp_key="time",
+                    exception_formatter=structlog.dev.plain_traceback,
+                )
+            ]
+        self._processors = [*self._shared, *self._onlooker, *finish]
+        self._threshold = _LEVELS[level.upper()]
+        self._handler.setFormatter(
+            structlog.stdlib.ProcessorFormatter(
+                foreign_pre_chain=[*self._shared, structlog.stdlib.add_logger_name],
+                processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *finish],
+            )
         )
-    )
-    logging.raiseExceptions = False
-    logging.basicConfig(level=max(threshold, _LIBRARY_LEVEL), handlers=[handler], force=True)
+        logging.getLogger().setLevel(max(self._threshold, _LIBRARY_LEVEL))
+
+    def __call__(self, logger: WrappedLogger, name: str, line: EventDict) -> str:
+        """Return a line as it is written.
+
+        Raises:
+            structlog.DropEvent: it is not to be written.
+        """
+        if _LEVELS[name.upper()] < self._threshold:
+            raise structlog.DropEvent
+        event = str(line.get("event"))
+        try:
+            result: object = line
+            for processor in self._processors:
+                result = processor(logger, name, result)  # type: ignore[arg-type]
+        except structlog.DropEvent:
+            raise
+        except Exception as error:  # noqa: BLE001 (a field may be anything, and raise anything)
+            lost = {"level": name, "event": event, "unprintable": type(error).__name__}
+            return orjson.dumps(lost).decode()
+        return str(result)
 
 
 def coloured(stream: LogStream) -> bool:
@@ -154,23 +203,3 @@ class _Constant:
 
     def __call__(self, logger: WrappedLogger, name: str, line: EventDict) -> EventDict:  # noqa: ARG002
         return {**self._fields, **line}
-
-
-class _Surely:
-    """Run processors; where one fails, the line is written with less in it."""
-
-    def __init__(self, processors: Sequence[Processor]) -> None:
-        self._processors = processors
-
-    def __call__(self, logger: WrappedLogger, name: str, line: EventDict) -> str:
-        event = str(line.get("event"))
-        try:
-            result: object = line
-            for processor in self._processors:
-                result = processor(logger, name, result)  # type: ignore[arg-type]
-        except structlog.DropEvent:
-            raise
-        except Exception as error:  # noqa: BLE001 (a field may be anything, and raise anything)
-            lost = {"level": name, "event": event, "unprintable": type(error).__name__}
-            return orjson.dumps(lost).decode()
-        return str(result)

@@ -99,7 +99,12 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"kinetica-bridge {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    add(commands, "run", "the service", config=True)
+    service = add(commands, "run", "the service", config=True)
+    service.add_argument(
+        "--watch",
+        action="store_true",
+        help="reload by itself when the configuration, or a file that it names, changes",
+    )
 
     _add_check(commands)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import ssl
 import sys
 import threading
 
@@ -15,8 +16,9 @@ from bridge.cli import logs
 from bridge.cli.main import OK, RUNTIME
 from bridge.cli.signals import Signals
 from bridge.config import Config, Secrets, file_digest, find_file, load
+from bridge.errors import BridgeError
 from bridge.loop import Deadline
-from bridge.supervisor import Control, Supervisor
+from bridge.supervisor import Control, Following, Supervisor
 
 log = structlog.get_logger()
 
@@ -27,44 +29,66 @@ _EXIT_SHARE, _EXIT_SECONDS = 0.2, 0.5
 
 
 def run(arguments: argparse.Namespace, signals: Signals) -> int:
-    """Run until SIGTERM or SIGINT, then drain; SIGHUP reloads.
+    """Run until SIGTERM or SIGINT, then drain; SIGHUP reloads, and with `--watch` a change does.
 
     What could not be delivered waits in the journal.
     """
     path = find_file(arguments.config)
+    following = Following(path)
+    following.note()
     config = load(path)
     secrets = Secrets(config)
+    instance = "" if config.instance == "default" else config.instance
+    recent = Recent()
+    shown = logs.configure(config.log.level, config.log.format, instance, secrets.hide, recent)
+    supervisor = Supervisor(config)
 
-    def load_again() -> tuple[Config, str]:
+    def reload() -> None:
+        following.note()
         digest = file_digest(path)
         config = load(path)
         secrets.add(config)
-        return config, digest
+        tls = _tls(config)  # before anything is applied, as it may not be possible
+        supervisor.reload(config, digest)
+        admin.show(tls)
+        shown.change(config.log.level, config.log.format)
 
-    instance = "" if config.instance == "default" else config.instance
-    recent = Recent()
-    logs.configure(config.log.level, config.log.format, instance, secrets.hide, recent)
-    supervisor = Supervisor(config)
-    control = Control(supervisor, load_again, signals.wake)
+    control = Control(supervisor, reload, signals.wake)
     # The port first: a second service on this machine must not touch the journal.
-    place = (config.admin.host, config.admin.port)
     admin = AdminServer(
         supervisor,
-        *place,
-        extra=[control.loop],
+        config.admin.host,
+        config.admin.port,
+        extra=[control.loop, following.loop],
         recent=recent,
         reload=control.reload,
         hide=secrets.hide,
+        tls=_tls(config),
     )
     signals.idle = False
     admin.start()
     control.start()
+    if arguments.watch:
+        following.start(control.reload)
     code = _watch(signals, control, admin)
+    following.loop.stop()
     _stop(signals, supervisor, control, supervisor.grace, code)
     admin.stop()
     if control.failure is not None:
         raise control.failure
     return code
+
+
+def _tls(config: Config) -> ssl.SSLContext | None:
+    """Return what the admin endpoint takes connections with.
+
+    Raises:
+        BridgeError: a file has changed since the configuration was read, and cannot be used.
+    """
+    try:
+        return None if config.admin.tls is None else config.admin.tls.server_context()
+    except ValueError as error:
+        raise BridgeError(f"admin.tls: {error}") from None
 
 
 def _watch(signals: Signals, control: Control, admin: AdminServer) -> int:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Mapping
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlencode
 
+from bridge.cli.connection import connect
 from bridge.config import Config
 from bridge.errors import BridgeError, cause_of
 from bridge.supervisor.token import read_token
@@ -39,16 +41,15 @@ class Service:
     """
 
     def __init__(self, config: Config) -> None:
-        self._host = config.admin.reachable_host
-        self._port = config.admin.port
+        self._admin = config.admin
         given = config.admin.token
         self._token = given.get_secret_value() if given else read_token(config.journal.path)
 
     @property
     def place(self) -> str:
         """Where it is asked."""
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"{host}:{self._port}"
+        host = self._admin.reachable_host
+        return f"[{host}]:{self._admin.port}" if ":" in host else f"{host}:{self._admin.port}"
 
     def get(self, path: str) -> Any:
         """Return what a page says.
@@ -71,13 +72,19 @@ class Service:
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         if form:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
-        connection = HTTPConnection(self._host, self._port, timeout=_TIMEOUT)
+        connection = connect(self._admin, _TIMEOUT)
         try:
             connection.request(method, path, form or None, headers)
             answer = connection.getresponse()
             content = json.loads(answer.read())
         except ConnectionRefusedError:
             raise NotRunning(f"no service at {self.place}") from None
+        except ssl.SSLCertVerificationError as error:
+            raise BridgeError(
+                f"the service at {self.place} shows a certificate that is not trusted: "
+                f"{error.verify_message}",
+                hint="see admin.tls; one renewed in its place is taken up by a reload, SIGHUP",
+            ) from None
         except ValueError:
             raise BridgeError(f"what listens at {self.place} is no kinetica-bridge") from None
         except (OSError, HTTPException) as error:

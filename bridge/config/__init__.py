@@ -2,14 +2,23 @@
 
 Here live the settings (`models`), reading (`loading` and the passes it calls), the JSON Schema
 (`schema`) and a form fit for logs (`redaction`). What a setting does lives in the room that
-obeys it; the settings of a sink live with the sink. May import: errors, units, of formats how
-rows are shaped, and of sinks the contract, the registry, and how a file sink's path is filled in.
-The only room that imports the YAML library.
+obeys it; the settings of a sink live with the sink. May import: errors, units, certificates, of
+formats how rows are shaped, and of sinks the contract, the registry, and how a file sink's path is
+filled in. The only room that imports the YAML library.
 """
 
-from bridge.config.loading import DEFAULT_FILE, VARIABLE, file_digest, find_file, load, parse
+from bridge.config.admin import Admin, AdminTls
+from bridge.config.files import files_digest, paths_in
+from bridge.config.loading import (
+    DEFAULT_FILE,
+    VARIABLE,
+    file_digest,
+    find_file,
+    load,
+    named_files,
+    parse,
+)
 from bridge.config.models import (
-    Admin,
     CatchUp,
     Config,
     Journal,
@@ -27,6 +36,7 @@ __all__ = [
     "DEFAULT_FILE",
     "VARIABLE",
     "Admin",
+    "AdminTls",
     "CatchUp",
     "Config",
     "DeadLetters",
@@ -39,11 +49,14 @@ __all__ = [
     "Tls",
     "UpdateRows",
     "file_digest",
+    "files_digest",
     "find_file",
     "is_pattern",
     "json_schema",
     "load",
     "matches",
+    "named_files",
     "parse",
+    "paths_in",
     "redacted",
 ]

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from bridge.config.checks import check
 from bridge.config.document import Document, read_document
+from bridge.config.files import paths_in
 from bridge.config.models import SINK_ID, Config
 from bridge.config.nearest import nearest
 from bridge.config.prepare import Preparation
@@ -47,6 +48,14 @@ def file_digest(path: Path) -> str:
         return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
     except (OSError, ValueError):
         return ""
+
+
+def named_files(content: bytes, environment: Mapping[str, str] = os.environ) -> list[str]:
+    """Return the paths of the files that a configuration names, valid or not; none if no YAML."""
+    try:
+        return list(paths_in(read_document(content, DEFAULT_FILE, environment).data))
+    except ConfigurationError:
+        return []
 
 
 def load(path: Path, environment: Mapping[str, str] = os.environ) -> Config:

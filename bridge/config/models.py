@@ -22,13 +22,14 @@ from pydantic import (
     model_validator,
 )
 
-from bridge.config.addresses import cluster_urls, listen_address
+from bridge.config.addresses import cluster_urls
+from bridge.config.admin import Admin
 from bridge.config.names import is_pattern, matches, qualified, table_name
-from bridge.config.section import PositiveDuration, PositiveSize, Section
+from bridge.config.section import PositiveDuration, Section, SomePath
 from bridge.config.whole import DeadLetters, Log, Shutdown
 from bridge.formats.settings import Names, Shaping, Text, unique
 from bridge.sinks.base import SinkSettings
-from bridge.units import Duration
+from bridge.units import Duration, Size
 
 SINK_ID = re.compile(r"[a-z0-9-]+")
 
@@ -39,15 +40,15 @@ def _unset_when_empty(value: Any) -> Any:
     return None if value == "" else value
 
 
-def _not_empty(value: Any) -> Any:
-    if value == "":
-        raise ValueError("must not be empty")
-    return value
-
-
 def _none_when_off(value: Any) -> Any:
     # `false` is what is left of `off` by whoever writes the file with YAML 1.1, as Helm does.
     return None if value is False or value in ("off", "false") else value
+
+
+def _no_less_than_a_mebibyte(value: int) -> int:
+    if value < 2**20:
+        raise ValueError("must be at least 1MiB")
+    return value
 
 
 def _catch_up(value: Any) -> Any:
@@ -58,14 +59,9 @@ def _catch_up(value: Any) -> Any:
     raise ValueError("wanted {column: C}, {whole_table: ROWS} or off")
 
 
-SomePath = Annotated[Path, BeforeValidator(_not_empty)]  # "" would be the folder we run in
 ClusterUrls = Annotated[
     tuple[str, ...],
     BeforeValidator(cluster_urls, json_schema_input_type=str | list[str]),
-]
-ListenAddress = Annotated[
-    str,
-    BeforeValidator(listen_address, json_schema_input_type=str),
 ]
 
 
@@ -135,7 +131,9 @@ class Journal(Section):
         default=Path("/var/lib/kinetica-bridge"),
         description="The folder it is kept in; on a local disk, for one bridge alone.",
     )
-    max_size: PositiveSize = Field(default=10 * 2**30, description="Most disk it may take.")
+    max_size: Annotated[Size, AfterValidator(_no_less_than_a_mebibyte)] = Field(
+        default=10 * 2**30, description="Most disk it may take; 1MiB or more."
+    )
     max_age: PositiveDuration = Field(
         default=7 * 86400.0,
         description="How long events are kept that every sink has acknowledged.",
@@ -275,37 +273,6 @@ class Table(Section, Shaping):
         by = [self.catch_up.column] if isinstance(self.catch_up, CatchUp) else []
         by += [self.update_rows.column] if self.update_rows is not None else []
         return frozenset(filter(None, [*(self.key or ()), *by]))
-
-
-class Admin(Section):
-    """Health, metrics, and what the commands ask of the service."""
-
-    listen: ListenAddress = Field(
-        default="127.0.0.1:9464",
-        description="HOST:PORT of the health and metrics pages; port 0 takes a free one.",
-    )
-    token: SecretStr | None = Field(
-        default=None,
-        description=(
-            "What actions may be asked for with, besides the token that the service leaves in "
-            "journal.path for commands on its machine."
-        ),
-    )
-
-    @property
-    def host(self) -> str:
-        """The address to listen on, an IPv6 one without its brackets."""
-        return self.listen.rpartition(":")[0].strip("[]")
-
-    @property
-    def reachable_host(self) -> str:
-        """The address at which a command on this machine reaches it."""
-        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
-
-    @property
-    def port(self) -> int:
-        """The port to listen on, 0 for a free one."""
-        return int(self.listen.rpartition(":")[2])
 
 
 class Config(Section):

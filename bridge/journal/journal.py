@@ -11,8 +11,9 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Self
 
 import structlog
@@ -76,7 +77,7 @@ class Journal:
     ) -> None:
         self._path = path
         self._limits = Limits(max_size, max_age, on_full, segment_size, memory)
-        self.letter_limits = letters
+        self._letter_limits = letters
         self._clock = clock
         self._file_lock = JournalLock(path)
         self._troubles = Troubles(monotonic)
@@ -90,12 +91,7 @@ class Journal:
         self.open()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def open(self) -> None:
@@ -129,6 +125,15 @@ class Journal:
             damaged=len(opened.damaged),
             sqlite=sqlite3.sqlite_version,
         )
+
+    def limit(
+        self, *, max_size: int, max_age: float, on_full: OnFull, letters: LetterLimits
+    ) -> None:
+        """Keep within other limits from now on; arguments as of the constructor."""
+        self._limits = replace(self._limits, max_size=max_size, max_age=max_age, on_full=on_full)
+        self._letter_limits = letters
+        if (opened := self._opened) is not None:
+            opened.log.bounds = opened.upkeep.bounds = self._limits.bounds(self._path)
 
     def close(self, timeout: float | None = None) -> bool:
         """Close the files and give the lock back; may be called twice, or without `open`.
@@ -333,7 +338,7 @@ class Journal:
             finally:
                 log.append_lock.release()
         more = opened.upkeep.step()  # first: it needs no room, and makes some
-        more |= opened.state.letters.prune(self.letter_limits, self._now())
+        more |= opened.state.letters.prune(self._letter_limits, self._now())
         return 0.0 if more else _UPKEEP_SECONDS
 
     def accounts(self) -> list[Account]:

@@ -24,7 +24,7 @@ from bridge.journal.lane import Boundary, LaneState
 from bridge.journal.layout import SPAN, Place, Spans, database_bytes, remove_database
 from bridge.journal.moments import MARK, is_step, with_step
 from bridge.journal.recent import Recent
-from bridge.journal.records import CommitTimes, Page
+from bridge.journal.records import Bounds, CommitTimes, Page
 from bridge.journal.repair import Recovered
 from bridge.journal.rows import Draft
 from bridge.journal.sealed import SealedSegment, tables_of
@@ -41,11 +41,13 @@ class SegmentLog:
     Args:
         path: the journal's folder.
         recovered: what was found there; the log takes it over.
-        segment_size: bytes after which a new segment begins.
-        segment_age: microseconds after which a new segment begins.
+        bounds: says when a new segment begins.
         memory: bytes of the newest entries that are kept for readers.
         now: microseconds since the epoch.
         note: told of each new head, once it is durable.
+
+    Attributes:
+        bounds: as given, or others from then on.
     """
 
     def __init__(
@@ -53,16 +55,14 @@ class SegmentLog:
         path: Path,
         recovered: Recovered,
         *,
-        segment_size: int,
-        segment_age: float,
+        bounds: Bounds,
         memory: int,
         now: Callable[[], int],
         note: Callable[[int], None],
     ) -> None:
         self._path = path
         self._journal_id = recovered.state.journal_id
-        self._segment_size = segment_size
-        self._segment_age = segment_age
+        self.bounds = bounds
         self._now = now
         self._note = note
         # Held during a commit; guards the writer's connection.
@@ -313,7 +313,7 @@ class SegmentLog:
             JournalFull, JournalError: the one before stays the newest.
         """
         before, head, now = self._writer, self._head, self._now()
-        totals = dict(self._totals)
+        totals, large = dict(self._totals), self.bounds.segment_size >= LARGE_SEGMENT
         try:
             if before.first == head:
                 # Nothing could be stored in it: it is made anew under the same name.
@@ -326,7 +326,7 @@ class SegmentLog:
                 now,
                 totals,
                 self._marks,
-                page_size=LARGE_PAGE_SIZE if self._segment_size >= LARGE_SEGMENT else PAGE_SIZE,
+                page_size=LARGE_PAGE_SIZE if large else PAGE_SIZE,
             )
             writer = SegmentWriter(self._path, head, created=now, totals=totals)
         except (sqlite3.Error, OSError) as error:
@@ -384,13 +384,13 @@ class SegmentLog:
             return True
         writer = self._writer
         return not writer.empty and (
-            writer.bytes + incoming > self._segment_size
+            writer.bytes + incoming > self.bounds.segment_size
             or self._head + events > writer.first + SPAN
             or self._is_old()
         )
 
     def _is_old(self) -> bool:
-        return self._now() - self._writer.created > self._segment_age
+        return self._now() - self._writer.created > self.bounds.segment_age * 1e6
 
     def _list_places(self) -> tuple[Place, ...]:
         return (*(segment.place for segment in self._sealed), Place(self._writer.first, None))

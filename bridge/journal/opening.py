@@ -14,7 +14,7 @@ from bridge.journal.ballast import Ballast
 from bridge.journal.layout import prepare_folder
 from bridge.journal.lock import JournalLock
 from bridge.journal.log import SegmentLog
-from bridge.journal.records import Damage
+from bridge.journal.records import Bounds, Damage
 from bridge.journal.repair import Recovered, recover
 from bridge.journal.replays import Replays
 from bridge.journal.sink_lanes import SinkLanes
@@ -57,21 +57,28 @@ class Limits:
         if self.max_age <= 0:
             raise ValueError(f"max_age must be above 0, not {self.max_age}")
 
-    def segment_size_in(self, folder: Path) -> int:
-        """Return the bytes after which a new segment begins.
+    def bounds(self, folder: Path) -> Bounds:
+        """Return what the segments in a folder keep within.
 
-        By default of a disk, too, what is given back at once is a small part.
+        By default a segment is a small part of the disk, too, as it is given back at once.
         """
-        if self.segment_size is not None:
-            return self.segment_size
-        room = self.max_size
-        try:
-            disk = os.statvfs(folder)
-        except OSError:
-            pass
-        else:
-            room = min(room, disk.f_blocks * disk.f_frsize or room)
-        return max(MIN_SEGMENT_SIZE, min(MAX_SEGMENT_SIZE, room // _LEAST_SEGMENTS))
+        size = self.segment_size
+        if size is None:
+            room = self.max_size
+            try:
+                disk = os.statvfs(folder)
+            except OSError:
+                pass
+            else:
+                room = min(room, disk.f_blocks * disk.f_frsize or room)
+            size = max(MIN_SEGMENT_SIZE, min(MAX_SEGMENT_SIZE, room // _LEAST_SEGMENTS))
+        return Bounds(
+            self.max_size,
+            self.max_age,
+            self.on_full == "drop_oldest",
+            size,
+            self.max_age / _LEAST_SEGMENTS,
+        )
 
 
 class Opened(NamedTuple):
@@ -112,12 +119,11 @@ def open_journal(
     """
     ballast = Ballast(path)
     recovered = _recovered(path, lock, ballast, now(), troubles)
-    state, segment_size = recovered.state, limits.segment_size_in(path)
+    state, bounds = recovered.state, limits.bounds(path)
     log = SegmentLog(
         path,
         recovered,
-        segment_size=segment_size,
-        segment_age=limits.max_age * 1e6 / _LEAST_SEGMENTS,
+        bounds=bounds,
         memory=limits.memory,
         now=now,
         note=lock.note,
@@ -128,10 +134,7 @@ def open_journal(
         path,
         state,
         log,
-        max_size=limits.max_size,
-        reserve=segment_size,
-        max_age=limits.max_age,
-        drop_oldest=limits.on_full == "drop_oldest",
+        bounds=bounds,
         now=now,
         troubles=troubles,
         on_damage=on_damage,

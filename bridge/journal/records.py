@@ -134,6 +134,25 @@ class LetterFilter(NamedTuple):
     numbers: frozenset[int] | None = None
 
 
+class Bounds(NamedTuple):
+    """What the segments of a journal keep within.
+
+    Attributes:
+        max_size: bytes that all of them together may take.
+        max_age: seconds after which acknowledged entries go.
+        drop_oldest: whether entries that are not acknowledged go when the journal is full.
+        segment_size: bytes after which a new one begins, and that are made free before they are
+            needed.
+        segment_age: seconds after which a new one begins.
+    """
+
+    max_size: int
+    max_age: float
+    drop_oldest: bool
+    segment_size: int
+    segment_age: float
+
+
 class LetterLimits(NamedTuple):
     """What dead letters may take.
 

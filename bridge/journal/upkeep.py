@@ -29,7 +29,7 @@ from bridge.journal.prune import (
     needs,
     wanted_bytes,
 )
-from bridge.journal.records import Damage
+from bridge.journal.records import Bounds, Damage
 from bridge.journal.sealed import SealedSegment
 from bridge.journal.segment_pages import SegmentPages
 from bridge.journal.state import State
@@ -49,15 +49,13 @@ class Upkeep:
 
     Attributes:
         lock: held while it works; taken before the append lock and the state's.
+        bounds: as given, or others from then on.
 
     Args:
         path: the journal's folder.
         state: its lanes.
         log: its segments.
-        max_size: bytes that all segments together may take.
-        reserve: bytes that are made free before they are needed.
-        max_age: seconds after which acknowledged entries go.
-        drop_oldest: whether entries that are not acknowledged go when the journal is full.
+        bounds: what it keeps them within.
         now: microseconds since the epoch.
         troubles: since when which file cannot be read.
         on_damage: told of what cannot be read.
@@ -70,10 +68,7 @@ class Upkeep:
         state: State,
         log: SegmentLog,
         *,
-        max_size: int,
-        reserve: int,
-        max_age: float,
-        drop_oldest: bool,
+        bounds: Bounds,
         now: Callable[[], int],
         troubles: Troubles,
         on_damage: Callable[[Damage], None],
@@ -83,15 +78,12 @@ class Upkeep:
         self._path = path
         self._state = state
         self._log = log
-        self._max_size = max_size
-        self._reserve = reserve
-        self._max_age = max_age
-        self._drop_oldest = drop_oldest
+        self.bounds = bounds
         self._now = now
         self._troubles = troubles
         self._on_damage = on_damage
         self._ballast = ballast
-        self._fruitless: tuple[int, int, int] | None = None
+        self._fruitless: tuple[int, int, int, Bounds] | None = None
         # What was wanted of segments when thinning freed nothing: how much that is, is guessed.
         self._dense: dict[Place, Mapping[str, Need]] = {}
 
@@ -103,13 +95,13 @@ class Upkeep:
             JournalDiskError: the disk failed.
         """
         with self.lock:
-            while (excess := self._log.bytes() + incoming - self._max_size) > 0:
-                known = self._state.version, self._log.version, incoming
+            while (excess := self._log.bytes() + incoming - self.bounds.max_size) > 0:
+                known = self._state.version, self._log.version, incoming, self.bounds
                 if known == self._fruitless:
                     raise self._full()
                 freed = self._step(excess, _WORTH_WHEN_FULL) or self._roll(_WORTH_WHEN_FULL)
                 freed = freed or self._state.let_go()  # a replay is no reason to stop capture
-                if not freed and not (self._drop_oldest and self._drop()):
+                if not freed and not (self.bounds.drop_oldest and self._drop()):
                     self._fruitless = known
                     raise self._full()
 
@@ -120,7 +112,7 @@ class Upkeep:
                 return True
             if self._state.let_go():
                 return True
-            if not self._drop_oldest:
+            if not self.bounds.drop_oldest:
                 return False
             return self._drop() or (self._roll(1.0) and self._drop())
 
@@ -132,12 +124,14 @@ class Upkeep:
         """
         with self.lock:
             self.make_ballast()
-            return self._step(self._log.bytes() + self._reserve - self._max_size, _WORTH)
+            return self._step(
+                self._log.bytes() + self.bounds.segment_size - self.bounds.max_size, _WORTH
+            )
 
     def _full(self) -> JournalFull:
         return JournalFull(
-            f"journal {self._path} is full: {self._log.bytes()} of {self._max_size} bytes hold "
-            "events that not every sink has taken",
+            f"journal {self._path} is full: {self._log.bytes()} of {self.bounds.max_size} bytes "
+            "hold events that not every sink has taken",
             hint="see which sink lags, or raise journal.max_size",
         )
 
@@ -145,7 +139,7 @@ class Upkeep:
         return self._delete(excess) or self._thin(excess, worth)
 
     def _before(self) -> int:
-        return self._now() - int(self._max_age * 1e6)
+        return self._now() - int(self.bounds.max_age * 1e6)
 
     def _delete(self, excess: int) -> bool:
         lanes = by_table(self._state.active())
@@ -176,7 +170,9 @@ class Upkeep:
             size = wanted_bytes(segment, wanted, sizes)
             # Against what it holds, not what the file takes: that stays.
             if wanted and size <= sum(sizes.values()) * worth:
-                first = index - mergeable(segments, index, self._state.thinned, self._reserve // 4)
+                first = index - mergeable(
+                    segments, index, self._state.thinned, self.bounds.segment_size // 4
+                )
                 held = self._log.bytes()
                 self._thin_into_one(segments[first : index + 1], size)
                 if self._log.bytes() >= held:
@@ -247,13 +243,13 @@ class Upkeep:
                 return False
             size = wanted_bytes(newest, wanted, newest.sizes or {})
             most = sum((newest.sizes or {}).values()) * (worth or 0.0)
-            if wanted and size > most and not self._drop_oldest:
+            if wanted and size > most and not self.bounds.drop_oldest:
                 return False
             try:
                 self._log.roll()
             except JournalError:
                 # What is sealed goes at once; otherwise the room would be gone for nothing.
-                if (wanted and not self._drop_oldest) or not self._ballast.give_up():
+                if (wanted and not self.bounds.drop_oldest) or not self._ballast.give_up():
                     raise
                 self._log.roll()
             return True

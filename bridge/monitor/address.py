@@ -13,8 +13,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from bridge.errors import ConfigurationError
-from bridge.wire.calls import Cluster
-from bridge.wire.client import Access, Http
+from bridge.wire.client import Access
 from bridge.wire.ring import Ring
 
 DEFAULT_TIMEOUT = 30.0
@@ -37,7 +36,7 @@ class Address:
 
     def make_ring(self) -> Ring:
         """Return a ring of its own for every run; does no I/O."""
-        return Ring(self.urls, lambda url: Cluster(Http(url, self.access, self.timeout)))
+        return Ring(self.urls, self.access, self.timeout)
 
 
 def read_address(db: Any) -> Address:

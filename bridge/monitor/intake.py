@@ -74,8 +74,7 @@ class Intake:
     ) -> None:
         self._emit = emit
         self._suspect = suspect
-        # The polling thread paces a trickle by the whole of it: what it brings waits no more.
-        self._linger = linger / 2
+        self.pace(linger)
         self._max_bytes = max_bytes
         self._queue = Queue(_MAX_BATCH_BYTES, _HURRY_BYTES)
         self._blocked: GapReason = "overrun"
@@ -104,6 +103,11 @@ class Intake:
     def loops(self) -> list[Loop]:
         """The threads."""
         return [self._loop]
+
+    def pace(self, linger: float) -> None:
+        """Let what arrives steadily wait so long from now on."""
+        # The polling thread paces a trickle by the whole of it: what it brings waits no more.
+        self._linger = linger / 2
 
     @property
     def queued_bytes(self) -> int:

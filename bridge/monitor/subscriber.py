@@ -106,6 +106,10 @@ class Subscriber(Generic[R]):
         """The threads."""
         return [self._loop]
 
+    def pace(self, linger: float) -> None:
+        """Leave so many seconds between two turns from now on, while little comes."""
+        self._linger = linger
+
     def start(self) -> None:
         """Start the polling thread."""
         self._loop.start()

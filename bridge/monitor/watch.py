@@ -36,6 +36,7 @@ from bridge.monitor.table import TableMonitor
 from bridge.monitor.watched import Watched
 from bridge.monitor.workers import Workers
 from bridge.wire.calls import Cluster
+from bridge.wire.client import Access
 from bridge.wire.ring import Ring
 
 log = structlog.get_logger()
@@ -172,6 +173,11 @@ class Watch:
             schemas: those of which all tables are to be known, None for the same as before.
         """
         self._wanted = tables, schemas
+        self._wake.set()
+
+    def renew(self, access: Access) -> None:
+        """Call the clusters with another access from now on, and probe now."""
+        self._ring.renew(access)
         self._wake.set()
 
     def stop(self, timeout: float) -> None:

@@ -3,8 +3,8 @@
 Here live the contract (`base`), the sinks that ship with the bridge, and how a sink is found
 by its type (`registry`). No sink knows another, and none knows the journal, the engine that
 calls it, or Kinetica. What others wrote is cleaned by `bridge.foreign` before it is shown or
-logged. May import: errors, events, foreign, lines, loop, units, formats; a sink alone imports the
-client library of its destination.
+logged. May import: certificates, errors, events, foreign, lines, loop, units, formats; a sink alone
+imports the client library of its destination.
 """
 
 from bridge.events import Event

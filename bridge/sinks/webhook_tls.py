@@ -9,6 +9,8 @@ from pathlib import Path
 import certifi
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
+from bridge.certificates import certify, read_pem
+
 
 class Tls(BaseModel):
     """How the receiver's certificate is verified, and which one it is shown.
@@ -38,7 +40,7 @@ class Tls(BaseModel):
     @classmethod
     def _there(cls, path: Path | None) -> Path | None:
         if path is not None:
-            _read(path)
+            read_pem(path)
         return path
 
     @model_validator(mode="after")
@@ -46,7 +48,7 @@ class Tls(BaseModel):
         if self.key_file is not None and self.cert_file is None:
             raise ValueError("key_file is given without cert_file")
         files = (self.ca_file, self.cert_file, self.key_file)
-        content = [_read(path) for path in files if path is not None]
+        content = [read_pem(path) for path in files if path is not None]
         if content:
             self._content = hashlib.sha256(b"\0".join(content)).digest()
             self.context()
@@ -69,40 +71,8 @@ class Tls(BaseModel):
             if not known.cafile and not (known.capath and any(Path(known.capath).iterdir())):
                 context.load_verify_locations(certifi.where())  # a bare image has none
         if self.cert_file is not None:
-            self._identify(context, self.cert_file, self.key_file or self.cert_file)
+            certify(context, self.cert_file, self.key_file)
         if not self.verify:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         return context
-
-    def _identify(self, context: ssl.SSLContext, cert: Path, key: Path) -> None:
-        name = "key_file" if self.key_file else "cert_file"
-
-        def ask() -> str:  # else OpenSSL would, on the terminal
-            raise ValueError(
-                f"{name}: the key in {key} is encrypted; decrypt it with `openssl pkey`"
-            )
-
-        try:
-            context.load_cert_chain(cert, key, ask)
-        except ssl.SSLError as error:
-            if error.reason == "KEY_VALUES_MISMATCH":
-                reason = f"{name}: the key in {key} is not that of the certificate in {cert}"
-            elif b"-BEGIN CERTIFICATE-" not in _read(cert):
-                reason = f"cert_file: {cert} holds no certificate in PEM"
-            elif b" PRIVATE KEY-" not in _read(key):
-                reason = f"{name}: {key} holds no private key in PEM"
-            else:
-                reason = f"cert_file and key_file cannot be used: {error.reason}"
-            raise ValueError(reason) from None
-        except OSError as error:
-            raise ValueError(f"{name}: cannot read {cert} or {key}: {error.strerror}") from None
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise ValueError(f"no such file: {path}") from None
-    except OSError as error:
-        raise ValueError(f"cannot read {path}: {error.strerror}") from None

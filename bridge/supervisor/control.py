@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 import structlog
 
-from bridge.config import Config
 from bridge.errors import BridgeError, ConfigurationError
 from bridge.loop import Loop
 from bridge.supervisor.service import Supervisor
@@ -25,7 +24,7 @@ class Control:
 
     Args:
         supervisor: the service, not started.
-        load: reads the configuration anew, and returns it with a digest of its file.
+        reload: reads the configuration anew and applies it.
         failed: called in the thread when the start has failed for good.
 
     Attributes:
@@ -35,11 +34,11 @@ class Control:
     def __init__(
         self,
         supervisor: Supervisor,
-        load: Callable[[], tuple[Config, str]],
+        reload: Callable[[], None],
         failed: Callable[[], None],
     ) -> None:
         self._supervisor = supervisor
-        self._load = load
+        self._reload = reload
         self._failed = failed
         self._wanted = threading.Event()
         self._started = False
@@ -73,13 +72,13 @@ class Control:
             self._started = True
         if self._wanted.wait(_IDLE_SECONDS) and not self.loop.stopping:
             self._wanted.clear()  # before the file is read: what changes later is asked for later
-            self._reload()
+            self._take_over()
         return True
 
-    def _reload(self) -> None:
+    def _take_over(self) -> None:
         reloads = self._supervisor.reloads
         try:
-            self._supervisor.reload(*self._load())
+            self._reload()
         except BaseException as error:  # a plug-in may raise anything
             reloads.successful = False
             problems = error.problems if isinstance(error, ConfigurationError) else [_text(error)]

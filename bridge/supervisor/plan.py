@@ -21,8 +21,8 @@ from bridge.monitor.table_options import (
 from bridge.monitor.watch import WatchOptions
 from bridge.sinks.base import Sink, SinkSettings
 from bridge.sinks.registry import find
-from bridge.wire.calls import Cluster, qualified
-from bridge.wire.client import Access, Http
+from bridge.wire.calls import qualified
+from bridge.wire.client import Access
 from bridge.wire.ring import Ring
 
 
@@ -105,17 +105,21 @@ def _entries(config: Config, found: Collection[str]) -> dict[str, Table]:
     return named | {name: entry for name, entry in meant.items() if entry is not None}
 
 
-def make_ring(config: Config) -> Ring:
-    """Return the ring of the configured clusters."""
+def access_of(config: Config) -> Access:
+    """Return how the clusters let us in."""
     kinetica = config.kinetica
-    access = Access(
+    return Access(
         username=kinetica.username,
         password=kinetica.password.get_secret_value() if kinetica.password else None,
         token=kinetica.token.get_secret_value() if kinetica.token else None,
         ca_file=str(kinetica.tls.ca_file) if kinetica.tls.ca_file else None,
         verify=kinetica.tls.verify,
     )
-    return Ring(kinetica.urls, lambda url: Cluster(Http(url, access, kinetica.timeout)))
+
+
+def make_ring(config: Config) -> Ring:
+    """Return the ring of the configured clusters."""
+    return Ring(config.kinetica.urls, access_of(config), config.kinetica.timeout)
 
 
 def watch_options(config: Config) -> WatchOptions:

@@ -10,10 +10,11 @@ import contextlib
 import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
+from operator import attrgetter
 
 import structlog
 
-from bridge.config import Config
+from bridge.config import Config, files_digest, paths_in
 from bridge.journal import Journal
 from bridge.monitor.intake import Intake
 from bridge.monitor.mark import Mark
@@ -24,17 +25,18 @@ from bridge.monitor.watch import Watch
 from bridge.reading import Readers
 from bridge.sinks.base import Sink
 from bridge.supervisor.beginnings import begin_of
-from bridge.supervisor.changes import files_digest
 from bridge.supervisor.damage import JournalDamage
 from bridge.supervisor.discovery import Listed
 from bridge.supervisor.found import MARK, Found, schemas
-from bridge.supervisor.plan import Plan, make_plan
+from bridge.supervisor.plan import Plan, access_of, make_plan
 from bridge.supervisor.workers import SinkWorkers
 
 log = structlog.get_logger()
 
 # How long a change waits for what is in memory to be stored.
 _PATIENCE_SECONDS = 2.0
+# What has certificates beside the sinks, whose names have no dot.
+_TLS = ("admin.tls", "kinetica.tls")
 
 
 class Running:
@@ -76,7 +78,7 @@ class Running:
         self.workers = workers
         self.damage = JournalDamage(journal)
         self.plan = plan
-        self._files = _digests(plan)  # of certificates, by sink
+        self._files = _digests(plan)  # of certificates, by what shows or trusts them
         self.found = found
         # Sinks that have lanes which are not configured any more.
         self._too_wide: set[str] = set()
@@ -89,14 +91,15 @@ class Running:
         """Go over to another configuration.
 
         Returns:
-            The sinks whose settings are the same and whose certificates are not.
+            The sinks whose settings are the same and whose certificates are not; `admin.tls` and
+            `kinetica.tls` likewise.
 
         Raises:
             BridgeError: it cannot be applied; nothing was.
         """
         dropped = [name for name, table in self.tables.items() if table.schema is None]
         found = self.found.within(config, forgotten(dropped, self._journal), ())
-        plan, stats = make_plan(config, found.names), self.workers.stats()
+        plan, old, stats = make_plan(config, found.names), self.plan.config, self.workers.stats()
         files = _digests(plan)
         renewed = [
             name
@@ -112,6 +115,12 @@ class Running:
             or stats[name].state != "delivering"
         }
         self._change(plan, sinks, {})
+        changed = {key for key in _TLS if self._files[key] != files[key]}
+        renewed += [
+            key for key in sorted(changed) if attrgetter(key)(old) == attrgetter(key)(config)
+        ]
+        if access_of(config) != access_of(old) or "kinetica.tls" in changed:
+            self.watch.renew(access_of(config))
         self._files = files
         self._keep_found(found)
         return renewed
@@ -274,7 +283,10 @@ class Running:
 
 
 def _digests(plan: Plan) -> dict[str, str]:
-    return {name: files_digest(sink.settings) for name, sink in plan.sinks.items()}
+    settings = {name: sink.settings.model_dump() for name, sink in plan.sinks.items()}
+    settings["admin.tls"] = plan.config.admin.model_dump()
+    settings["kinetica.tls"] = plan.config.kinetica.model_dump()
+    return {name: files_digest(paths_in(dump)) for name, dump in settings.items()}
 
 
 def recall_found(config: Config, journal: Journal) -> Found:

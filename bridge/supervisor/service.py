@@ -33,7 +33,7 @@ from bridge.supervisor.changes import restart_keys
 from bridge.supervisor.discovery import Discovery, Listed
 from bridge.supervisor.found import Found, schemas
 from bridge.supervisor.gaps import GapDesk
-from bridge.supervisor.keeping import letter_limits, make_journal
+from bridge.supervisor.keeping import limit, make_journal
 from bridge.supervisor.onlooker import Onlooker
 from bridge.supervisor.plan import Plan, make_plan, make_ring, watch_options
 from bridge.supervisor.replays import ReplayDesk
@@ -133,7 +133,7 @@ class Supervisor:
             opened = self._open_journal()
             if opened is None:
                 return
-            self._leave_token()
+            self._token = leave_token(self._config.journal.path)
             (plan, found), journal = opened, self._journal
             path, receiver = str(plan.config.journal.path), f"pyzmq ({WHY_NOT_C})"
             log.info("starting", journal=path, codec=CODEC, receiver=receiver if WHY_NOT_C else "c")
@@ -188,19 +188,12 @@ class Supervisor:
                 return plan, found
         return None
 
-    def _leave_token(self) -> None:
-        """Let commands on this machine ask for what needs a token."""
-        folder = self._config.journal.path
-        try:
-            self._token = leave_token(folder)
-        except OSError as error:  # it may be read-only, say; admin.token serves then
-            log.warning("token_not_written", folder=str(folder), cause=cause_of(error))
-
     def reload(self, config: Config, digest: str = "") -> None:
         """Take over tables and sinks that were added, changed or taken away.
 
         Those that did not change go on undisturbed, but for sinks that wait, which try again
-        at once, and those whose certificates have changed. What is read only at the start is said.
+        at once, and those whose certificates have changed. What lets us into the clusters and
+        limits are taken over too; what is read only at the start is said.
 
         Args:
             config: what is wanted now.
@@ -216,7 +209,9 @@ class Supervisor:
             old = running.plan.config
             renewed = running.reload(config)
             self._config = config
-            self._journal.letter_limits = letter_limits(config)
+            limit(self._journal, config)
+            self._intake.pace(config.journal.linger)
+            self._subscriber.pace(config.journal.linger)
         self._discovery.again()  # another pattern may mean other tables of what was seen
         # Compared with what runs: the last file may have wanted a restart that never came.
         keys = self.reloads.restart_needed = restart_keys(self._begun_with, config)

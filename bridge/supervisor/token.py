@@ -10,24 +10,35 @@ import os
 import secrets
 from pathlib import Path
 
+import structlog
+
+from bridge.errors import cause_of
+
+log = structlog.get_logger()
+
 FILE = "admin.token"
 _BYTES = 32
 
 
-def leave_token(folder: Path) -> str:
+def leave_token(folder: Path) -> str | None:
     """Write a token that nobody could guess, readable by this user alone, and return it.
 
-    Raises:
-        OSError: it could not be written.
+    Returns:
+        None where it could not be written, as in a folder that is read-only; then a configured
+        token serves.
     """
     token = secrets.token_urlsafe(_BYTES)
     path, new = folder / FILE, folder / f"{FILE}.new"
-    with contextlib.suppress(FileNotFoundError):
-        new.unlink()  # of a start that was killed
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as stream:
-        stream.write(token + "\n")
-    new.replace(path)  # so that nobody reads half of it
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            new.unlink()  # of a start that was killed
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(token + "\n")
+        new.replace(path)  # so that nobody reads half of it
+    except OSError as error:
+        log.warning("token_not_written", folder=str(folder), cause=cause_of(error))
+        return None
     return token
 
 

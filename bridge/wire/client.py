@@ -148,9 +148,7 @@ class Http:
     def __init__(self, url: str, access: Access, timeout: float) -> None:
         self.url = normal_url(url)
         self.host = urlsplit(self.url).hostname or "localhost"
-        self._access = access
-        # A proxy in between, or a server in debug mode, quotes what it was sent.
-        self._clean = Cleaner([access.password, access.token, _pair(access)])
+        self.renew(access)
         self._timeout = timeout
         # requests' sessions are not thread-safe: each thread has its own.
         self._local = threading.local()
@@ -158,6 +156,12 @@ class Http:
         self._lock = threading.Lock()  # guards _sessions
         self._peer: str | None = None
         self.skew: float | None = None
+
+    def renew(self, access: Access) -> None:
+        """Make calls from now on with another access, on new connections."""
+        self._access = access
+        # A proxy in between, or a server in debug mode, quotes what it was sent.
+        self._clean = Cleaner([access.password, access.token, _pair(access)])
 
     def addresses(self) -> list[str]:
         """Return the host's addresses, first the one that the calls go to, if there were any.
@@ -232,19 +236,22 @@ class Http:
             session.close()
 
     def _session(self) -> requests.Session:
+        access = self._access
         session: requests.Session | None = getattr(self._local, "session", None)
-        if session is None:
-            session = requests.Session()
-            session.trust_env = False  # a proxy meant for browsers must not see the database
-            access = self._access
-            session.verify = (access.ca_file or True) if access.verify else False
-            if access.token:
-                session.headers["Authorization"] = f"Bearer {access.token}"
-            elif (pair := _pair(access)) is not None:
-                session.headers["Authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
-            self._local.session = session
-            with self._lock:
-                self._sessions.append(session)
+        if session is not None and self._local.access is access:
+            return session
+        before, session = session, requests.Session()
+        session.trust_env = False  # a proxy meant for browsers must not see the database
+        session.verify = (access.ca_file or True) if access.verify else False
+        if access.token:
+            session.headers["Authorization"] = f"Bearer {access.token}"
+        elif (pair := _pair(access)) is not None:
+            session.headers["Authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
+        self._local.session, self._local.access = session, access
+        with self._lock:
+            self._sessions = [each for each in self._sessions if each is not before] + [session]
+        if before is not None:
+            before.close()
         return session
 
     def _post(

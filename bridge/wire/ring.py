@@ -6,27 +6,31 @@ substring and takes two ports of one host for one cluster (protocol, section 7, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Iterable
 
 import structlog
 
 from bridge.wire.calls import Cluster
-from bridge.wire.client import normal_url
+from bridge.wire.client import Access, Http, normal_url
 
 log = structlog.get_logger()
 
 
 class Ring:
-    """The clusters of a ring and which of them is in use. Used by one thread.
+    """The clusters of a ring and which of them is in use. Used by one thread, but for `renew`.
 
     Args:
         urls: the clusters' URLs, primary first.
-        connect: makes a cluster's client from its URL; does no I/O.
+        access: credentials and trust.
+        timeout: seconds to wait for an answer.
     """
 
-    def __init__(self, urls: Iterable[str], connect: Callable[[str], Cluster]) -> None:
-        self._connect = connect
-        self.clusters = [connect(url) for url in dict.fromkeys(map(normal_url, urls))]
+    def __init__(self, urls: Iterable[str], access: Access, timeout: float) -> None:
+        self._access = access
+        self._timeout = timeout
+        self._lock = threading.Lock()  # guards the access of all clusters
+        self.clusters = [self._connect(url) for url in dict.fromkeys(map(normal_url, urls))]
         self.current = self.clusters[0]
 
     @property
@@ -40,8 +44,16 @@ class Ring:
         for url in map(normal_url, urls):
             if url not in known:
                 known.add(url)
-                self.clusters.append(self._connect(url))
+                with self._lock:
+                    self.clusters.append(self._connect(url))
                 log.info("ring_member_found", cluster=url)
+
+    def renew(self, access: Access) -> None:
+        """Call all clusters with another access from now on. Any thread may call."""
+        with self._lock:
+            self._access = access
+            for cluster in self.clusters:
+                cluster.http.renew(access)
 
     def others(self) -> list[Cluster]:
         """Return the other clusters in the order in which they are tried."""
@@ -52,3 +64,6 @@ class Ring:
         """Close the clients of all clusters."""
         for cluster in self.clusters:
             cluster.close()
+
+    def _connect(self, url: str) -> Cluster:
+        return Cluster(Http(url, self._access, self._timeout))

@@ -54,16 +54,81 @@ def test_a_reload_says_when_nothing_changed_and_what_needs_a_restart(
         digest = hashlib.sha256(bridge.config_file.read_bytes()).hexdigest()
         assert said["file"] == digest[:12]
 
-        wider = {**bridge.config["journal"], "max_size": "1GiB"}
-        rewrite(bridge, journal=wider)
-        assert reload(bridge, "restart_needed")["keys"] == ["journal.max_size"]
+        slower = {"urls": [kinetica.url], "probe_interval": "7s"}
+        rewrite(bridge, kinetica=slower)
+        assert reload(bridge, "restart_needed")["keys"] == ["kinetica.probe_interval"]
         assert bridge.metric("restart_needed") == 1
-        rewrite(bridge, journal=wider, tables=[{"name": TABLE, "events": ["insert"]}])
-        assert reload(bridge, "restart_needed")["keys"] == ["journal.max_size"]
-        assert bridge.get_json("/api/status")[1]["bridge"]["restart_needed"] == ["journal.max_size"]
+        rewrite(bridge, kinetica=slower, tables=[{"name": TABLE, "events": ["insert"]}])
+        assert reload(bridge, "restart_needed")["keys"] == ["kinetica.probe_interval"]
+        needed = bridge.get_json("/api/status")[1]["bridge"]["restart_needed"]
+        assert needed == ["kinetica.probe_interval"]
         rewrite(bridge)
         reload(bridge, "reloaded")
         wait_until(lambda: bridge.metric("restart_needed") == 0, "no restart is needed")
+
+
+def test_limits_and_the_log_are_taken_over(
+    kinetica: EmulatorProcess, table: Program, tmp_path: Path
+) -> None:
+    """A journal that is full takes rows again once it may be larger; lines have another form."""
+    hook = {"type": "webhook", "url": "http://127.0.0.1:1/", "retry": {"max_backoff": "200ms"}}
+    small = {"path": str(tmp_path / "journal"), "max_size": "1MiB"}
+    config = {
+        "kinetica": {"urls": [kinetica.url]},
+        "journal": small,
+        "tables": [{"name": TABLE}],
+        "sinks": {"hook": hook},
+    }
+    with BridgeProcess(tmp_path, config) as bridge:
+        bridge.wait_live()
+        number = 0
+        while not any(line["event"] == "journal_refuses" for line in bridge.log()):
+            table.insert(TABLE, range(number, number + 100), note="x" * 1000)
+            number += 100
+        assert bridge.metric("journal_max_bytes") == 2**20
+
+        limits = {"max_size": "64MiB", "max_age": "1d", "linger": "20ms"}
+        rewrite(
+            bridge,
+            journal=small | limits | {"on_full": "drop_oldest"},
+            dead_letters={"max_size": "2MiB"},
+            log={"level": "debug"},
+            shutdown={"grace": "1s"},
+        )
+        reload(bridge, "reloaded")
+
+        assert bridge.metric("journal_max_bytes") == 64 * 2**20
+        assert bridge.metric("restart_needed") == 0
+        wait_until(lambda: bridge.metric("sink_pending_events") >= number, "all rows are stored")
+        wait_until(lambda: any(x["level"] == "debug" for x in bridge.log()), "a line of debug")
+        rewrite(bridge, log={"level": "error", "format": "console"})
+        bridge.signal(signal.SIGHUP)
+        wait_until(lambda: bridge.metric("journal_max_bytes") == 2**20, "the old limits again")
+        before = len(bridge.log_file.read_text())
+        bridge.config_file.write_text("kinetica: [")
+        bridge.signal(signal.SIGHUP)
+        said = wait_until(lambda: bridge.log_file.read_text()[before:], "another line")
+        assert "[error    ] reload_refused" in said
+        assert bridge.terminate() == 0
+
+
+def test_credentials_are_taken_over(tmp_path: Path) -> None:
+    """A password that was wrong is put right in its file: no restart is needed to be let in."""
+    password = tmp_path / "password"
+    password.write_text("of yesterday")
+    with EmulatorProcess("--user", "bridge", "--password", "of today") as kinetica:
+        access = {"username": "bridge", "password_file": str(password)}
+        config = {"kinetica": {"urls": [kinetica.url], **access}, "tables": [{"name": TABLE}]}
+        with BridgeProcess(tmp_path, config) as bridge:
+
+            def state() -> dict[str, Any]:
+                return dict(bridge.readyz().get("tables", {}).get(TABLE, {}))
+
+            wait_until(lambda: "credentials refused" in str(state().get("reason")), "refused")
+            password.write_text("of today")
+            reload(bridge, "reloaded")
+            wait_until(lambda: state()["state"] == "waiting_for_table", "it is let in")
+            assert bridge.metric("restart_needed") == 0
 
 
 def test_certificates_whose_files_changed_are_taken_up(

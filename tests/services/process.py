@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -47,12 +47,18 @@ class BridgeProcess:
         folder: holds the configuration, the journal and the log.
         config: what to configure besides journal and admin endpoint.
         env: of the process, besides what this one has.
+        arguments: more of them.
     """
 
     def __init__(
-        self, folder: Path, config: Mapping[str, Any], env: Mapping[str, str] | None = None
+        self,
+        folder: Path,
+        config: Mapping[str, Any],
+        env: Mapping[str, str] | None = None,
+        arguments: Sequence[str] = (),
     ) -> None:
         self.folder = folder
+        self._arguments = arguments
         self._env = {**os.environ, **(env or {})}
         self.config_file = folder / "bridge.yaml"
         self.log_file = folder / "bridge.log"
@@ -76,7 +82,7 @@ class BridgeProcess:
     def start(self) -> Self:
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [*COMMAND, "run", "-c", str(self.config_file)],
+                [*COMMAND, "run", "-c", str(self.config_file), *self._arguments],
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

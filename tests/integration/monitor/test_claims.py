@@ -16,8 +16,7 @@ from services.rig import FAST, TABLE, Database, Rig
 from bridge.monitor.route import Route
 from bridge.monitor.subscriber import Subscriber
 from bridge.monitor.watch import Watch, WatchOptions
-from bridge.wire.calls import Cluster
-from bridge.wire.client import Access, Http
+from bridge.wire.client import Access
 from bridge.wire.ring import Ring
 from kinetica_emulator import Emulator
 from kinetica_emulator.ring import Ring as EmulatedRing
@@ -541,7 +540,7 @@ def test_the_names_of_a_schemas_tables_are_told(
     told: list[tuple[str, frozenset[str]]] = []
     subscriber: Subscriber[Route] = Subscriber(lambda *_: None, lambda: None)
     watch = Watch(
-        Ring([cluster.url], lambda url: Cluster(Http(url, Access(), 5.0))),
+        Ring([cluster.url], Access(), 5.0),
         [],
         subscriber,
         "0a1b2c3d",

@@ -105,6 +105,10 @@ WRONG: dict[str, tuple[str, list[str]]] = {
         BOTH + "journal: {max_size: 10Gi}\n",
         ["3: journal.max_size: unknown unit 'Gi': known are B, KB, MB, GB, TB, KiB, MiB, GiB, TiB"],
     ),
+    "a journal smaller than the least": (
+        BOTH + "journal: {max_size: 1023KiB}\n",
+        ["3: journal.max_size: must be at least 1MiB"],
+    ),
     "a port out of range": (
         _kinetica("monitor_port: 70000"),
         ["3: kinetica.monitor_port: must be at most 65535"],
