@@ -19,6 +19,7 @@ from services.helm import CHART, KUBERNETES, Helm, HelmMissing
 from bridge import __version__
 from bridge.config import parse
 from bridge.config.models import Config
+from bridge.supervisor.changes import FIXED
 
 DEPLOY = CHART.parents[1]
 EXAMPLE = CHART / "ci" / "example-values.yaml"
@@ -160,15 +161,31 @@ def test_a_configuration_goes_through_the_chart_unchanged(helm: Helm) -> None:
     assert pod["containers"][0]["ports"][0]["containerPort"] == config.admin.port == 9500
 
 
-def test_a_changed_configuration_is_a_new_pod(helm: Helm) -> None:
-    """The pod bears the sum of the configuration, and of nothing else."""
+def test_what_a_reload_does_not_reach_is_a_new_pod(helm: Helm) -> None:
+    """The rest of the configuration is taken over by the pod that runs."""
 
     def digest(*settings: str) -> str:
         pod = _kinds(helm.render(EXAMPLE, settings=settings))["StatefulSet"]["spec"]["template"]
+        assert pod["spec"]["containers"][0]["args"] == ["run", "--watch"]
         return pod["metadata"]["annotations"]["checksum/config"]
 
-    assert digest("config.log.level=debug") != digest()
+    for key in FIXED:
+        assert digest(f"config.{key}=other:1") != digest(), key
+    reached = ["log.level=debug", "journal.max_size=1GiB", "kinetica.password_file=/x"]
+    for setting in [*reached, "kinetica.tls.verify=false", "shutdown.grace=9s"]:
+        assert digest(f"config.{setting}") == digest(), setting
     assert digest("service.port=80") == digest()
+
+
+def test_an_admin_endpoint_of_https_is_asked_by_https(helm: Helm) -> None:
+    """By probes and Prometheus, without a setting more."""
+    files = "config.admin.tls.cert_file=/run/secrets/kinetica-bridge/tls.crt"
+    kinds = _kinds(helm.render(EXAMPLE, settings=[files, "serviceMonitor.enabled=true"]))
+    container = kinds["StatefulSet"]["spec"]["template"]["spec"]["containers"][0]
+
+    for probe in ("livenessProbe", "readinessProbe"):
+        assert container[probe]["httpGet"]["scheme"] == "HTTPS"
+    assert kinds["ServiceMonitor"]["spec"]["endpoints"][0]["scheme"] == "https"
 
 
 def test_an_openshift_chooses_the_user(helm: Helm) -> None:

@@ -45,6 +45,29 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
+{{/* What a bridge that runs does not take over: docs/configuration.md, Reloading. */}}
+{{- define "kinetica-bridge.fixed" -}}
+{{- $journal := default dict .Values.config.journal }}
+{{- $admin := default dict .Values.config.admin }}
+instance: {{ .Values.config.instance }}
+kinetica: {{ omit .Values.config.kinetica "username" "password" "password_file" "token" "token_file" "tls" | toJson }}
+journal: {{ $journal.path }}
+admin: {{ $admin.listen }}
+{{- end }}
+
+{{/* "yes" where config has the admin endpoint speak https. */}}
+{{- define "kinetica-bridge.https" -}}
+{{- if and (not .Values.existingConfigMap) (dig "admin" "tls" "" .Values.config) }}yes{{ end }}
+{{- end }}
+
+{{- define "kinetica-bridge.probe" -}}
+{{- $probe := deepCopy (index . 1) }}
+{{- if and $probe.httpGet (include "kinetica-bridge.https" (index . 0)) }}
+{{- $_ := set $probe.httpGet "scheme" (default "HTTPS" $probe.httpGet.scheme) }}
+{{- end }}
+{{- toYaml $probe }}
+{{- end }}
+
 {{/* An OpenShift gives each namespace users and groups of its own, and refuses others. */}}
 {{- define "kinetica-bridge.podSecurityContext" -}}
 {{- if .Capabilities.APIVersions.Has "security.openshift.io/v1" }}
