@@ -33,6 +33,7 @@ from bridge.errors import (
     RequestRefused,
     Unauthorised,
     WireError,
+    cause_of,
     excerpt,
 )
 from bridge.foreign import Cleaner
@@ -287,6 +288,10 @@ class Http:
                     raise ClusterUnavailable(self.url, endpoint, _root(error)) from error
             except requests.RequestException as error:
                 raise ClusterUnavailable(self.url, endpoint, _root(error)) from error
+            except OSError as error:  # requests says so of a ca_file that is not there
+                raise ClusterUnavailable(
+                    self.url, endpoint, f"TLS: {cause_of(error)}", hint="see kinetica.tls"
+                ) from error
             else:
                 return response
         raise AssertionError("unreachable")

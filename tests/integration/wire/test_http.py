@@ -193,8 +193,18 @@ def test_credentials_are_sent_and_a_wrong_one_is_refused(connect: Callable[..., 
         assert right.status(5.0) == "running"
         with pytest.raises(Unauthorised) as caught:
             wrong.status(5.0)
+        wrong.http.renew(Access(username="ädmin", password="s3crét:x"))
+        assert wrong.status(5.0) == "running"
     assert "guess" not in str(caught.value)
     assert "guess" not in repr(Access(username="a", password="guess"))
+
+
+def test_an_authority_that_is_not_there_is_named() -> None:
+    """The file may come back: it is a cluster that cannot be called, for now."""
+    http = Http("https://127.0.0.1:1", Access(ca_file="/none/ca.pem"), 5.0)
+
+    with pytest.raises(ClusterUnavailable, match=r"/none/ca\.pem \(see kinetica\.tls\)"):
+        http.call("/show/system/status", {})
 
 
 def test_rows_are_read_as_the_bytes_they_are_on_the_wire(connect: Callable[..., Cluster]) -> None:
