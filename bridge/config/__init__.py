@@ -8,7 +8,7 @@ filled in. The only room that imports the YAML library.
 """
 
 from bridge.config.admin import Admin, AdminTls
-from bridge.config.files import files_digest, paths_in
+from bridge.config.files import content_of, files_digest, paths_in
 from bridge.config.loading import (
     DEFAULT_FILE,
     VARIABLE,
@@ -48,6 +48,7 @@ __all__ = [
     "Table",
     "Tls",
     "UpdateRows",
+    "content_of",
     "file_digest",
     "files_digest",
     "find_file",

@@ -9,8 +9,8 @@ from typing import Any
 
 # How settings are called that name a secret, a certificate or a key by its path.
 _NAMES = ("_file", ".location", "sslrootcert", "sslcert", "sslkey")
-# Bytes of a file that are looked at; a certificate fits.
-_MOST = 2**20
+# Bytes of a file that are looked at; all certificates of the world fit.
+_MOST = 2**24
 
 
 def paths_in(data: Any, key: str = "") -> Iterator[str]:
@@ -30,14 +30,25 @@ def paths_in(data: Any, key: str = "") -> Iterator[str]:
         yield str(data)
 
 
-def files_digest(paths: Iterable[str]) -> str:
-    """Return a digest of what files hold; one that cannot be read counts as empty."""
+def content_of(path: str | Path) -> bytes:
+    """Return what a file holds, nothing where it cannot be read.
+
+    Nor where it is no file: what comes out of a pipe, as of a shell's `<(…)`, comes once, and is
+    for whoever needs it.
+    """
+    try:
+        if not Path(path).is_file():
+            return b""
+        with Path(path).open("rb") as file:
+            return file.read(_MOST)
+    except (OSError, ValueError):
+        return b""
+
+
+def files_digest(paths: Iterable[str | Path]) -> str:
+    """Return a digest of what files hold."""
     digest = hashlib.sha256()
-    for path in sorted(set(paths)):
+    for path in sorted(set(map(str, paths))):
         digest.update(f"{path}\0".encode(errors="surrogateescape"))
-        try:
-            with Path(path).open("rb") as file:
-                digest.update(hashlib.sha256(file.read(_MOST)).digest())
-        except (OSError, ValueError):
-            continue
+        digest.update(hashlib.sha256(content_of(path)).digest())
     return digest.hexdigest()

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from bridge.config import files_digest, named_files
+from bridge.config import content_of, files_digest, named_files
 from bridge.loop import Loop
 
 # A file is taken when two looks have found the same: who writes in place has finished by then.
@@ -47,10 +47,7 @@ class Following:
         return not self.loop.wait(_LOOK_SECONDS)
 
     def _digest(self) -> str:
-        try:
-            content = self._path.read_bytes()
-        except OSError:
-            content = b""
+        content = content_of(self._path)
         before, named = self._named
         if content != before:
             named = named_files(content)

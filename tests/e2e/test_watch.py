@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from services.kinetica import Program
-from services.process import BridgeProcess, EmulatorProcess, wait_until
+from services.process import (
+    COMMAND,
+    BridgeProcess,
+    EmulatorProcess,
+    free_port,
+    run_command,
+    wait_until,
+)
 from services.webhook import WebhookReceiver
 
 TABLE = "ki_home.orders"
@@ -93,6 +102,31 @@ def test_a_kubernetes_volume_that_is_swapped_is_taken_over(
         config.put(**{"bridge.yaml": yaml.safe_dump(bridge.config)})
         wait_until(lambda: len(lines(bridge, "reloaded")) == 2, "the file is taken over")
         assert lines(bridge, "reload_refused", "reloaded_unchanged") == []
+
+
+def test_a_configuration_from_a_pipe_is_read_once(tmp_path: Path) -> None:
+    """As of a shell's `<(…)`: nobody looks into it beforehand, and nothing in it ever changes."""
+    pipe, good = tmp_path / "pipe", tmp_path / "bridge.yaml"
+    listen = f"127.0.0.1:{free_port()}"
+    good.write_text(
+        f"kinetica: {{urls: [http://127.0.0.1:1]}}\njournal: {{path: {tmp_path}/journal}}\n"
+        f"tables: [{{name: a.b}}]\nadmin: {{listen: '{listen}'}}\n"
+    )
+    os.mkfifo(pipe)
+    service = subprocess.Popen(
+        [*COMMAND, "run", "--watch", "-c", str(pipe)], stderr=subprocess.DEVNULL
+    )
+    try:
+        with pipe.open("w") as end:
+            end.write(good.read_text())
+        wait_until(
+            lambda: run_command("health", "-c", str(good)).returncode == 0, "the service is alive"
+        )
+        service.terminate()
+        assert service.wait(60) == 0
+    finally:
+        service.kill()
+        service.wait()
 
 
 class Volume:
