@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from bridge.cli import logs
+from bridge.cli.configuration import hide
 from bridge.cli.service import NotRunning, Service
-from bridge.config import Config, Secrets
+from bridge.config import Config
 from bridge.journal import Journal, overview
 from bridge.supervisor.keeping import make_journal
 
@@ -27,7 +28,7 @@ def open_journal(config: Config, *, level: str = "warning") -> Iterator[Journal]
         JournalUnavailable: a service has it, it is not there, or it may not be opened.
     """
     # What the journal logs is for a service's log, but for what a person must know.
-    logs.configure(level, config.log.format, hide=Secrets(config).hide)
+    logs.configure(level, config.log.format, hide=hide)
     overview(config.journal.path)  # raises where there is none: a command makes no journal
     with make_journal(config) as journal:
         yield journal

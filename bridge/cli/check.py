@@ -18,10 +18,11 @@ from bridge.cli.check_machine import machine
 from bridge.cli.check_shaping import misnamed
 from bridge.cli.check_sinks import sinks
 from bridge.cli.check_tables import tables
+from bridge.cli.configuration import hide, load
 from bridge.cli.listing import counted, print_json
 from bridge.cli.main import ENVIRONMENT, OK
 from bridge.cli.samples import Sample, samples
-from bridge.config import Config, Secrets, find_file, load
+from bridge.config import Config, find_file
 from bridge.events import Schema
 from bridge.supervisor import make_ring
 from bridge.wire.calls import Cluster
@@ -32,7 +33,6 @@ def run(arguments: argparse.Namespace) -> int:
     path = find_file(arguments.config)
     config = load(path)
     of = f"{counted(len(config.tables), 'table')}, {counted(len(config.sinks), 'sink')}"
-    hide = Secrets(config).hide
     logs.configure("error", config.log.format, hide=hide)
     shown: list[Sample] = []
     count = Counter[str]()

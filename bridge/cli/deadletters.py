@@ -10,10 +10,11 @@ from urllib.parse import urlencode
 import orjson
 
 from bridge.cli.beside import ask_or_do
+from bridge.cli.configuration import load
 from bridge.cli.listing import counted, print_json, print_pages
 from bridge.cli.main import OK, RUNTIME
 from bridge.cli.service import Service
-from bridge.config import Config, find_file, load
+from bridge.config import Config, find_file
 from bridge.config.named import known_sink, watched_table
 from bridge.events import rfc3339
 from bridge.journal import DeadLetter, Journal, JournalReader, LetterFilter

@@ -14,11 +14,12 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from bridge.cli.configuration import load
 from bridge.cli.listing import counted, print_json, print_table
 from bridge.cli.main import OK, RUNTIME
 from bridge.cli.progress import Progress
 from bridge.cli.service import NotRunning, RequestFailed, Service
-from bridge.config import Config, find_file, load
+from bridge.config import Config, find_file
 from bridge.config.named import watched_table
 from bridge.errors import BridgeError
 from bridge.journal import stored_gaps

@@ -6,9 +6,10 @@ import argparse
 import sys
 from http.client import HTTPException
 
+from bridge.cli.configuration import load
 from bridge.cli.connection import connect_unverified
 from bridge.cli.main import OK, RUNTIME
-from bridge.config import find_file, load
+from bridge.config import find_file
 from bridge.errors import cause_of
 
 _TIMEOUT = 3.0

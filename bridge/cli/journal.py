@@ -6,10 +6,11 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
+from bridge.cli.configuration import load
 from bridge.cli.listing import print_json, print_table
 from bridge.cli.main import OK
 from bridge.cli.stored_event import show
-from bridge.config import find_file, load
+from bridge.config import find_file
 from bridge.events import rfc3339
 from bridge.journal import Overview, Replay, SegmentSummary, SinkSummary, overview, stored_replays
 from bridge.supervisor.replays import replay_fields

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib import import_module
 
@@ -52,25 +53,36 @@ def carry_out(argv: Sequence[str] | None, signals: Signals) -> int:
             sys.stdout.flush()  # here, where a reader who has left is no error
     except KeyboardInterrupt:
         code = 130
-    except Exception as error:  # noqa: BLE001 (what is no failure of the command is raised again)
+    except Exception as error:  # noqa: BLE001 (what is no failure of the command is told as a fault)
         code = _code_of(error, lasting=lasting)
     return code
 
 
 def _code_of(error: Exception, *, lasting: bool) -> int:
-    """Say why a command failed, and return its exit code; raise where that is a fault of ours."""
+    """Say why a command failed, with a traceback where that is a fault of ours; its exit code."""
     if isinstance(error, ConfigurationError):
         print(error, file=sys.stderr)
         return USAGE
     if isinstance(error, OSError) and lasting:
-        raise error  # no pipe of its own is a reason to end
+        return _tell_fault(error)  # no pipe of its own is a reason to end
     if isinstance(error, BrokenPipeError):
         _leave_quietly()
         return OK
     if not isinstance(error, BridgeError | OSError):
-        raise error
-    print(f"kinetica-bridge: {cause_of(error)}", file=sys.stderr)
+        return _tell_fault(error)
+    print(f"kinetica-bridge: {_hidden(cause_of(error))}", file=sys.stderr)
     return RUNTIME
+
+
+def _tell_fault(error: Exception) -> int:
+    print(_hidden("".join(traceback.format_exception(error))), end="", file=sys.stderr)
+    return RUNTIME
+
+
+def _hidden(text: str) -> str:
+    from bridge.cli.configuration import hide  # noqa: PLC0415 (models take a while to import)
+
+    return hide(text)
 
 
 def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:

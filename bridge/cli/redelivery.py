@@ -15,12 +15,13 @@ from typing import Any
 
 from bridge.cli import logs
 from bridge.cli.beside import ask_or_do, open_journal
+from bridge.cli.configuration import hide, load
 from bridge.cli.listing import counted, print_json
 from bridge.cli.main import OK, RUNTIME
 from bridge.cli.progress import Progress
 from bridge.cli.service import NotRunning, Service
 from bridge.cli.trial import dry_run, letters_dry_run
-from bridge.config import Config, Secrets, find_file, load
+from bridge.config import Config, find_file
 from bridge.errors import ConfigurationError
 from bridge.supervisor.alone import begin_alone, carry_out, stop_alone
 from bridge.supervisor.replays import Wish, replay_fields
@@ -35,7 +36,7 @@ _Look = Callable[[int], _Fields]
 def run(arguments: argparse.Namespace) -> int:
     """Begin, watch or stop a replay; 1 where not all was delivered."""
     config = load(find_file(arguments.config))
-    logs.configure("error", config.log.format, hide=Secrets(config).hide)
+    logs.configure("error", config.log.format, hide=hide)
     if getattr(arguments, "stop", None) is not None:
         return _stop(config, arguments.stop, as_json=arguments.json)
     if getattr(arguments, "watch", None) is not None:
@@ -102,6 +103,7 @@ def _one(number: int, look: _Look, *, as_json: bool, pause: float = _POLL_SECOND
     with Progress(f"replay {number}", "events") as progress:
         while True:
             fields = look(number)
+            fields["why"] = fields["why"] and hide(fields["why"])
             if fields["state"] != "running":
                 return fields
             done = fields["replayed"] + fields["refused"]

@@ -13,9 +13,10 @@ import structlog
 from bridge.admin.recent import Recent
 from bridge.admin.server import AdminServer
 from bridge.cli import logs
+from bridge.cli.configuration import hide, load
 from bridge.cli.main import OK, RUNTIME
 from bridge.cli.signals import Signals
-from bridge.config import Config, Secrets, file_digest, find_file, load
+from bridge.config import Config, file_digest, find_file
 from bridge.errors import BridgeError
 from bridge.loop import Deadline
 from bridge.supervisor import Control, Following, Supervisor
@@ -37,17 +38,15 @@ def run(arguments: argparse.Namespace, signals: Signals) -> int:
     following = Following(path)
     following.note()
     config = load(path)
-    secrets = Secrets(config)
     instance = "" if config.instance == "default" else config.instance
     recent = Recent()
-    shown = logs.configure(config.log.level, config.log.format, instance, secrets.hide, recent)
+    shown = logs.configure(config.log.level, config.log.format, instance, hide, recent)
     supervisor = Supervisor(config)
 
     def reload() -> None:
         following.note()
         digest = file_digest(path)
         config = load(path)
-        secrets.add(config)
         tls = _tls(config)  # before anything is applied, as it may not be possible
         supervisor.reload(config, digest)
         admin.show(tls)
@@ -62,7 +61,7 @@ def run(arguments: argparse.Namespace, signals: Signals) -> int:
         extra=[control.loop, following.loop],
         recent=recent,
         reload=control.reload,
-        hide=secrets.hide,
+        hide=hide,
         tls=_tls(config),
     )
     signals.idle = False
@@ -127,7 +126,7 @@ def _stop(
     if not stopped.is_set():
         log.error("stop_cut_short", cause="something hangs; what is left waits in the journal")
     if control.failure is not None:
-        print(f"kinetica-bridge: {control.failure}", file=sys.stderr)
+        print(f"kinetica-bridge: {hide(str(control.failure))}", file=sys.stderr)
         code = RUNTIME
     # A thread that hangs in a destination or on the disk would hold up an orderly exit.
     os._exit(code)

@@ -10,10 +10,11 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from bridge.cli.beside import ask_or_do
+from bridge.cli.configuration import load
 from bridge.cli.listing import print_json, print_table
 from bridge.cli.main import OK, RUNTIME
 from bridge.cli.service import NotRunning, Service
-from bridge.config import Config, find_file, load
+from bridge.config import Config, find_file
 from bridge.config.named import known_sink, watched_table
 from bridge.errors import BridgeError
 from bridge.journal import WHOLE, Journal, JournalReader, overview

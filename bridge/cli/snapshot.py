@@ -8,11 +8,12 @@ import time
 from typing import Any
 from urllib.parse import quote
 
+from bridge.cli.configuration import load
 from bridge.cli.listing import counted, print_json
 from bridge.cli.main import OK, RUNTIME
 from bridge.cli.progress import Progress
 from bridge.cli.service import NotRunning, Service
-from bridge.config import find_file, load
+from bridge.config import find_file
 from bridge.config.named import watched_table
 from bridge.errors import BridgeError
 

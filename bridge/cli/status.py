@@ -9,10 +9,11 @@ import time
 from datetime import datetime
 from typing import Any
 
+from bridge.cli.configuration import load
 from bridge.cli.listing import counted, print_table
 from bridge.cli.main import OK
 from bridge.cli.service import Service
-from bridge.config import find_file, load
+from bridge.config import find_file
 from bridge.units import size_text
 
 _WATCH_SECONDS = 2.0

@@ -7,8 +7,9 @@ import sys
 import time
 from collections.abc import Callable
 
+from bridge.cli.configuration import load
 from bridge.cli.main import OK
-from bridge.config import find_file, load
+from bridge.config import find_file
 from bridge.config.named import watched_table
 from bridge.delivery.encoding import Writer
 from bridge.delivery.tail import Look, look

@@ -51,19 +51,14 @@ class Secrets:
 
     Rooms keep secrets out of their own texts; this is for what a library quotes in its errors.
     Any thread may call.
-
-    Args:
-        configs: whose secrets to hide from the beginning.
     """
 
     # Of fewer characters are too many innocent words.
     _SHORTEST = 4
 
-    def __init__(self, *configs: Config) -> None:
+    def __init__(self) -> None:
         self._known: set[str] = set()
         self._pattern: re.Pattern[str] | None = None
-        for config in configs:
-            self.add(config)
 
     def add(self, config: Config) -> None:
         """Hide the secrets of a configuration, too."""

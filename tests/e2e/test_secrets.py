@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import trustme
+import yaml
 from cryptography.hazmat.primitives import serialization as keys
 from services import careless_sink
 from services.echo import EchoServer
@@ -262,3 +263,26 @@ def test_secrets_from_everywhere_come_out_nowhere(
     left = files.pop(files.index(tmp_path / "journal" / "admin.token")).read_text().strip()
     stored = {str(path): path.read_bytes().decode("latin-1") for path in files}
     assert_unsaid(said | stored, left)
+
+
+@pytest.mark.parametrize("broken", ["from_the_start", "place"])
+def test_a_command_that_a_plug_in_ends_says_no_secret_of_it(tmp_path: Path, broken: str) -> None:
+    """As an error, and with the traceback of a fault."""
+    env = careless_sink.install(tmp_path)
+    with cluster() as emulator:
+        path = tmp_path / "bridge.yaml"
+        settings = {
+            "kinetica": {"urls": [emulator.url]},
+            "journal": {"path": str(tmp_path / "journal")},
+            "tables": [{"name": TABLE}],
+            "sinks": {"out": {"type": "careless", "api_key": planted("key"), "broken": broken}},
+            "admin": {"listen": f"127.0.0.1:{free_port()}"},
+        }
+        path.write_text(yaml.safe_dump(settings))
+        ran = {"check": run_command("check", "-c", str(path), env=env)}
+        if broken == "from_the_start":
+            ran["run"] = run_command("run", "-c", str(path), env=env)
+
+    assert all(each.returncode == 1 for each in ran.values())
+    assert all("cannot send" in each.stderr for each in ran.values())
+    assert_unsaid({name: each.stdout + each.stderr for name, each in ran.items()})

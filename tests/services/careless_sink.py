@@ -18,6 +18,7 @@ from bridge.sinks import Sink, SinkSettings
 class CarelessSettings(SinkSettings):
     type: Literal["careless"]
     api_key: SecretStr
+    broken: Literal["always", "from_the_start", "place"] = "always"
 
 
 class CarelessSink(Sink):
@@ -27,6 +28,12 @@ class CarelessSink(Sink):
 
     def __init__(self, settings):
         self.settings = settings
+        if settings.broken == "from_the_start":
+            self.deliver(None)
+
+    def place_of(self, table):
+        if self.settings.broken == "place":
+            self.deliver(None)
 
     def check(self):
         self.deliver(None)
