@@ -28,7 +28,7 @@ from bridge.config.models import (
     UpdateRows,
 )
 from bridge.config.names import is_pattern, matches
-from bridge.config.redaction import Secrets, redacted
+from bridge.config.redaction import Secrets
 from bridge.config.schema import json_schema
 from bridge.config.whole import DeadLetters, Log, Shutdown
 
@@ -59,5 +59,4 @@ __all__ = [
     "named_files",
     "parse",
     "paths_in",
-    "redacted",
 ]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
 
-from bridge.config import Config, Secrets, json_schema, redacted
+from bridge.config import Config, Secrets, json_schema
 
 Read = Callable[..., Config]
 Refused = Callable[..., list[str]]
@@ -164,29 +163,6 @@ def test_a_secret_where_it_does_not_belong_is_not_quoted(amiss: str, refused: Re
 
     assert problems
     assert "hunter2" not in "".join(problems)
-
-
-def test_a_log_shows_the_configuration_without_its_secrets(read: Read) -> None:
-    """Secrets by type, by name of an option or header, and within an address."""
-    config = read(
-        """\
-        kinetica: {urls: a, username: me, password: hunter2}
-        tables: [{name: s.t, key: [id]}]
-        sinks:
-          topic:
-            type: kafka
-            bootstrap_servers: kafka:9092
-            options: {sasl.password: hunter2, linger.ms: 5}
-        """
-    )
-
-    shown = redacted(config)
-
-    assert "hunter2" not in json.dumps(shown)
-    assert shown["kinetica"]["username"] == "me"
-    assert shown["kinetica"]["timeout"] == 30.0
-    assert shown["tables"][0]["key"] == ["id"]
-    assert shown["sinks"]["topic"]["bootstrap_servers"] == "kafka:9092"
 
 
 @pytest.mark.usefixtures("acme")
