@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import get_args
 
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -18,9 +19,9 @@ from prometheus_client.core import (
     InfoMetricFamily,
     Metric,
 )
-from prometheus_client.registry import Collector
 
 from bridge import __version__
+from bridge.admin.exposition import Family
 from bridge.codec import IMPLEMENTATION
 from bridge.events import GapReason
 from bridge.loop import Loop
@@ -31,21 +32,29 @@ _PREFIX = "kinetica_bridge_"
 _RECEIVED_TYPES = ("insert", "update", "delete", "read")
 
 
-class BridgeCollector(Collector):
-    """Collects everything the bridge counts.
+class BridgeCollector:
+    """Collects everything the bridge counts, and what the library finds out about its process.
 
     Args:
         supervisor: the service.
         loops: gives the loops of the process.
+        process: what is known of the process.
     """
 
-    def __init__(self, supervisor: Supervisor, loops: Callable[[], list[Loop]]) -> None:
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        loops: Callable[[], list[Loop]],
+        process: CollectorRegistry,
+    ) -> None:
         self._supervisor = supervisor
         self._loops = loops
+        self._process = process
 
-    def collect(self) -> Iterator[Metric]:
+    def collect(self) -> Iterator[Family | Metric]:
         """Yield the families of one snapshot; few before the journal is open."""
         yield from _of_process(self._supervisor.reloads, self._loops())
+        yield from self._process.collect()
         snapshot = self._supervisor.snapshot()
         if snapshot is None:
             return
@@ -54,32 +63,28 @@ class BridgeCollector(Collector):
         yield from _of_sinks(snapshot)
         yield from _of_journal(snapshot)
 
-    def describe(self) -> Iterable[Metric]:
-        """Say nothing ahead of the first scrape."""
-        return ()
+
+def _counter(name: str, text: str, *labels: str) -> Family:
+    return Family(CounterMetricFamily, _PREFIX + name, text, labels)
 
 
-def _counter(name: str, text: str, *labels: str) -> CounterMetricFamily:
-    return CounterMetricFamily(_PREFIX + name, text, labels=labels)
+def _gauge(name: str, text: str, *labels: str) -> Family:
+    return Family(GaugeMetricFamily, _PREFIX + name, text, labels)
 
 
-def _gauge(name: str, text: str, *labels: str) -> GaugeMetricFamily:
-    return GaugeMetricFamily(_PREFIX + name, text, labels=labels)
-
-
-def _of_process(reloads: Reloads, loops: Iterable[Loop]) -> Iterator[Metric]:
+def _of_process(reloads: Reloads, loops: Iterable[Loop]) -> Iterator[Family | Metric]:
     info = InfoMetricFamily(_PREFIX + "build", "Version of the bridge and the codec it runs.")
     info.add_metric((), {"version": __version__, "codec": IMPLEMENTATION})
     yield info
 
     good = _gauge("config_last_reload_successful", "1 if the configuration was last taken over.")
-    good.add_metric((), float(reloads.successful))
+    good.add((), float(reloads.successful))
     yield good
     at = _gauge("config_last_reload_success_timestamp_seconds", "When it last was.")
-    at.add_metric((), reloads.success_at)
+    at.add((), reloads.success_at)
     yield at
     needed = _gauge("restart_needed", "1 if the file says what only a restart takes over.")
-    needed.add_metric((), float(bool(reloads.restart_needed)))
+    needed.add((), float(bool(reloads.restart_needed)))
     yield needed
 
     faults = _counter("loop_faults", "Passes of a thread's loop that failed.", "loop")
@@ -87,34 +92,34 @@ def _of_process(reloads: Reloads, loops: Iterable[Loop]) -> Iterator[Metric]:
     for loop in loops:
         counts[loop.name] += loop.faults
     for name, count in counts.items():
-        faults.add_metric((name,), count)
+        faults.add((name,), count)
     yield faults
 
 
-def _of_bridge(snapshot: Snapshot) -> Iterator[Metric]:
+def _of_bridge(snapshot: Snapshot) -> Iterator[Family]:
     failovers = _counter("failovers", "Moves from cluster to cluster.", "from", "to")
     moves = {(a, b): 0 for a in snapshot.ring for b in snapshot.ring if a != b}
     for (left, to), count in (moves | dict(snapshot.failovers)).items():
-        failovers.add_metric((left, to), count)
+        failovers.add((left, to), count)
     yield failovers
 
     queued = _gauge("intake_queued_bytes", "Received and not yet in the journal.")
-    queued.add_metric((), snapshot.queued_bytes)
+    queued.add((), snapshot.queued_bytes)
     yield queued
 
     dropped = _counter(
         "intake_dropped_notifications",
         "Notifications that found the intake full.",
     )
-    dropped.add_metric((), snapshot.dropped_notifications)
+    dropped.add((), snapshot.dropped_notifications)
     yield dropped
 
     unknown = _counter("unknown_topic_messages", "Messages on topics that are none of ours.")
-    unknown.add_metric((), snapshot.unknown_messages)
+    unknown.add((), snapshot.unknown_messages)
     yield unknown
 
 
-def _of_tables(snapshot: Snapshot) -> Iterator[Metric]:
+def _of_tables(snapshot: Snapshot) -> Iterator[Family]:
     states = _gauge("table_state", "1 for the state a table is in.", "table", "state")
     received = _counter("received_events", "Events received from Kinetica.", "table", "type")
     size = _counter("received_bytes", "Bytes of notifications received.", "table")
@@ -128,22 +133,22 @@ def _of_tables(snapshot: Snapshot) -> Iterator[Metric]:
     expected = _gauge("reading_expected_rows", "Rows the present read has in all.", "table")
     unaccounted = _gauge("unaccounted_rows", "Rows the last audit found missing.", "table")
     for name, table in snapshot.tables.items():
-        unaccounted.add_metric((name,), table.counts.unaccounted)
+        unaccounted.add((name,), table.counts.unaccounted)
         counts, progress = table.counts, table.progress
-        done.add_metric((name,), progress.done if progress else 0)
-        expected.add_metric((name,), progress.expected if progress else 0)
+        done.add((name,), progress.done if progress else 0)
+        expected.add((name,), progress.expected if progress else 0)
         for state in State:
-            states.add_metric((name, state), float(table.state is state))
+            states.add((name, state), float(table.state is state))
         for type_ in _RECEIVED_TYPES:
-            received.add_metric((name, type_), counts.received[type_])
-        size.add_metric((name,), counts.bytes)
-        errors.add_metric((name,), counts.decode_errors)
+            received.add((name, type_), counts.received[type_])
+        size.add((name,), counts.bytes)
+        errors.add((name,), counts.decode_errors)
         for reason in get_args(GapReason):
-            gaps.add_metric((name, reason), counts.gaps[reason])
-        gaps_open.add_metric((name,), counts.gaps_open)
-        last_gap.add_metric((name,), counts.last_gap)
-        last.add_metric((name,), counts.last_event)
-        probe.add_metric((name,), counts.last_probe)
+            gaps.add((name, reason), counts.gaps[reason])
+        gaps_open.add((name,), counts.gaps_open)
+        last_gap.add((name,), counts.last_gap)
+        last.add((name,), counts.last_event)
+        probe.add((name,), counts.last_probe)
     yield from (
         states,
         received,
@@ -160,9 +165,9 @@ def _of_tables(snapshot: Snapshot) -> Iterator[Metric]:
     )
 
 
-def _of_sinks(snapshot: Snapshot) -> Iterator[Metric]:
+def _of_sinks(snapshot: Snapshot) -> Iterator[Family]:
     labels = ("sink", "table")
-    families: tuple[CounterMetricFamily | GaugeMetricFamily, ...] = (
+    families = (
         _counter("sink_received_events", "Events of the table for the sink.", *labels),
         _counter("sink_delivered_events", "Events the sink's destination confirmed.", *labels),
         _counter("sink_dead_lettered_events", "Events set aside with a reason.", *labels),
@@ -180,8 +185,8 @@ def _of_sinks(snapshot: Snapshot) -> Iterator[Metric]:
         )
         lane = (account.sink, account.table)
         for family, value in zip(families, values, strict=True):
-            family.add_metric(lane, value)
-        lag.add_metric(lane, snapshot.lags[lane])
+            family.add(lane, value)
+        lag.add(lane, snapshot.lags[lane])
     yield from families
     yield lag
     text = "Events delivered again on request; no part of the sums above."
@@ -189,7 +194,7 @@ def _of_sinks(snapshot: Snapshot) -> Iterator[Metric]:
     lanes = {(account.sink, account.table): 0 for account in snapshot.accounts}
     for lane, events in (lanes | dict(snapshot.replayed)).items():
         if lane[0] in snapshot.sinks:
-            replayed.add_metric(lane, events)
+            replayed.add(lane, events)
     yield replayed
 
     yield from _of_letters(snapshot)
@@ -200,31 +205,31 @@ def _of_sinks(snapshot: Snapshot) -> Iterator[Metric]:
     retries = _counter("sink_retries", "Attempts that came to nothing.", "sink")
     busy = _counter("sink_busy_seconds", "Time spent waiting for the destination.", "sink")
     for name, stats in snapshot.sinks.items():
-        failing.add_metric((name,), float(stats.error is not None))
-        waiting.add_metric((name,), len(stats.waiting))
-        attempts.add_metric((name,), stats.attempts)
-        retries.add_metric((name,), stats.retries)
-        busy.add_metric((name,), stats.busy_seconds)
+        failing.add((name,), float(stats.error is not None))
+        waiting.add((name,), len(stats.waiting))
+        attempts.add((name,), stats.attempts)
+        retries.add((name,), stats.retries)
+        busy.add((name,), stats.busy_seconds)
     yield from (failing, waiting, attempts, retries, busy)
 
 
-def _of_letters(snapshot: Snapshot) -> Iterator[Metric]:
+def _of_letters(snapshot: Snapshot) -> Iterator[Family]:
     kept = _gauge("dead_letters", "Events set aside that are still kept.", "sink", "table")
     size = _gauge("dead_letters_bytes", "What they take on disk, about.", "sink", "table")
     for lane in {(a.sink, a.table): None for a in snapshot.accounts} | dict(snapshot.letters):
         there = snapshot.letters.get(lane)
-        kept.add_metric(lane, 0 if there is None else there.count)
-        size.add_metric(lane, 0 if there is None else there.bytes)
+        kept.add(lane, 0 if there is None else there.count)
+        size.add(lane, 0 if there is None else there.bytes)
     yield from (kept, size)
     text = "Dead letters deleted for their size or age."
     gone = _counter("dead_letters_discarded", text, "sink", "reason")
     every = {(sink, reason): 0 for sink in snapshot.sinks for reason in ("age", "size")}
     for (sink, reason), events in (every | dict(snapshot.letters_pruned)).items():
-        gone.add_metric((sink, reason), events)
+        gone.add((sink, reason), events)
     yield gone
 
 
-def _of_journal(snapshot: Snapshot) -> Iterator[Metric]:
+def _of_journal(snapshot: Snapshot) -> Iterator[Family | Metric]:
     stats = snapshot.journal
     for name, text, value in (
         ("journal_bytes", "Size of the journal on disk.", stats.bytes),
@@ -239,7 +244,7 @@ def _of_journal(snapshot: Snapshot) -> Iterator[Metric]:
         ),
     ):
         gauge = _gauge(name, text)
-        gauge.add_metric((), value)
+        gauge.add((), value)
         yield gauge
     for name, text, value in (
         ("journal_appended_events", "Events written to the journal.", stats.appended_events),
@@ -248,7 +253,7 @@ def _of_journal(snapshot: Snapshot) -> Iterator[Metric]:
         ("journal_damaged_spans", "Spans found unreadable.", stats.damaged),
     ):
         counter = _counter(name, text)
-        counter.add_metric((), value)
+        counter.add((), value)
         yield counter
     commits = HistogramMetricFamily(
         _PREFIX + "journal_commit_seconds", "Time of a commit, fsync included: the loss window."

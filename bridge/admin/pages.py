@@ -10,9 +10,7 @@ import threading
 from collections.abc import Callable
 from http import HTTPStatus
 
-from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
-
+from bridge.admin.exposition import Exposition
 from bridge.admin.gaps import GapPages
 from bridge.admin.health import readiness
 from bridge.admin.letters import LetterPages
@@ -36,7 +34,7 @@ class Pages:
 
     Args:
         supervisor: the service.
-        registry: what Prometheus gets.
+        exposition: what Prometheus gets.
         loops: gives the loops of the process.
         recent: what happened lately.
         reload: asks for the configuration to be read again.
@@ -46,14 +44,14 @@ class Pages:
     def __init__(
         self,
         supervisor: Supervisor,
-        registry: CollectorRegistry,
+        exposition: Exposition,
         loops: Callable[[], list[Loop]],
         recent: Recent,
         reload: Callable[[], None],
         hide: Callable[[str], str],
     ) -> None:
         self._supervisor = supervisor
-        self._registry = registry
+        self._exposition = exposition
         self._loops = loops
         self._hide = hide
         self._reading = threading.BoundedSemaphore(_MOST_WAITING)
@@ -118,8 +116,8 @@ class Pages:
         return json_answer(body)
 
     def _metrics(self, request: Request) -> Answer:
-        encode, content_type = choose_encoder(request.accept)
-        return Answer(HTTPStatus.OK, content_type, encode(self._registry))
+        body, content_type = self._exposition.write(request.accept)
+        return Answer(HTTPStatus.OK, content_type, body)
 
     def _ask_reload(self, request: Request) -> Answer:
         require_token(request, self._supervisor.tokens)

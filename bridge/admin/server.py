@@ -15,6 +15,7 @@ from prometheus_client import (
     ProcessCollector,
 )
 
+from bridge.admin.exposition import Exposition
 from bridge.admin.http import Server
 from bridge.admin.listening import listen
 from bridge.admin.metrics import BridgeCollector
@@ -64,11 +65,11 @@ class AdminServer:
         self._loop = Loop("admin", self._serve)
         self._extra = (self._loop, *extra)
         registry = CollectorRegistry()
-        registry.register(BridgeCollector(supervisor, self._loops))
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
-        pages = Pages(supervisor, registry, self._loops, recent or Recent(), reload, hide)
+        exposition = Exposition(BridgeCollector(supervisor, self._loops, registry).collect)
+        pages = Pages(supervisor, exposition, self._loops, recent or Recent(), reload, hide)
         self.answer = pages.answer
         self.dead_loops = pages.dead_loops
         self._handshakes = Handshakes(tls)
