@@ -13,6 +13,7 @@ import structlog
 from bridge.admin.recent import Recent
 from bridge.admin.server import AdminServer
 from bridge.cli import logs
+from bridge.cli.arenas import limit_arenas
 from bridge.cli.configuration import hide, load
 from bridge.cli.main import OK, RUNTIME
 from bridge.cli.signals import Signals
@@ -34,6 +35,7 @@ def run(arguments: argparse.Namespace, signals: Signals) -> int:
 
     What could not be delivered waits in the journal.
     """
+    limit_arenas()
     path = find_file(arguments.config)
     following = Following(path)
     following.note()
