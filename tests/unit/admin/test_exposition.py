@@ -17,7 +17,12 @@ from bridge.admin.exposition import Exposition, Family
 ACCEPTED = ["text/plain;version=0.0.4", "application/openmetrics-text;version=1.0.0", ""]
 
 samples = st.dictionaries(
-    st.tuples(st.text(), st.text('\\"\n\r\u2028# ab', max_size=6)), st.floats(), max_size=4
+    st.tuples(
+        st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")),
+        st.text('\\"\n\r\u2028# ab', max_size=6),
+    ),
+    st.floats(),
+    max_size=4,
 )
 
 
