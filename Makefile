@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 NATIVE := $(wildcard csrc/*.c csrc/*.h)
 ENGINE ?= docker
 
-.PHONY: help demo test chaos fuzz lint audit format bench compare formats-page chart helm image clean
+.PHONY: help demo test chaos soak fuzz lint audit format bench compare formats-page chart helm image clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -16,6 +16,7 @@ help:
 	@echo "make demo     watch rows travel from an emulated Kinetica to a file and this terminal"
 	@echo "make test     run the tests"
 	@echo "make chaos    rounds of random faults, after those that passed (ROUNDS=50, 0 until stopped; JOBS=2; SEED=n one again)"
+	@echo "make soak     the service under load and in trouble, held to its account (SOAK_SECONDS=1200)"
 	@echo "make fuzz     hostile bytes for the C code under sanitizers (FUZZ_SECONDS=1200 for each target)"
 	@echo "make lint     ruff, mypy --strict, import-linter"
 	@echo "make audit    known vulnerabilities of all packages in .venv (asks PyPI's advisories)"
@@ -65,6 +66,12 @@ JOBS   ?= 2
 
 chaos: $(READY)
 	@PYTHONPATH=tests $(BIN)/python -m chaos.rounds --rounds $(ROUNDS) --jobs $(JOBS) $(if $(SEED),--seed $(SEED))
+
+# Leaves configuration, journal and log in out/soak where something was wrong.
+SOAK_SECONDS ?= 1200
+
+soak: $(READY)
+	@$(BIN)/python -m benchmarks.soak --seconds $(SOAK_SECONDS)
 
 # What one run finds, in out/fuzz, the next one begins with; clang brings libFuzzer.
 FUZZ_SECONDS ?= 1200

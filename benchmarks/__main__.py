@@ -6,6 +6,7 @@ import time
 import traceback
 
 from benchmarks import (
+    bench_admin,
     bench_backlog,
     bench_burst,
     bench_file,
@@ -31,6 +32,7 @@ _BENCHES = (
     bench_burst,
     bench_backlog,
     bench_idle,
+    bench_admin,
 )
 
 
