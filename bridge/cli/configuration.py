@@ -21,6 +21,13 @@ def load(path: Path) -> Config:
     return loaded
 
 
+def load_again(path: Path) -> tuple[Config, str]:
+    """Read it for a reload, with a digest of the file; else as `load`."""
+    loaded, digest = config.load_again(path)
+    _secrets.add(loaded)
+    return loaded, digest
+
+
 def hide(text: str) -> str:
     """Return a text without the secrets of what was loaded."""
     return _secrets.hide(text)

@@ -14,10 +14,10 @@ from bridge.admin.recent import Recent
 from bridge.admin.server import AdminServer
 from bridge.cli import logs
 from bridge.cli.arenas import limit_arenas
-from bridge.cli.configuration import hide, load
+from bridge.cli.configuration import hide, load, load_again
 from bridge.cli.main import OK, RUNTIME
 from bridge.cli.signals import Signals
-from bridge.config import Config, file_digest, find_file
+from bridge.config import Config, find_file
 from bridge.errors import BridgeError
 from bridge.loop import Deadline
 from bridge.supervisor import Control, Following, Supervisor
@@ -47,8 +47,7 @@ def run(arguments: argparse.Namespace, signals: Signals) -> int:
 
     def reload() -> None:
         following.note()
-        digest = file_digest(path)
-        config = load(path)
+        config, digest = load_again(path)
         tls = _tls(config)  # before anything is applied, as it may not be possible
         supervisor.reload(config, digest)
         admin.show(tls)

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
+
+from pydantic import SecretStr
 
 # How settings are called that name a secret, a certificate or a key by its path.
-_NAMES = ("_file", ".location", "sslrootcert", "sslcert", "sslkey")
+_NAMES = ("_file", ".location")
+# The same within a connection string of libpq, or in the query of a URL.
+_WITHIN = re.compile(
+    r"\b(?:sslrootcert|sslcert|sslkey|sslcrl|passfile|ssl_ca_certs|ssl_certfile|ssl_keyfile)"
+    r"\s*=\s*(?:'(?P<quoted>(?:[^'\\]|\\.)*)'|(?P<bare>[^\s&#]+))"
+)
 # Bytes of a file that are looked at; all certificates of the world fit.
 _MOST = 2**24
 
@@ -26,8 +35,17 @@ def paths_in(data: Any, key: str = "") -> Iterator[str]:
     elif isinstance(data, list | tuple):
         for inner in data:
             yield from paths_in(inner, key)
+    elif isinstance(data, SecretStr):
+        yield from paths_in(data.get_secret_value(), key)
     elif isinstance(data, str | Path) and key.endswith(_NAMES):
         yield str(data)
+    elif isinstance(data, str):
+        for found in _WITHIN.finditer(data):
+            quoted, bare = found.group("quoted", "bare")
+            if quoted is not None:
+                yield re.sub(r"\\(.)", r"\1", quoted)
+            else:
+                yield unquote(bare) if "://" in data else bare
 
 
 def content_of(path: str | Path) -> bytes:
@@ -49,6 +67,6 @@ def files_digest(paths: Iterable[str | Path]) -> str:
     """Return a digest of what files hold."""
     digest = hashlib.sha256()
     for path in sorted(set(map(str, paths))):
-        digest.update(f"{path}\0".encode(errors="surrogateescape"))
+        digest.update(f"{path}\0".encode(errors="surrogatepass"))
         digest.update(hashlib.sha256(content_of(path)).digest())
     return digest.hexdigest()

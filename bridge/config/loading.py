@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,17 +39,6 @@ def find_file(argument: str | None, environment: Mapping[str, str] = os.environ)
     return Path(argument or environment.get(VARIABLE) or DEFAULT_FILE)
 
 
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file in 12 hexadecimal digits, nothing where it cannot be read.
-
-    The first of those that `sha256sum` prints.
-    """
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-    except (OSError, ValueError):
-        return ""
-
-
 def named_files(content: bytes, environment: Mapping[str, str] = os.environ) -> list[str]:
     """Return the paths of the files that a configuration names, valid or not; none if no YAML."""
     try:
@@ -64,14 +53,47 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Config:
     Raises:
         ConfigurationError: with everything that is wrong, one line each.
     """
+    return parse(_content(path), str(path), environment)
+
+
+def load_again(path: Path, environment: Mapping[str, str] = os.environ) -> tuple[Config, str]:
+    """Read the configuration anew, while what it said before runs.
+
+    Returns:
+        It, and the SHA-256 of the file in 12 hexadecimal digits: the first that `sha256sum` prints.
+
+    Raises:
+        ConfigurationError: as of `load`. Also where the file, or one that it names, is a pipe:
+            what was in it is gone, and who opens it may wait for ever.
+    """
+    _refuse_pipes([path])
+    content = _content(path)
+    _refuse_pipes(named_files(content, environment))
+    return parse(content, str(path), environment), hashlib.sha256(content).hexdigest()[:12]
+
+
+def _refuse_pipes(paths: Iterable[str | Path]) -> None:
+    pipes = [str(path) for path in paths if _is_pipe(path)]
+    if pipes:
+        reason = "is a pipe, which is read at the start alone; a reload needs a file"
+        raise ConfigurationError([f"{path}: {reason}" for path in pipes])
+
+
+def _is_pipe(path: str | Path) -> bool:
     try:
-        content = path.read_bytes()
+        return Path(path).is_fifo()
+    except OSError:
+        return False
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigurationError(
             [f"{path}: {reason.lower()}; name a configuration with -c FILE or in {VARIABLE}"]
         ) from None
-    return parse(content, str(path), environment)
 
 
 def parse(

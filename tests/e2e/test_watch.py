@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 import yaml
 from services.kinetica import Program
 from services.process import (
@@ -127,6 +128,58 @@ def test_a_configuration_from_a_pipe_is_read_once(tmp_path: Path) -> None:
     finally:
         service.kill()
         service.wait()
+
+
+@pytest.mark.parametrize("name", ["bridge.yaml", "token"])
+def test_a_pipe_in_the_place_of_a_file_is_refused_and_holds_up_no_later_reload(
+    kinetica: EmulatorProcess, table: Program, tmp_path: Path, name: str
+) -> None:
+    """Nobody may ever write to it: whoever opened it would wait, and take over nothing more."""
+    token, path = tmp_path / "token", tmp_path / name
+    token.write_text("a token")
+    config = {
+        "kinetica": {"urls": [kinetica.url]},
+        "tables": [{"name": TABLE}],
+        "admin": {"listen": f"127.0.0.1:{free_port()}", "token_file": str(token)},
+    }
+    with BridgeProcess(tmp_path, config, arguments=["--watch"]) as bridge:
+        bridge.wait_live()
+        content = path.read_text()
+        path.unlink()
+        os.mkfifo(path)
+        (refused,) = wait_until(lambda: lines(bridge, "reload_refused"), "it is refused")
+        assert f"{path}: is a pipe" in refused["problems"][0]
+        path.unlink()
+        path.write_text(content)
+        wait_until(lambda: lines(bridge, "reloaded_unchanged"), "it is read")
+        assert bridge.terminate() == 0
+
+
+def test_certificates_that_connection_settings_name_are_followed(
+    kinetica: EmulatorProcess, table: Program, tmp_path: Path
+) -> None:
+    """In an option of librdkafka, a string of libpq and the query of a URL."""
+    authority = tmp_path / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(authority)
+    kafka = {
+        "type": "kafka",
+        "bootstrap_servers": "127.0.0.1:1",
+        "topic": "orders",
+        "options": {"security.protocol": "ssl", "ssl.ca.location": str(authority)},
+    }
+    libpq = f"host=127.0.0.1 port=1 sslmode=verify-ca sslrootcert={authority}"
+    sinks = {
+        "kafka": kafka,
+        "postgres": {"type": "postgres", "dsn": libpq},
+        "redis": {"type": "redis", "url": f"rediss://127.0.0.1:1?ssl_ca_certs={authority}"},
+        "other": {"type": "file", "path": str(tmp_path / "other.jsonl")},
+    }
+    config = {"kinetica": {"urls": [kinetica.url]}, "tables": [{"name": TABLE}], "sinks": sinks}
+    with BridgeProcess(tmp_path, config, arguments=["--watch"]) as bridge:
+        bridge.wait_live()
+        trustme.CA().cert_pem.write_to_path(authority)
+        (reloaded,) = wait_until(lambda: lines(bridge, "reloaded"), "it is taken over")
+        assert reloaded["renewed"] == ["kafka", "postgres", "redis"]
 
 
 class Volume:
