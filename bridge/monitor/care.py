@@ -8,7 +8,7 @@ from dataclasses import replace
 from bridge.events import GapReason
 from bridge.monitor.channel import Line
 from bridge.monitor.cluster_monitors import ClusterMonitors, Established
-from bridge.monitor.jobs import Jobs, Readers, good_by
+from bridge.monitor.jobs import Jobs, Readers, absent, good_by
 from bridge.monitor.moment import NEVER, Moment
 from bridge.monitor.probe import Action, Observation, decide
 from bridge.monitor.states import Signal, State
@@ -92,6 +92,10 @@ class Care:
                 self._jobs.retire(made, site)
             case Action.ESTABLISH if watched.may_try(seen):
                 return action
+            case Action.ESTABLISH if watched.is_still_absent(seen):
+                # What was said since, of a cluster that was lost, is over with this probe.
+                if table.state is not State.WAITING_FOR_TABLE:
+                    table.signal(Signal.MISSING, absent(table, site.cluster.url))
         return None
 
     def note_loss(self, watched: Watched) -> Line:

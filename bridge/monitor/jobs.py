@@ -274,7 +274,7 @@ class Jobs:
             watched.made = None
         watched.absent_at = watched.absent_at or seen.asked_at
         watched.tries.back_off(_ABSENT_SECONDS)
-        reason = f"{table.name} {'was made again' if again else 'does not exist'} on {url}"
+        reason = f"{table.name} was made again on {url}" if again else absent(table, url)
         if table.schema is None:
             table.gaps.withdraw("the table was not there")
             table.identities.clear()
@@ -311,3 +311,8 @@ class Jobs:
 def good_by(table: TableMonitor, seen: Observation) -> Moment:
     """Return when nothing was missed last, as far as is known."""
     return table.good if table.good.wall else seen.asked_at
+
+
+def absent(table: TableMonitor, url: str) -> str:
+    """Return why a table that is not there is waited for."""
+    return f"{table.name} does not exist on {url}"

@@ -135,6 +135,11 @@ class Watched:
             return True
         return self.tries.due
 
+    def is_still_absent(self, seen: Observation) -> bool:
+        """Whether it was not there, and is not."""
+        name = self.table.name
+        return self.absent_at is not None and name in seen.facts and seen.facts[name] is None
+
     def was_seen_on(self, cluster: str, *, alone: bool) -> bool:
         """Whether a cluster is where the table was seen last.
 

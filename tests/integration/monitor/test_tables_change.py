@@ -8,6 +8,7 @@ import pytest
 from services.process import wait_until
 from services.rig import COLUMNS, TABLE, Database, Rig
 
+from bridge.monitor import jobs
 from kinetica_emulator import Emulator
 
 
@@ -82,6 +83,20 @@ def test_a_dropped_table_is_waited_for_and_may_come_back_with_another_type(
 
     assert len(rig.events("drop")) == 1
     assert rig.events("alter") == []
+
+
+def test_a_table_that_is_waited_for_is_so_again_once_its_cluster_is_back(
+    cluster: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the probe that finds it absent, not with the next try to make monitors for it."""
+    monkeypatch.setattr(jobs, "_ABSENT_SECONDS", 3600.0)
+    with Rig(tmp_path, [cluster.url]) as rig:
+        rig.wait_state("waiting_for_table")
+        cluster.fail(503)
+        rig.wait_state("connecting")
+        cluster.heal()
+        rig.wait_state("waiting_for_table")
+        assert rig.table().reason == f"{TABLE} does not exist on {cluster.url}"
 
 
 def test_on_drop_stop_ends_the_table(cluster: Emulator, database: Database, tmp_path: Path) -> None:
