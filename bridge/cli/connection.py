@@ -22,10 +22,17 @@ def connect(admin: Admin, timeout: float) -> HTTPConnection:
     return HTTPSConnection(host, admin.port, timeout=timeout, context=context)
 
 
-def connect_unverified(admin: Admin, timeout: float) -> HTTPConnection:
-    """Return one to whoever listens there, for a question with no secret in it."""
-    if admin.tls is None:
-        return connect(admin, timeout)
+def connect_unverified(admin: Admin, timeout: float, *, tls: bool) -> HTTPConnection:
+    """Return one to whoever listens there, for a question with no secret in it.
+
+    Args:
+        admin: where it listens.
+        timeout: as of `connect`.
+        tls: whether over https, whatever `admin.tls` says.
+    """
+    host = admin.reachable_host
+    if not tls:
+        return HTTPConnection(host, admin.port, timeout=timeout)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return HTTPSConnection(admin.reachable_host, admin.port, timeout=timeout, context=context)
+    return HTTPSConnection(host, admin.port, timeout=timeout, context=context)

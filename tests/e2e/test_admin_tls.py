@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import trustme
+import yaml
 from services.process import BridgeProcess, EmulatorProcess, free_port, run_command, wait_until
 
 NAME = "bridge.example"  # and no address of this machine
@@ -97,6 +98,27 @@ def test_whoever_is_not_the_service_gets_no_token(
         assert code == 1
         assert "shows a certificate that is not trusted" in said
         assert bridge.run("health") == (0, "alive\n")  # that is no matter of trust
+
+
+def test_health_finds_a_service_that_does_not_speak_what_the_file_says_by_now(
+    kinetica: EmulatorProcess, tmp_path: Path
+) -> None:
+    """A file that was changed and not taken over is no reason to end a service that is alive."""
+    with Https(tmp_path, kinetica) as bridge:
+        bridge.wait_answers()
+        https = bridge.config_file.read_text()
+        plain = bridge.config | {"admin": {"listen": bridge.config["admin"]["listen"]}}
+        bridge.config_file.write_text(yaml.safe_dump(plain))
+        assert bridge.run("health") == (0, "alive\n")
+
+        bridge.signal(signal.SIGHUP)
+        wait_until(lambda: BridgeProcess.get_json(bridge, "/livez")[0] == 200, "plain http")
+        bridge.config_file.write_text(https)
+        assert bridge.run("health") == (0, "alive\n")
+
+        bridge.terminate()
+        code, said = bridge.run("health")
+        assert (code, "no service at" in said) == (1, True), said
 
 
 def test_with_an_authority_its_certificates_are_trusted_on_loopback(
