@@ -11,7 +11,7 @@ import base64
 import html
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from urllib.parse import quote, quote_plus
 
 from bridge.errors import excerpt
@@ -26,6 +26,15 @@ _ESCAPE = re.compile(r"%[0-9A-F]{2}")
 # How pages of HTML have quotation marks: as they are; Python, Django, PHP, Go.
 _QUOTES = [("'", '"'), ("&#x27;", "&quot;"), ("&#39;", "&quot;"), ("&#039;", "&quot;")]
 _QUOTES += [("&#39;", "&#34;")]
+# A text within JSON, and what tells that it is a key.
+_JSON_TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"(\s*:)?')
+# What stands under these keys is ours and no secret, whatever words it has.
+_OURS = frozenset(
+    {"cluster", "codec", "instance", "level", "of", "pages", "sink", "sinks", "state", "status"}
+    | {"table", "tables", "type", "version"}
+)
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ][\d:.]+Z")
+_WORDS = re.compile(r"[a-z]+(?:_[a-z]+)*")
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\ud800-\udfff]")
 
 
@@ -111,3 +120,40 @@ def _forms(secret: str) -> Iterable[str]:
 def _pattern(form: str) -> str:
     pattern = re.escape(form)
     return pattern if len(form) >= _SHORT else rf"(?<!\w){pattern}(?!\w)"
+
+
+def within_json(text: str, hide: Callable[[str], str]) -> str:
+    """Return JSON with secrets hidden in the texts that others may have written.
+
+    A secret may be an innocent word as well: `true`, `orders`, `2026`. Keys, numbers, names,
+    states and times stay, so that programs go on to understand what they read.
+
+    Args:
+        text: one or more values as JSON.
+        hide: puts a mask in place of each secret.
+
+    >>> hide = lambda text: text.replace("live", "*")
+    >>> within_json('{"live":{"state":"live","error":"not live"}}', hide)
+    '{"live":{"state":"live","error":"not *"}}'
+    """
+    # What was JSON already, and is quoted, may have a secret escaped twice.
+    if "\\\\" not in text and hide(text) == text:
+        return text
+    key = ""
+
+    def shown(found: re.Match[str]) -> str:
+        nonlocal key
+        if found[2] is not None:
+            key = found[1]
+            return found[0]
+        if key in _OURS:
+            return found[0]
+        value = str(json.loads(found[0], strict=False)) if "\\" in found[1] else found[1]
+        hidden = hide(value)
+        if hidden == value or _TIME.fullmatch(value):
+            return found[0]
+        if key == "event" and _WORDS.fullmatch(value) and _WORDS.search(hidden):
+            return found[0]  # the name of a line of the log, with the secret in it
+        return json.dumps(hidden)
+
+    return _JSON_TEXT.sub(shown, text)

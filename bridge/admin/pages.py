@@ -16,11 +16,12 @@ from bridge.admin.health import readiness
 from bridge.admin.letters import LetterPages
 from bridge.admin.recent import Recent
 from bridge.admin.replays import ReplayPages
-from bridge.admin.requests import Answer, Refused, Request, json_answer, require_token
+from bridge.admin.requests import JSON, Answer, Refused, Request, json_answer, require_token
 from bridge.admin.routes import Route, answer
 from bridge.admin.sinks import SinkPages
 from bridge.admin.snapshots import SnapshotPages
 from bridge.admin.status import StatusPages
+from bridge.foreign import within_json
 from bridge.loop import Loop
 from bridge.supervisor import Supervisor
 
@@ -88,7 +89,9 @@ class Pages:
             return json_answer({"status": "busy"}, HTTPStatus.SERVICE_UNAVAILABLE)
         try:
             found = answer(self._routes, request)
-            return found._replace(body=self._hide(found.body.decode()).encode())
+            if found.content_type != JSON:
+                return found  # the metrics and the page for people have no text of others
+            return found._replace(body=within_json(found.body.decode(), self._hide).encode())
         finally:
             self._reading.release()
 

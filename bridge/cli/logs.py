@@ -20,6 +20,8 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from bridge.foreign import within_json
+
 _LEVELS = logging.getLevelNamesMapping()
 _LIBRARY_LEVEL = logging.WARNING
 # How long a reader of the log may leave its pipe full before lines are left out.
@@ -44,6 +46,7 @@ class LogStream:
         self._descriptor = descriptor
         self._patience = patience
         self._hide = hide
+        self.json = False  # whether its lines are
         self._lock = threading.Lock()  # guards all below, so that lines stay whole
         self._stuck = False
         self._torn = False
@@ -51,7 +54,8 @@ class LogStream:
 
     def write(self, text: str) -> int:
         """Write a line, or leave it out."""
-        data = self._hide(text).encode("utf-8", "backslashreplace")
+        hidden = within_json(text, self._hide) if self.json else self._hide(text)
+        data = hidden.encode("utf-8", "backslashreplace")
         with self._lock:
             if self._torn:
                 data = b"\n" + data
@@ -159,6 +163,7 @@ class Log:
                     exception_formatter=structlog.dev.plain_traceback,
                 )
             ]
+        self._stream.json = form == "json"
         self._processors = [*self._shared, *self._onlooker, *finish]
         self._threshold = _LEVELS[level.upper()]
         self._handler.setFormatter(

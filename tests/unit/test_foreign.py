@@ -5,13 +5,16 @@ from __future__ import annotations
 import base64
 import html
 import json
+import re
+from collections.abc import Callable
+from functools import partial
 from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.foreign import Cleaner
+from bridge.foreign import Cleaner, within_json
 
 SECRET = 'hun ter/2"\n+é'
 MARKS = "<\"hun'ter>&/ü"
@@ -125,3 +128,39 @@ def test_secrets_that_begin_alike_or_overlap_are_cut_whole(text: str, said: str)
 def test_a_text_that_was_cut_stays_where_there_is_no_secret() -> None:
     """Nothing is taken for the beginning of nothing."""
     assert Cleaner().whole("abc", cut=True) == "abc"
+
+
+def masked(*secrets: str) -> Callable[[str], str]:
+    """Return what hides some secrets as the service does."""
+    return partial(re.compile("|".join(map(re.escape, secrets))).sub, "***")
+
+
+@pytest.mark.parametrize(
+    "secret",
+    ["true", "null", "9464", "2026", "orders", "live", "table", "ki_home.orders", "nick"],
+)
+def test_a_secret_that_is_an_innocent_word_leaves_json_as_it_is_read(secret: str) -> None:
+    """Keys, numbers, names, states and times; a text of others has it no more."""
+    page = {
+        "tables": {"ki_home.orders": {"state": "live", "ready": True, "since": None}},
+        "event": "table_state",
+        "table": "ki_home.orders",
+        "time": "2026-11-26T00:08:43.744430Z",
+        "port": 9464,
+        "note": "\nick",
+    }
+    error = f'said "{secret}"\n'
+
+    shown = json.loads(within_json(json.dumps({**page, "error": error}), masked(secret)))
+
+    assert shown == {**page, "error": error.replace(secret, "***")}
+
+
+@pytest.mark.parametrize("secret", ['top/se"cret', "correct horse", "päss\\w", "hunter2"])
+def test_a_secret_in_json_within_json_is_hidden(secret: str) -> None:
+    """As a receiver quotes a body, and a library that; also as the name of a line."""
+    line = {"event": secret, "answer": json.dumps({"sent": secret})}
+
+    shown = within_json(json.dumps(line), masked(secret, json.dumps(secret)[1:-1]))
+
+    assert json.loads(shown) == {"event": "***", "answer": '{"sent": "***"}'}
