@@ -25,6 +25,7 @@ log = structlog.get_logger()
 
 # The longest form is that of a replay with tens of thousands of numbers.
 _LONGEST_BODY = 256 * 1024
+_NO_BODY = f"a body has at most {_LONGEST_BODY // 1024} KiB, as its Content-Length says"
 _FORM = "application/x-www-form-urlencoded"
 # Who sends a longer one gets its answer only if what it sends is taken; so much of it is.
 _MOST_DRAINED, _DRAIN_SECONDS = 2**24, 1.0
@@ -120,7 +121,7 @@ def _make_handler(answer: Callable[[Request], Answer]) -> type[BaseHTTPRequestHa
             self.server.heard(self.connection)
             posted = self._read_body()
             if posted is None:
-                self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "no page takes such a body")
+                self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _NO_BODY)
                 self._drain()
                 return
             path, _, query = self.path.partition("?")

@@ -62,7 +62,7 @@ class Service:
 
     def post(self, path: str, form: Mapping[str, str] | None = None) -> Any:
         """Ask for something to be done, and return the answer; raises as `get`."""
-        return self._ask("POST", path, urlencode(form or {}))
+        return self._ask("POST", path, urlencode(form or {}, safe=","))
 
     def delete(self, path: str) -> Any:
         """Ask for something to be taken away, and return the answer; raises as `get`."""

@@ -55,7 +55,10 @@ class Wish:
     def to_query(self) -> dict[str, str]:
         """Return it as the parameters of a request."""
         given = {name: getattr(self, name) for name in self.__slots__}
-        return {name: json.dumps(value) for name, value in given.items() if value is not None}
+        query = {name: json.dumps(value) for name, value in given.items() if value is not None}
+        if self.numbers is not None:  # there may be tens of thousands, and a form has its limit
+            query["numbers"] = ",".join(map(str, self.numbers))
+        return query
 
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> Wish:

@@ -145,14 +145,15 @@ def test_a_dead_letter_is_replayed_once_its_receiver_is_mended(
         assert letter["value"]["record"]["id"] == 5
         assert "no such customer" in letter["answer"]
         refuse(webhook_receiver)
-        unknown = [str(number) for number in range(10_000, 30_000)]
+        unknown = [str(number) for number in range(1_000_000, 1_030_000)]
         found = command(bridge, "deadletters", "replay", *unknown)
         assert (
-            "no dead letter has the number 10000 or 10001 or 10002 or 19,997 more" in found.stderr
+            "no dead letter has the number 1000000 or 1000001 or 1000002 or 29,997 more"
+            in found.stderr
         )
         found = command(bridge, "deadletters", "replay", str(letter["number"]), *unknown, "--json")
         assert (found.returncode, last(found)["replayed"]) == (1, 1)
-        assert "20,000 numbers of those given: no such dead letter" in found.stderr
+        assert "30,000 numbers of those given: no such dead letter" in found.stderr
         assert command(bridge, "deadletters", "ls", "--json").stdout == ""
         assert sorted(rows(webhook_receiver.accepted)) == list(range(10))
         none = command(bridge, "deadletters", "replay", "--all")

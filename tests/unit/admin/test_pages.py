@@ -284,7 +284,9 @@ def test_a_body_that_is_too_long_is_refused_in_words(admin: AdminServer) -> None
     answer, content = ask(admin, "POST", "/api/gaps/1/close", b"x" * 4_000_000)
 
     assert answer.status == 413
-    assert json.loads(content) == {"error": "no page takes such a body"}
+    assert json.loads(content) == {
+        "error": "a body has at most 256 KiB, as its Content-Length says"
+    }
 
 
 def test_connections_that_say_nothing_leave_room_for_those_that_do(admin: AdminServer) -> None:
