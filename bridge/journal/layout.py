@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from errno import EACCES, ELOOP, ENAMETOOLONG, ENOENT, EPERM, EROFS
 from pathlib import Path
 from typing import NamedTuple
@@ -286,11 +287,13 @@ def require_writable(journal: Path, path: Path) -> None:
 
 def unwritable(journal: Path, path: Path | str, reason: str | None) -> JournalUnavailable:
     """Describe a file or folder that this process may not use."""
-    user = os.geteuid()
-    return JournalUnavailable(
-        f"journal {journal}: {path}: {reason or 'not accessible'}",
-        hint=f"give it to the user that runs the bridge (uid {user}), on a writable disk",
-    )
+    user = owner = os.geteuid()
+    with suppress(OSError):
+        owner = journal.stat().st_uid
+    cure = f"give it to the user that runs the bridge (uid {user}), on a writable disk"
+    if owner != user:  # the bridge may well run as the owner, and this be somebody's command
+        cure = f"run this as its owner (uid {owner}); if this user is to run the bridge, {cure}"
+    return JournalUnavailable(f"journal {journal}: {path}: {reason or 'not accessible'}", hint=cure)
 
 
 def no_journal(journal: Path) -> JournalUnavailable:

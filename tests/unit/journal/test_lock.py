@@ -10,7 +10,7 @@ import pytest
 
 from bridge.errors import JournalUnavailable
 from bridge.journal import holder_of
-from bridge.journal.layout import lock_path
+from bridge.journal.layout import lock_path, unwritable
 from bridge.journal.lock import JournalLock
 
 
@@ -31,3 +31,16 @@ def test_the_holder_is_named_with_its_host_where_that_is_another_one(tmp_path: P
     finally:
         holder.release()
     assert holder_of(tmp_path) is None
+
+
+def test_another_user_is_not_told_to_take_the_journal_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who only looks runs the command as its owner; who owns it is told of the disk."""
+    ours = os.geteuid()
+    assert "owner" not in unwritable(tmp_path, tmp_path, "it cannot be written").hint
+
+    monkeypatch.setattr(os, "geteuid", lambda: ours + 1)
+
+    cure = unwritable(tmp_path, tmp_path, "it cannot be written").hint
+    assert cure.startswith(f"run this as its owner (uid {ours}); if this user is to run the bridge")
