@@ -25,6 +25,7 @@ log = structlog.get_logger()
 
 # The longest form is that of a replay with tens of thousands of numbers.
 _LONGEST_BODY = 256 * 1024
+_MOST_PARAMETERS = 100  # no page takes more; each costs many times its own length
 _NO_BODY = f"a body has at most {_LONGEST_BODY // 1024} KiB, as its Content-Length says"
 _FORM = "application/x-www-form-urlencoded"
 # Who sends a longer one gets its answer only if what it sends is taken; so much of it is.
@@ -105,6 +106,15 @@ class Server(ThreadingHTTPServer):
         log.debug("admin_request_failed", client=str(client_address))
 
 
+def _pairs(text: str) -> dict[str, str]:
+    """Read the parameters of a query or a form.
+
+    Raises:
+        ValueError: there are too many.
+    """
+    return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_PARAMETERS))
+
+
 def _make_handler(answer: Callable[[Request], Answer]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         server: Server
@@ -124,12 +134,21 @@ def _make_handler(answer: Callable[[Request], Answer]) -> type[BaseHTTPRequestHa
                 self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _NO_BODY)
                 self._drain()
                 return
+            if len(posted) < int(self.headers.get("Content-Length", "0")):
+                self.close_connection = True  # whoever sent it has gone in the middle of it
+                return
             path, _, query = self.path.partition("?")
+            try:
+                parameters = _pairs(query) | self._form(posted)
+            except ValueError:
+                text = f"a request has at most {_MOST_PARAMETERS} parameters"
+                self.send_error(HTTPStatus.BAD_REQUEST, text)
+                return
             scheme, _, token = self.headers.get("Authorization", "").partition(" ")
             request = Request(
                 "GET" if self.command == "HEAD" else self.command,
                 unquote(path),
-                dict(parse_qsl(query, keep_blank_values=True)) | self._form(posted),
+                parameters,
                 self.headers.get("Accept", ""),
                 token.strip() if scheme.lower() == "bearer" else None,
             )
@@ -155,7 +174,7 @@ def _make_handler(answer: Callable[[Request], Answer]) -> type[BaseHTTPRequestHa
         def _form(self, body: bytes) -> dict[str, str]:
             if self.headers.get_content_type() != _FORM:
                 return {}
-            return dict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True))
+            return _pairs(body.decode(errors="replace"))
 
         def _drain(self) -> None:
             """Take what is still being sent: else the answer is lost with the connection."""

@@ -289,6 +289,36 @@ def test_a_body_that_is_too_long_is_refused_in_words(admin: AdminServer) -> None
     }
 
 
+@pytest.mark.parametrize("of", ["the address", "a form"])
+def test_more_parameters_than_any_page_takes_are_refused_unread(
+    admin: AdminServer, of: str
+) -> None:
+    """Tens of thousands fit into a form, and would take hundreds of times the room."""
+    many, form = "a=&" * 10_000, {"Content-Type": "application/x-www-form-urlencoded"}
+
+    if of == "a form":
+        answer, content = ask(admin, "POST", "/api/replays", many.encode(), **form)
+    else:
+        answer, content = ask(admin, "GET", f"/readyz?{many}")
+
+    assert answer.status == 400
+    assert json.loads(content) == {"error": "a request has at most 100 parameters"}
+
+
+def test_half_a_form_is_not_carried_out(admin: AdminServer, supervisor: Supervisor) -> None:
+    """Its sender has gone; what arrived may be a wish that nobody had."""
+    (token,) = supervisor.tokens
+    host, port = admin.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(
+            f"POST /api/replays HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
+            "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 99\r\n\r\n"
+            "letters=true&numbers=1".encode()
+        )
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(100) == b""
+
+
 def test_connections_that_say_nothing_leave_room_for_those_that_do(admin: AdminServer) -> None:
     """Each has a thread, and there are not many; whoever asks something is answered at once."""
     host, port = admin.url.removeprefix("http://").split(":")
