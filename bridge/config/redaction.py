@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from pydantic import BaseModel, SecretStr
 
@@ -25,6 +25,14 @@ _SECRET_NAME = re.compile(
 )
 # What follows `://` up to `@` is a user and a password; what follows `?` may be a key.
 _URL_SECRET = re.compile(r"(?<=://)[^/\s@]+@|(?<=\?)[^\s#]+")
+
+
+# The password within what is a secret as a whole, such as a DSN: libraries quote it alone.
+_PASSWORD = re.compile(
+    r"://[^/\s@:]*:(?P<url>[^/\s@]+)@"
+    r"|passw\w*\s*=\s*(?:'(?P<quoted>(?:[^'\\]|\\.)*)'|(?P<plain>[^\s'&]+))",
+    re.IGNORECASE,
+)
 
 
 class Secrets:
@@ -67,6 +75,7 @@ def _secrets(name: str, value: Any) -> Iterator[str]:
             inner = getattr(value, key)
             if isinstance(inner, SecretStr):
                 yield inner.get_secret_value()
+                yield from _passwords(inner.get_secret_value())
             else:
                 yield from _secrets(key, inner)
     elif isinstance(value, dict):
@@ -82,6 +91,15 @@ def _secrets(name: str, value: Any) -> Iterator[str]:
         yield from (found.rstrip("@") for found in _URL_SECRET.findall(value))
     elif isinstance(value, str) and _SECRET_NAME.search(name):
         yield value
+
+
+def _passwords(secret: str) -> Iterator[str]:
+    for found in _PASSWORD.finditer(secret):
+        if found["url"] or found["plain"]:
+            password = found["url"] or found["plain"]
+            yield from (password, unquote(password))
+        elif found["quoted"]:
+            yield re.sub(r"\\(.)", r"\1", found["quoted"])
 
 
 def _forms(secret: str) -> set[str]:

@@ -204,6 +204,25 @@ def test_secrets_are_taken_out_of_any_text(read: Read) -> None:
     assert secrets.hide("nothing of it") == "nothing of it"
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "type: postgres, dsn: 'postgresql://u:hunter%2F22@h/d'",
+        "type: postgres, dsn: 'postgresql://h/d?user=u&password=hunter%2F22'",
+        "type: postgres, dsn: 'host=h password=hunter/22 dbname=d'",
+        """type: postgres, dsn: "host=h password = 'hunter/22' dbname=d\"""",
+        "type: redis, url: 'redis://:hunter%2F22@h:6379/0'",
+    ],
+)
+def test_a_password_within_an_address_is_taken_out_alone(read: Read, setting: str) -> None:
+    """A library has the address in parts, and quotes one of them."""
+    secrets = Secrets(
+        read(f"kinetica: {{urls: a}}\ntables: [{{name: s.t}}]\nsinks: {{out: {{{setting}}}}}\n")
+    )
+
+    assert secrets.hide("login 'hunter/22' is wrong") == "login '**********' is wrong"
+
+
 def test_a_secret_too_short_to_hide_leaves_texts_as_they_are(read: Read) -> None:
     """It is taken for an innocent word, never for a pattern that matches everywhere."""
     secrets = Secrets()
