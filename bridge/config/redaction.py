@@ -25,8 +25,6 @@ _SECRET_NAME = re.compile(
 )
 # What follows `://` up to `@` is a user and a password; what follows `?` may be a key.
 _URL_SECRET = re.compile(r"(?<=://)[^/\s@]+@|(?<=\?)[^\s#]+")
-
-
 # The password within what is a secret as a whole, such as a DSN: libraries quote it alone.
 _PASSWORD = re.compile(
     r"://[^/\s@:]*:(?P<url>[^/\s@]+)@"
