@@ -216,7 +216,8 @@ def test_secrets_are_taken_out_of_any_text(read: Read) -> None:
 )
 def test_a_password_within_an_address_is_taken_out_alone(read: Read, setting: str) -> None:
     """A library has the address in parts, and quotes one of them."""
-    secrets = Secrets(
+    secrets = Secrets()
+    secrets.add(
         read(f"kinetica: {{urls: a}}\ntables: [{{name: s.t}}]\nsinks: {{out: {{{setting}}}}}\n")
     )
 
