@@ -114,7 +114,8 @@ class Pages:
         if not snapshot.ready:
             body |= {"status": "starting", "cause": "not every table was tried yet"}
             return json_answer(body, HTTPStatus.SERVICE_UNAVAILABLE)
-        if "strict" in request.query and body["status"] != "ok":
+        strict = request.query.get("strict", "false") not in ("false", "0")
+        if strict and body["status"] != "ok":
             return json_answer(body, HTTPStatus.SERVICE_UNAVAILABLE)
         return json_answer(body)
 
