@@ -6,6 +6,7 @@ there is nobody else to send it to.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from bridge.events import rfc3339
@@ -46,4 +47,9 @@ def readiness(snapshot: Snapshot) -> dict[str, Any]:
     }
     if snapshot.patterns:
         body["patterns"] = dict(snapshot.patterns)
+    letters = Counter[str]()
+    for (sink, _), there in snapshot.letters.items():
+        letters[sink] += there.count
+    if letters:
+        body["dead_letters"] = dict(letters)
     return body

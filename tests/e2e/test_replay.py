@@ -134,6 +134,7 @@ def test_a_dead_letter_is_replayed_once_its_receiver_is_mended(
             lambda: bridge.metric("sink_dead_lettered_events_total", sink="hook") == 2,
             "two are set aside",
         )
+        assert bridge.readyz()["dead_letters"] == {"hook": 2}
         refuse(webhook_receiver, 5)
         dry = command(bridge, "deadletters", "replay", "--all", "--dry-run", "--json")
         assert last(dry) == {"letters": 2, "by_sink": {"hook": 2}}
@@ -155,6 +156,7 @@ def test_a_dead_letter_is_replayed_once_its_receiver_is_mended(
         assert (found.returncode, last(found)["replayed"]) == (1, 1)
         assert "30,000 numbers of those given: no such dead letter" in found.stderr
         assert command(bridge, "deadletters", "ls", "--json").stdout == ""
+        assert "dead_letters" not in bridge.readyz()
         assert sorted(rows(webhook_receiver.accepted)) == list(range(10))
         none = command(bridge, "deadletters", "replay", "--all")
         assert (none.returncode, "no dead letter" in none.stderr) == (1, True)
