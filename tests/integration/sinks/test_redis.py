@@ -70,8 +70,13 @@ def test_an_entry_has_what_kafka_has_in_headers(
 class Named:
     """Attributes such as a format gives."""
 
-    def of(self, lines: Lines, start: int, stop: int) -> Sequence[Sequence[tuple[str, str]]]:
-        return [[("id", lines.id(index)), ("größe", "ü %")] for index in range(start, stop)]
+    def of(
+        self, lines: Lines, start: int, stop: int, prefix: str = ""
+    ) -> Sequence[Sequence[tuple[str, str]]]:
+        return [
+            [(f"{prefix}id", lines.id(index)), (f"{prefix}größe", "ü %")]
+            for index in range(start, stop)
+        ]
 
 
 def test_other_formats_go_as_they_are(
