@@ -10,7 +10,6 @@ import contextlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from chaos.bridges import Bridge, InProcess, OwnProcess, configuration
@@ -95,12 +94,7 @@ class World:
             self._stack = self._stack.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stack.close()
 
     def run(self, plan: Sequence[Step], *, load: bool) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import socketserver
 import threading
-from types import TracebackType
 from typing import Self
 
 _HTTP = (b"GET ", b"POST ", b"PUT ", b"HEAD ", b"CONNECT ")
@@ -28,12 +27,7 @@ class EchoServer:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
