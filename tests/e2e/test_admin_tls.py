@@ -159,7 +159,7 @@ def test_a_certificate_renewed_in_its_place_is_taken_up_by_a_reload(
         bridge.signal(signal.SIGHUP)
         wait_until(lambda: "reloaded" in events(), "a reload")
         assert [x["renewed"] for x in bridge.log() if x["event"] == "reloaded"] == [["admin.tls"]]
-        assert shown() != before
+        wait_until(lambda: shown() != before, "the new certificate")
         assert bridge.run("status", "--json")[0] == 0
 
 
