@@ -103,9 +103,13 @@ def test_a_table_whose_address_hangs_does_not_hold_up_the_others(
         rig.worker.start()
         wait_until(lambda: len(tries.seen) > 3, "several tries")
         tries.check()
-        stats = rig.worker.stats()
-        assert (stats.state, list(stats.waiting)) == ("delivering", [TABLE])
 
+        def shown() -> tuple[str, list[str]]:
+            stats = rig.worker.stats()
+            return stats.state, list(stats.waiting)
+
+        # On a busy machine the steady one may have met its time-out once, too.
+        wait_until(lambda: shown() == ("delivering", [TABLE]), "one table waits, the other flows")
         hangs.clear()
         rig.wait_settled(TABLE)
     rows = [e["record"]["n"] for e in webhook_receiver.accepted if e["table"] == TABLE]

@@ -20,10 +20,13 @@ ROUNDS = 5
 
 WRITER = """
 import sys
+import structlog
 from services.batches import batch_of
 from bridge.sinks.file import FileSettings, FileSink
 from bridge.testing import make_event
 
+# A line that the kill before this one tore is cut, and logged; stdout has offsets alone.
+structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 sink = FileSink(FileSettings(type="file", path=sys.argv[1]))
 offset = int(sys.argv[2])
 text = "x" * 20_000
