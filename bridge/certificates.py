@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator
 
 
 def read_pem(path: Path) -> bytes:
@@ -18,6 +21,15 @@ def read_pem(path: Path) -> bytes:
         raise ValueError(f"no such file: {path}") from None
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror}") from None
+
+
+def _readable(path: Path) -> Path:
+    read_pem(path)
+    return path
+
+
+# A setting that names a file, refused where that cannot be read.
+PemFile = Annotated[Path, AfterValidator(_readable)]
 
 
 def certify(context: ssl.SSLContext, cert: Path, key: Path | None) -> None:

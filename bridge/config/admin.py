@@ -4,46 +4,39 @@ from __future__ import annotations
 
 import ssl
 from ipaddress import ip_address
-from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
-from bridge.certificates import certify, read_pem
+from bridge.certificates import PemFile, certify, read_pem
 from bridge.config.addresses import listen_address
-from bridge.config.section import Section, SomePath
+from bridge.config.section import Section, not_empty
 
 ListenAddress = Annotated[
     str,
     BeforeValidator(listen_address, json_schema_input_type=str),
 ]
+SomePemFile = Annotated[PemFile, BeforeValidator(not_empty)]
 _END = b"-----END CERTIFICATE-----"
 
 
 class AdminTls(Section):
     """The admin endpoint over https."""
 
-    cert_file: SomePath = Field(
+    cert_file: SomePemFile = Field(
         description="The certificate that it shows (PEM), with its chain.",
     )
-    key_file: SomePath | None = Field(
+    key_file: SomePemFile | None = Field(
         default=None,
         description="The private key of cert_file (PEM, not encrypted), if it is not in there.",
     )
-    ca_file: SomePath | None = Field(
+    ca_file: SomePemFile | None = Field(
         default=None,
         description=(
             "Certificates (PEM) that the commands on this machine trust; default: the one in "
             "cert_file, and no other."
         ),
     )
-
-    @field_validator("cert_file", "key_file", "ca_file")
-    @classmethod
-    def _there(cls, path: Path | None) -> Path | None:
-        if path is not None:
-            read_pem(path)
-        return path
 
     @model_validator(mode="after")
     def _usable(self) -> AdminTls:

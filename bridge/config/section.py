@@ -10,7 +10,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from bridge.units import Duration, Size
 
 
-def _not_empty(value: Any) -> Any:
+def not_empty(value: Any) -> Any:
+    """Refuse the empty text: as a path it would be the folder we run in.
+
+    Raises:
+        ValueError: it is empty.
+    """
     if value == "":
         raise ValueError("must not be empty")
     return value
@@ -18,7 +23,7 @@ def _not_empty(value: Any) -> Any:
 
 PositiveDuration = Annotated[Duration, Field(gt=0)]
 PositiveSize = Annotated[Size, Field(gt=0)]
-SomePath = Annotated[Path, BeforeValidator(_not_empty)]  # "" would be the folder we run in
+SomePath = Annotated[Path, BeforeValidator(not_empty)]
 
 
 class Section(BaseModel):

@@ -7,9 +7,9 @@ import ssl
 from pathlib import Path
 
 import certifi
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
-from bridge.certificates import certify, read_pem
+from bridge.certificates import PemFile, certify, read_pem
 
 
 class Tls(BaseModel):
@@ -20,14 +20,14 @@ class Tls(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    ca_file: Path | None = Field(
+    ca_file: PemFile | None = Field(
         default=None, description="Certificates to trust (PEM) in place of the system's."
     )
-    cert_file: Path | None = Field(
+    cert_file: PemFile | None = Field(
         default=None,
         description="The certificate that the receiver is shown (PEM), with its chain.",
     )
-    key_file: Path | None = Field(
+    key_file: PemFile | None = Field(
         default=None,
         description="The private key of cert_file (PEM, not encrypted), if it is not in there.",
     )
@@ -35,13 +35,6 @@ class Tls(BaseModel):
         default=True, description="Whether the certificate is verified; false trusts anybody."
     )
     _content: bytes = PrivateAttr(default=b"")
-
-    @field_validator("ca_file", "cert_file", "key_file")
-    @classmethod
-    def _there(cls, path: Path | None) -> Path | None:
-        if path is not None:
-            read_pem(path)
-        return path
 
     @model_validator(mode="after")
     def _usable(self) -> Tls:
