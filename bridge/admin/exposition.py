@@ -102,11 +102,13 @@ class _Form:
         labels: of the samples.
         before: what is written before each value.
         end: what is written after the last one.
+        last: the values of some lines and their text, as they were written last, by their place.
     """
 
     labels: list[str]
     before: list[str]
     end: str
+    last: dict[int, tuple[Sequence[float], str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, family: Family, encode: _Encode) -> Self:
@@ -121,13 +123,19 @@ class _Form:
         return cls(family.labels, before, head)
 
     def text(self, values: Sequence[float]) -> str:
-        """Return the text with these values."""
+        """Return the text with these values; most lines of most scrapes are those of the last."""
         written: list[str] = []
         for place in range(0, len(values), _LINES_A_TURN):
-            written += map(floatToGoString, values[place : place + _LINES_A_TURN])
-            time.sleep(_PAUSE_SECONDS)
-        lines = zip(self.before, written, strict=True)
-        return "".join((*chain.from_iterable(lines), self.end))
+            some = values[place : place + _LINES_A_TURN]
+            known, text = self.last.get(place, ((), ""))
+            if known != some:
+                before = self.before[place : place + _LINES_A_TURN]
+                lines = zip(before, map(floatToGoString, some), strict=True)
+                text = "".join(chain.from_iterable(lines))
+                self.last[place] = some, text
+                time.sleep(_PAUSE_SECONDS)
+            written.append(text)
+        return "".join([*written, self.end])
 
 
 class _Only(Collector):

@@ -15,6 +15,7 @@ from bridge.admin.server import AdminServer
 from bridge.cli import logs
 from bridge.cli.arenas import limit_arenas
 from bridge.cli.configuration import hide, load, load_again
+from bridge.cli.lasting import Lasting
 from bridge.cli.main import OK, RUNTIME
 from bridge.cli.signals import Signals
 from bridge.config import Config, find_file
@@ -70,7 +71,7 @@ def run(arguments: argparse.Namespace, signals: Signals) -> int:
     control.start()
     if arguments.watch:
         following.start(control.reload)
-    code = _watch(signals, control, admin)
+    code = _watch(signals, control, admin, Lasting(supervisor))
     following.loop.stop()
     _stop(signals, supervisor, control, supervisor.grace, code)
     admin.stop()
@@ -91,7 +92,7 @@ def _tls(config: Config) -> ssl.SSLContext | None:
         raise BridgeError(f"admin.tls: {error}") from None
 
 
-def _watch(signals: Signals, control: Control, admin: AdminServer) -> int:
+def _watch(signals: Signals, control: Control, admin: AdminServer, lasting: Lasting) -> int:
     """Wait for the end, and return the exit code that belongs to its cause."""
     while not signals.stop and control.failure is None:
         signals.wait(_WATCHDOG_SECONDS)
@@ -101,6 +102,7 @@ def _watch(signals: Signals, control: Control, admin: AdminServer) -> int:
         if dead:
             log.critical("thread_gone", loops=dead)
             return RUNTIME
+        lasting.look()
     return OK
 
 

@@ -98,6 +98,8 @@ class Gaps:
     @property
     def open(self) -> tuple[OpenGap, ...]:
         """All that is open, the oldest first, the span last."""
+        if not self._counts.gaps_open:  # as it mostly is; one number, as a span ends into a gap
+            return ()
         obstacle = self._obstacle()
         with self._lock:
             shown = [gap.shown(self._table, obstacle) for gap in self._unclosed.values()]

@@ -65,6 +65,21 @@ def test_each_scrape_is_what_the_library_would_write(
             assert exposition.write(accept) == of_library(accept, now)
 
 
+@pytest.mark.parametrize("accept", ACCEPTED)
+def test_of_many_lines_those_that_changed_are_written_anew(accept: str) -> None:
+    """One here, one there, none; more lines than are written in one go, and fewer again."""
+    now: list[Family | Metric] = []
+    exposition = Exposition(lambda: now)
+    values = {("out", f"orders_{number}"): 1.0 for number in range(1700)}
+
+    for changed in (None, 0, 499, 500, 1699, None, 1200):
+        if changed is not None:
+            values["out", f"orders_{changed}"] += 1.0
+        for some in (values, dict(list(values.items())[:900])):
+            now = families(some, values)
+            assert exposition.write(accept) == of_library(accept, now)
+
+
 def test_askers_with_many_wishes_take_no_memory() -> None:
     """Lines are kept for few content types, whatever versions are asked for."""
     many = {("out", f"orders_{number}"): 1.0 for number in range(500)}
