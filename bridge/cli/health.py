@@ -6,10 +6,9 @@ import argparse
 import sys
 from http.client import HTTPException
 
-from bridge.cli.configuration import load
 from bridge.cli.connection import connect_unverified
 from bridge.cli.main import OK, RUNTIME
-from bridge.config import Admin, find_file
+from bridge.config import Admin, find_file, load_address
 from bridge.errors import cause_of
 
 _TIMEOUT = 3.0
@@ -17,14 +16,15 @@ _TIMEOUT = 3.0
 
 def run(arguments: argparse.Namespace) -> int:
     """Ask `/livez`; 0 if it answers 200, else 1."""
-    admin = load(find_file(arguments.config)).admin
+    # What else is wrong with a file that was changed is no reason to end a service that is alive.
+    admin, tls = load_address(find_file(arguments.config))
     host = admin.reachable_host
     try:
-        status = _ask(admin, tls=admin.tls is not None)
+        status = _ask(admin, tls=tls)
     except (OSError, HTTPException) as error:
         try:
             # Until a reload has taken the file over, it says another scheme than is spoken.
-            status = _ask(admin, tls=admin.tls is None)
+            status = _ask(admin, tls=not tls)
         except (OSError, HTTPException):
             print(f"no service at {host}:{admin.port}: {cause_of(error)}", file=sys.stderr)
             return RUNTIME

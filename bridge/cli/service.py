@@ -89,7 +89,8 @@ class Service:
             raise BridgeError(f"what listens at {self.place} is no kinetica-bridge") from None
         except (OSError, HTTPException) as error:
             raise BridgeError(
-                f"the service at {self.place} cannot be asked: {cause_of(error)}"
+                f"the service at {self.place} cannot be asked: {cause_of(error)}",
+                hint=self._scheme_hint(error),
             ) from None
         finally:
             connection.close()
@@ -97,3 +98,11 @@ class Service:
             reason = content.get("error") or content.get("status") or answer.reason
             raise RequestFailed(f"the service at {self.place} says: {reason}", answer.status)
         return content
+
+    def _scheme_hint(self, error: Exception) -> str | None:
+        """Say what helps where the file says https and the service speaks http, or the reverse."""
+        https = self._admin.tls is not None
+        if not isinstance(error, ssl.SSLError if https else HTTPException | ConnectionError):
+            return None
+        file, service = ("https", "http") if https else ("http", "https")
+        return f"the file says {file}; if the service still speaks {service}, reload it, SIGHUP"

@@ -10,11 +10,13 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from bridge.config.admin import Admin
 from bridge.config.checks import check
 from bridge.config.document import Document, read_document
 from bridge.config.files import paths_in
@@ -54,6 +56,22 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Config:
         ConfigurationError: with everything that is wrong, one line each.
     """
     return parse(_content(path), str(path), environment)
+
+
+def load_address(path: Path, environment: Mapping[str, str] = os.environ) -> tuple[Admin, bool]:
+    """Read where the admin endpoint listens, and whether by TLS; the rest may be wrong.
+
+    Raises:
+        ConfigurationError: that cannot be read; with everything that is wrong, as of `load`.
+    """
+    data = read_document(_content(path), str(path), environment).data
+    admin = data.get("admin", {}) if isinstance(data, dict) else None
+    if isinstance(admin, dict):
+        with suppress(ValidationError):
+            listen = {key: value for key, value in admin.items() if key == "listen"}
+            return Admin.model_validate(listen), "tls" in admin
+    loaded = load(path, environment).admin
+    return loaded, loaded.tls is not None
 
 
 def load_again(path: Path, environment: Mapping[str, str] = os.environ) -> tuple[Config, str]:

@@ -110,11 +110,15 @@ def test_health_finds_a_service_that_does_not_speak_what_the_file_says_by_now(
         plain = bridge.config | {"admin": {"listen": bridge.config["admin"]["listen"]}}
         bridge.config_file.write_text(yaml.safe_dump(plain))
         assert bridge.run("health") == (0, "alive\n")
+        code, said = bridge.run("status")
+        assert (code, "the file says http; if the service still speaks https" in said) == (1, True)
 
         bridge.signal(signal.SIGHUP)
         wait_until(lambda: BridgeProcess.get_json(bridge, "/livez")[0] == 200, "plain http")
         bridge.config_file.write_text(https)
         assert bridge.run("health") == (0, "alive\n")
+        code, said = bridge.run("status")
+        assert (code, "the file says https; if the service still speaks http" in said) == (1, True)
 
         bridge.terminate()
         code, said = bridge.run("health")

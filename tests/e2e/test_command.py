@@ -232,6 +232,16 @@ def test_health_asks_the_running_service(kinetica: EmulatorProcess, tmp_path: Pa
     with BridgeProcess(tmp_path, config) as bridge:
         wait_until(lambda: bridge.get_json("/livez")[0] == 200, "the service is up")
         assert run_command("health", "-c", str(bridge.config_file)).returncode == 0
+
+        # A file that no reload would take ends no service: only where it listens is read of it.
+        broken = {**bridge.config, "kinetica": {"urls": ["${MISSPELT}"], "use": "r"}, "tables": 7}
+        bridge.config_file.write_text(yaml.safe_dump(broken))
+        assert run_command("health", "-c", str(bridge.config_file)).returncode == 0
+        bridge.config_file.write_text(yaml.safe_dump({**broken, "admin": {"listen": "nowhere"}}))
+        result = run_command("health", "-c", str(bridge.config_file))
+        assert (result.returncode, "admin.listen" in result.stderr) == (2, True), result.stderr
+
+        bridge.config_file.write_text(yaml.safe_dump(bridge.config))
     assert run_command("health", "-c", str(bridge.config_file)).returncode == 1
 
 
