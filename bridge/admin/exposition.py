@@ -53,8 +53,13 @@ class Family:
         """Add a sample."""
         self.labels.append("\0".join(labels))
         self.values.append(value)
-        if len(self.values) % _LINES_A_TURN == 0:
-            time.sleep(_PAUSE_SECONDS)
+
+    def extend(self, labels: Iterable[str], values: Iterable[float]) -> Self:
+        """Add many samples, their labels as in `labels`; return the family."""
+        self.labels.extend(labels)
+        self.values.extend(values)
+        time.sleep(_PAUSE_SECONDS)
+        return self
 
     def metric(self) -> Metric:
         """Return it as the library has it."""

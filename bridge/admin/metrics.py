@@ -8,7 +8,8 @@ every sink and table.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import get_args
 
 from prometheus_client import CollectorRegistry
@@ -24,12 +25,14 @@ from bridge import __version__
 from bridge.admin.exposition import Family
 from bridge.codec import IMPLEMENTATION
 from bridge.events import GapReason
+from bridge.journal import LetterSum
 from bridge.loop import Loop
 from bridge.monitor.states import State
 from bridge.supervisor import Reloads, Snapshot, Supervisor
 
 _PREFIX = "kinetica_bridge_"
 _RECEIVED_TYPES = ("insert", "update", "delete", "read")
+_REASONS: tuple[str, ...] = get_args(GapReason)
 
 
 class BridgeCollector:
@@ -120,84 +123,113 @@ def _of_bridge(snapshot: Snapshot) -> Iterator[Family]:
 
 
 def _of_tables(snapshot: Snapshot) -> Iterator[Family]:
-    states = _gauge("table_state", "1 for the state a table is in.", "table", "state")
-    received = _counter("received_events", "Events received from Kinetica.", "table", "type")
-    size = _counter("received_bytes", "Bytes of notifications received.", "table")
-    errors = _counter("decode_errors", "Frames that were no record of their table.", "table")
-    gaps = _counter("gaps", "Gaps declared.", "table", "reason")
-    gaps_open = _gauge("gaps_open", "Gaps not closed.", "table")
-    last_gap = _gauge("last_gap_timestamp_seconds", "When a gap was last declared.", "table")
-    last = _gauge("last_event_timestamp_seconds", "When the last event was received.", "table")
-    probe = _gauge("last_probe_timestamp_seconds", "When a probe last found all well.", "table")
-    done = _gauge("reading_rows", "Rows of the table looked at by the present read.", "table")
-    expected = _gauge("reading_expected_rows", "Rows the present read has in all.", "table")
-    unaccounted = _gauge("unaccounted_rows", "Rows the last audit found missing.", "table")
-    for name, table in snapshot.tables.items():
-        unaccounted.add((name,), table.counts.unaccounted)
-        counts, progress = table.counts, table.progress
-        done.add((name,), progress.done if progress else 0)
-        expected.add((name,), progress.expected if progress else 0)
-        for state in State:
-            states.add((name, state), float(table.state is state))
-        for type_ in _RECEIVED_TYPES:
-            received.add((name, type_), counts.received[type_])
-        size.add((name,), counts.bytes)
-        errors.add((name,), counts.decode_errors)
-        for reason in get_args(GapReason):
-            gaps.add((name, reason), counts.gaps[reason])
-        gaps_open.add((name,), counts.gaps_open)
-        last_gap.add((name,), counts.last_gap)
-        last.add((name,), counts.last_event)
-        probe.add((name,), counts.last_probe)
-    yield from (
-        states,
-        received,
-        size,
-        errors,
-        gaps,
-        gaps_open,
-        last_gap,
-        last,
-        probe,
-        done,
-        expected,
-        unaccounted,
+    tables = snapshot.tables.values()
+    counts, progress = [table.counts for table in tables], [table.progress for table in tables]
+    names = tuple(snapshot.tables)
+
+    def of_each(family: Family, values: Iterable[float], *second: str) -> Family:
+        return family.extend(_pairs(names, second) if second else names, values)
+
+    states, every = [table.state for table in tables], tuple(State)
+    yield of_each(
+        _gauge("table_state", "1 for the state a table is in.", "table", "state"),
+        (float(state is one) for state in states for one in every),
+        *every,
     )
+    yield of_each(
+        _counter("received_events", "Events received from Kinetica.", "table", "type"),
+        (each.received[type_] for each in counts for type_ in _RECEIVED_TYPES),
+        *_RECEIVED_TYPES,
+    )
+    yield of_each(
+        _counter("received_bytes", "Bytes of notifications received.", "table"),
+        (each.bytes for each in counts),
+    )
+    yield of_each(
+        _counter("decode_errors", "Frames that were no record of their table.", "table"),
+        (each.decode_errors for each in counts),
+    )
+    yield of_each(
+        _counter("gaps", "Gaps declared.", "table", "reason"),
+        (each.gaps[reason] for each in counts for reason in _REASONS),
+        *_REASONS,
+    )
+    yield of_each(
+        _gauge("gaps_open", "Gaps not closed.", "table"), (each.gaps_open for each in counts)
+    )
+    yield of_each(
+        _gauge("last_gap_timestamp_seconds", "When a gap was last declared.", "table"),
+        (each.last_gap for each in counts),
+    )
+    yield of_each(
+        _gauge("last_event_timestamp_seconds", "When the last event was received.", "table"),
+        (each.last_event for each in counts),
+    )
+    yield of_each(
+        _gauge("last_probe_timestamp_seconds", "When a probe last found all well.", "table"),
+        (each.last_probe for each in counts),
+    )
+    yield of_each(
+        _gauge("reading_rows", "Rows of the table looked at by the present read.", "table"),
+        (each.done if each else 0 for each in progress),
+    )
+    yield of_each(
+        _gauge("reading_expected_rows", "Rows the present read has in all.", "table"),
+        (each.expected if each else 0 for each in progress),
+    )
+    yield of_each(
+        _gauge("unaccounted_rows", "Rows the last audit found missing.", "table"),
+        (each.unaccounted for each in counts),
+    )
+
+
+@lru_cache(maxsize=4)
+def _pairs(first: tuple[str, ...], second: tuple[str, ...]) -> list[str]:
+    """Return two labels of each pair as a family has them."""
+    return [f"{one}\0{other}" for one in first for other in second]
 
 
 def _of_sinks(snapshot: Snapshot) -> Iterator[Family]:
-    labels = ("sink", "table")
-    families = (
-        _counter("sink_received_events", "Events of the table for the sink.", *labels),
-        _counter("sink_delivered_events", "Events the sink's destination confirmed.", *labels),
-        _counter("sink_dead_lettered_events", "Events set aside with a reason.", *labels),
-        _counter("sink_discarded_events", "Events dropped by a stated policy.", *labels),
-        _gauge("sink_pending_events", "Events in the journal, not settled yet.", *labels),
+    accounts = snapshot.accounts
+    lanes = {(account.sink, account.table): 0 for account in accounts}
+    labels = [f"{sink}\0{table}" for sink, table in lanes]
+
+    def of_each(family: Family, values: Iterable[float]) -> Family:
+        return family.extend(labels, values)
+
+    of_lane = ("sink", "table")
+    yield of_each(
+        _counter("sink_received_events", "Events of the table for the sink.", *of_lane),
+        (account.received for account in accounts),
     )
-    lag = _gauge("sink_lag_seconds", "Age of the oldest event not yet acknowledged.", *labels)
-    for account in snapshot.accounts:
-        values = (
-            account.received,
-            account.delivered,
-            account.dead_lettered,
-            account.discarded,
-            account.pending,
-        )
-        lane = (account.sink, account.table)
-        for family, value in zip(families, values, strict=True):
-            family.add(lane, value)
-        lag.add(lane, snapshot.lags[lane])
-    yield from families
-    yield lag
+    yield of_each(
+        _counter("sink_delivered_events", "Events the sink's destination confirmed.", *of_lane),
+        (account.delivered for account in accounts),
+    )
+    yield of_each(
+        _counter("sink_dead_lettered_events", "Events set aside with a reason.", *of_lane),
+        (account.dead_lettered for account in accounts),
+    )
+    yield of_each(
+        _counter("sink_discarded_events", "Events dropped by a stated policy.", *of_lane),
+        (account.discarded for account in accounts),
+    )
+    yield of_each(
+        _gauge("sink_pending_events", "Events in the journal, not settled yet.", *of_lane),
+        (account.pending for account in accounts),
+    )
+    yield of_each(
+        _gauge("sink_lag_seconds", "Age of the oldest event not yet acknowledged.", *of_lane),
+        (snapshot.lags[lane] for lane in lanes),
+    )
     text = "Events delivered again on request; no part of the sums above."
-    replayed = _counter("sink_replayed_events", text, *labels)
-    lanes = {(account.sink, account.table): 0 for account in snapshot.accounts}
+    replayed = _counter("sink_replayed_events", text, *of_lane)
     for lane, events in (lanes | dict(snapshot.replayed)).items():
         if lane[0] in snapshot.sinks:
             replayed.add(lane, events)
     yield replayed
 
-    yield from _of_letters(snapshot)
+    yield from _of_letters(snapshot, lanes)
 
     failing = _gauge("sink_failing", "1 while the sink's destination does not accept.", "sink")
     waiting = _gauge("sink_waiting_tables", "Tables whose lane waits on its own.", "sink")
@@ -213,14 +245,13 @@ def _of_sinks(snapshot: Snapshot) -> Iterator[Family]:
     yield from (failing, waiting, attempts, retries, busy)
 
 
-def _of_letters(snapshot: Snapshot) -> Iterator[Family]:
+def _of_letters(snapshot: Snapshot, lanes: Mapping[tuple[str, str], int]) -> Iterator[Family]:
+    letters = dict.fromkeys(lanes, LetterSum(0, 0, 0)) | dict(snapshot.letters)
+    labels = [f"{sink}\0{table}" for sink, table in letters]
     kept = _gauge("dead_letters", "Events set aside that are still kept.", "sink", "table")
+    yield kept.extend(labels, (each.count for each in letters.values()))
     size = _gauge("dead_letters_bytes", "What they take on disk, about.", "sink", "table")
-    for lane in {(a.sink, a.table): None for a in snapshot.accounts} | dict(snapshot.letters):
-        there = snapshot.letters.get(lane)
-        kept.add(lane, 0 if there is None else there.count)
-        size.add(lane, 0 if there is None else there.bytes)
-    yield from (kept, size)
+    yield size.extend(labels, (each.bytes for each in letters.values()))
     text = "Dead letters deleted for their size or age."
     gone = _counter("dead_letters_discarded", text, "sink", "reason")
     every = {(sink, reason): 0 for sink in snapshot.sinks for reason in ("age", "size")}
