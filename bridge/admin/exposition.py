@@ -7,6 +7,7 @@ checks and escapes of names and labels, comes to the same at every scrape.
 from __future__ import annotations
 
 import time
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -113,7 +114,7 @@ class _Form:
     labels: list[str]
     before: list[str]
     end: str
-    last: dict[int, tuple[Sequence[float], str]] = field(default_factory=dict)
+    last: dict[int, tuple[bytes, str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, family: Family, encode: _Encode) -> Self:
@@ -131,13 +132,14 @@ class _Form:
         """Return the text with these values; most lines of most scrapes are those of the last."""
         written: list[str] = []
         for place in range(0, len(values), _LINES_A_TURN):
-            some = values[place : place + _LINES_A_TURN]
-            known, text = self.last.get(place, ((), ""))
-            if known != some:
+            some = array("d", values[place : place + _LINES_A_TURN])
+            bits = some.tobytes()  # which tell 0 from -0
+            known, text = self.last.get(place, (b"", ""))
+            if known != bits:
                 before = self.before[place : place + _LINES_A_TURN]
                 lines = zip(before, map(floatToGoString, some), strict=True)
                 text = "".join(chain.from_iterable(lines))
-                self.last[place] = some, text
+                self.last[place] = bits, text
                 time.sleep(_PAUSE_SECONDS)
             written.append(text)
         return "".join([*written, self.end])

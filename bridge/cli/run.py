@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace, signals: Signals) -> int:
     control.start()
     if arguments.watch:
         following.start(control.reload)
-    code = _watch(signals, control, admin, Lasting(supervisor))
+    code = _watch(signals, control, admin)
     following.loop.stop()
     _stop(signals, supervisor, control, supervisor.grace, code)
     admin.stop()
@@ -92,8 +92,9 @@ def _tls(config: Config) -> ssl.SSLContext | None:
         raise BridgeError(f"admin.tls: {error}") from None
 
 
-def _watch(signals: Signals, control: Control, admin: AdminServer, lasting: Lasting) -> int:
+def _watch(signals: Signals, control: Control, admin: AdminServer) -> int:
     """Wait for the end, and return the exit code that belongs to its cause."""
+    lasting = Lasting()
     while not signals.stop and control.failure is None:
         signals.wait(_WATCHDOG_SECONDS)
         if signals.take_reload():

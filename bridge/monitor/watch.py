@@ -71,6 +71,10 @@ class WatchOptions:
     failback: float | None = 60.0
 
 
+# Tables, and schemas of which all tables are to be known; None for the same as before.
+_Wanted = tuple[Sequence[TableMonitor], Collection[str] | None]
+
+
 class Watch:
     """Look after tables on a ring of clusters.
 
@@ -105,7 +109,8 @@ class Watch:
     ) -> None:
         self._ring = ring
         self._tables = [Watched(table) for table in tables]
-        self._wanted: tuple[Sequence[TableMonitor], Collection[str] | None] | None = None
+        self._wanted: _Wanted = (tables, None)
+        self._taken: _Wanted = self._wanted
         self._subscriber = subscriber
         self._instance = instance
         self._options = options
@@ -153,7 +158,8 @@ class Watch:
         """Whether every table was tried once, and every schema looked into."""
         looked = self._discovered is None or all(s in self._found for s in self._schemas)
         looked |= self._attempts > 0  # a cluster that cannot be asked is no reason to wait
-        return looked and all(watched.tried for watched in self._tables)
+        tried = {watched.table for watched in self._tables if watched.tried}
+        return looked and tried.issuperset(self._wanted[0])  # not taken over yet, perhaps
 
     def start(self) -> None:
         """Start the watch."""
@@ -244,9 +250,10 @@ class Watch:
         In that order, and waiting for it: a table whose settings changed is both, and its
         new monitors may have the ids of the old ones.
         """
-        wanted, self._wanted = self._wanted, None
-        if wanted is None:
+        wanted = self._wanted
+        if wanted is self._taken:
             return
+        self._taken = wanted
         tables, schemas = wanted
         self._schemas = self._schemas if schemas is None else schemas
         keep = set(tables)

@@ -342,12 +342,6 @@ class Supervisor:
         return self._config.shutdown.grace
 
     @property
-    def settled(self) -> Plan | None:
-        """What runs, once every table of it was tried; None before."""
-        running = self._running
-        return running.plan if running is not None and running.watch.tried else None
-
-    @property
     def draining(self) -> bool:
         """Whether it is on its way out."""
         return self._stopping.is_set()

@@ -15,6 +15,8 @@ from services.rig import FAST, TABLE, Database, Rig
 
 from bridge.monitor.route import Route
 from bridge.monitor.subscriber import Subscriber
+from bridge.monitor.table import TableMonitor
+from bridge.monitor.table_options import TableOptions
 from bridge.monitor.watch import Watch, WatchOptions
 from bridge.wire.client import Access
 from bridge.wire.ring import Ring
@@ -558,3 +560,23 @@ def test_the_names_of_a_schemas_tables_are_told(
 
     assert told[0] == ("ki_home", frozenset({TABLE}))
     assert told[-1] == ("ki_home", frozenset({TABLE, "ki_home.new"}))
+
+
+def test_tables_of_a_reload_count_as_untried_from_the_reload_on(cluster: Emulator) -> None:
+    """Not from the watch's next round on, which a cluster that hangs holds up for seconds."""
+    subscriber: Subscriber[Route] = Subscriber(lambda *_: None, lambda: None)
+    watch = Watch(
+        Ring([cluster.url], Access(), 5.0),
+        [],
+        subscriber,
+        "0a1b2c3d",
+        WatchOptions(),
+    )
+    subscriber.start()
+    assert watch.tried
+    watch.look_after([TableMonitor(TableOptions(TABLE), lambda _: None)])
+    assert not watch.tried
+    watch.look_after([])
+    assert watch.tried
+    watch.stop(5.0)
+    subscriber.stop()

@@ -60,7 +60,11 @@ def test_each_scrape_is_what_the_library_would_write(
     exposition = Exposition(lambda: now)
 
     for scrape in scrapes:
-        for values in (scrape, [dict.fromkeys(each, 7.0) for each in scrape]):
+        for values in (
+            scrape,
+            [{labels: -value for labels, value in each.items()} for each in scrape],
+            [dict.fromkeys(each, 7.0) for each in scrape],
+        ):
             now = families(*values)
             assert exposition.write(accept) == of_library(accept, now)
 
