@@ -242,7 +242,7 @@ def test_a_killed_service_goes_on_with_a_replay_and_a_watch_may_be_interrupted(
         bridge.wait_live()
         insert(database, *range(200))
         wait_delivered(bridge, "hook", 200)
-        arguments = ["journal", "replay", "--sink", "hook", "--rate", "50"]
+        arguments = ["journal", "replay", "--sink", "hook", "--rate", "20"]  # ten seconds of it
         watching = subprocess.Popen(
             [*COMMAND, *arguments, "-c", str(bridge.config_file)],
             stderr=subprocess.PIPE,
@@ -282,8 +282,8 @@ def test_a_replay_ends_with_its_sink_and_says_so(
     """A reload that takes the sink away stops what went to it; one that changes it does not."""
     with make_bridge(cluster, tmp_path, webhook_receiver.url) as bridge:
         bridge.wait_live()
-        insert(database, *range(100))
-        wait_delivered(bridge, "hook", 100)
+        insert(database, *range(1000))  # a replay of fifty seconds, longer than the reload
+        wait_delivered(bridge, "hook", 1000)
         asked = Asked(f"{bridge.admin}/api/replays?sink=hook&rate=20", method="POST")
         asked.add_header("Authorization", f"Bearer {read_token(tmp_path / 'journal')}")
         with urlopen(asked) as reply:
