@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
 import re
+import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -224,8 +227,12 @@ def run_command(
 
 
 def free_port() -> int:
-    import socket
+    """Return a port that is free, of those that the kernel gives to nobody by itself.
 
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    One of its own it may give to another connection before the port is listened on.
+    """
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)  # below ip_local_port_range
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
