@@ -28,6 +28,11 @@ _LINES_A_TURN, _PAUSE_SECONDS = 500, 5e-5
 _Encode = Callable[[Collector], bytes]
 
 
+def joined(*labels: str) -> str:
+    """Return the values of a sample's labels as a family has them: with a NUL between them."""
+    return "\0".join(labels)
+
+
 @dataclass(frozen=True, slots=True)
 class Family:
     """A counter or gauge with all its samples.
@@ -39,7 +44,7 @@ class Family:
         kind: what it is to the library.
         name, text: its name without `_total`, and its description.
         names: of the labels.
-        labels: their values, of each sample, with a NUL between them.
+        labels: their values, of each sample, `joined`.
         values: of the samples.
     """
 
@@ -52,11 +57,11 @@ class Family:
 
     def add(self, labels: tuple[str, ...], value: float) -> None:
         """Add a sample."""
-        self.labels.append("\0".join(labels))
+        self.labels.append(joined(*labels))
         self.values.append(value)
 
     def extend(self, labels: Iterable[str], values: Iterable[float]) -> Self:
-        """Add many samples, their labels as in `labels`; return the family."""
+        """Add many samples, the labels of each `joined`; return the family."""
         self.labels.extend(labels)
         self.values.extend(values)
         time.sleep(_PAUSE_SECONDS)

@@ -8,7 +8,7 @@ every sink and table.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import get_args
 
@@ -22,7 +22,7 @@ from prometheus_client.core import (
 )
 
 from bridge import __version__
-from bridge.admin.exposition import Family
+from bridge.admin.exposition import Family, joined
 from bridge.codec import IMPLEMENTATION
 from bridge.events import GapReason
 from bridge.journal import LetterSum
@@ -127,100 +127,85 @@ def _of_tables(snapshot: Snapshot) -> Iterator[Family]:
     counts, progress = [table.counts for table in tables], [table.progress for table in tables]
     names = tuple(snapshot.tables)
 
-    def of_each(family: Family, values: Iterable[float], *second: str) -> Family:
-        return family.extend(_pairs(names, second) if second else names, values)
-
     states, every = [table.state for table in tables], tuple(State)
-    yield of_each(
-        _gauge("table_state", "1 for the state a table is in.", "table", "state"),
-        (float(state is one) for state in states for one in every),
-        *every,
+    yield _gauge("table_state", "1 for the state a table is in.", "table", "state").extend(
+        _pairs(names, every), (float(state is one) for state in states for one in every)
     )
-    yield of_each(
-        _counter("received_events", "Events received from Kinetica.", "table", "type"),
+    yield _counter("received_events", "Events received from Kinetica.", "table", "type").extend(
+        _pairs(names, _RECEIVED_TYPES),
         (each.received[type_] for each in counts for type_ in _RECEIVED_TYPES),
-        *_RECEIVED_TYPES,
     )
-    yield of_each(
-        _counter("received_bytes", "Bytes of notifications received.", "table"),
-        (each.bytes for each in counts),
+    yield _counter("received_bytes", "Bytes of notifications received.", "table").extend(
+        names, (each.bytes for each in counts)
     )
-    yield of_each(
-        _counter("decode_errors", "Frames that were no record of their table.", "table"),
-        (each.decode_errors for each in counts),
+    text = "Frames that were no record of their table."
+    yield _counter("decode_errors", text, "table").extend(
+        names, (each.decode_errors for each in counts)
     )
-    yield of_each(
-        _counter("gaps", "Gaps declared.", "table", "reason"),
-        (each.gaps[reason] for each in counts for reason in _REASONS),
-        *_REASONS,
+    yield _counter("gaps", "Gaps declared.", "table", "reason").extend(
+        _pairs(names, _REASONS), (each.gaps[reason] for each in counts for reason in _REASONS)
     )
-    yield of_each(
-        _gauge("gaps_open", "Gaps not closed.", "table"), (each.gaps_open for each in counts)
+    yield _gauge("gaps_open", "Gaps not closed.", "table").extend(
+        names, (each.gaps_open for each in counts)
     )
-    yield of_each(
-        _gauge("last_gap_timestamp_seconds", "When a gap was last declared.", "table"),
-        (each.last_gap for each in counts),
+    text = "When a gap was last declared."
+    yield _gauge("last_gap_timestamp_seconds", text, "table").extend(
+        names, (each.last_gap for each in counts)
     )
-    yield of_each(
-        _gauge("last_event_timestamp_seconds", "When the last event was received.", "table"),
-        (each.last_event for each in counts),
+    text = "When the last event was received."
+    yield _gauge("last_event_timestamp_seconds", text, "table").extend(
+        names, (each.last_event for each in counts)
     )
-    yield of_each(
-        _gauge("last_probe_timestamp_seconds", "When a probe last found all well.", "table"),
-        (each.last_probe for each in counts),
+    text = "When a probe last found all well."
+    yield _gauge("last_probe_timestamp_seconds", text, "table").extend(
+        names, (each.last_probe for each in counts)
     )
-    yield of_each(
-        _gauge("reading_rows", "Rows of the table looked at by the present read.", "table"),
-        (each.done if each else 0 for each in progress),
+    text = "Rows of the table looked at by the present read."
+    yield _gauge("reading_rows", text, "table").extend(
+        names, (each.done if each else 0 for each in progress)
     )
-    yield of_each(
-        _gauge("reading_expected_rows", "Rows the present read has in all.", "table"),
-        (each.expected if each else 0 for each in progress),
+    yield _gauge("reading_expected_rows", "Rows the present read has in all.", "table").extend(
+        names, (each.expected if each else 0 for each in progress)
     )
-    yield of_each(
-        _gauge("unaccounted_rows", "Rows the last audit found missing.", "table"),
-        (each.unaccounted for each in counts),
+    yield _gauge("unaccounted_rows", "Rows the last audit found missing.", "table").extend(
+        names, (each.unaccounted for each in counts)
     )
 
 
 @lru_cache(maxsize=4)
 def _pairs(first: tuple[str, ...], second: tuple[str, ...]) -> list[str]:
     """Return two labels of each pair as a family has them."""
-    return [f"{one}\0{other}" for one in first for other in second]
+    return [joined(one, other) for one in first for other in second]
 
 
 def _of_sinks(snapshot: Snapshot) -> Iterator[Family]:
     accounts = snapshot.accounts
     lanes = {(account.sink, account.table): 0 for account in accounts}
-    labels = [f"{sink}\0{table}" for sink, table in lanes]
-
-    def of_each(family: Family, values: Iterable[float]) -> Family:
-        return family.extend(labels, values)
-
+    labels = [joined(*lane) for lane in lanes]
     of_lane = ("sink", "table")
-    yield of_each(
-        _counter("sink_received_events", "Events of the table for the sink.", *of_lane),
-        (account.received for account in accounts),
+    text = "Events of the table for the sink."
+    yield _counter("sink_received_events", text, *of_lane).extend(
+        labels, (account.received for account in accounts)
     )
-    yield of_each(
-        _counter("sink_delivered_events", "Events the sink's destination confirmed.", *of_lane),
-        (account.delivered for account in accounts),
+    text = "Events the sink's destination confirmed."
+    yield _counter("sink_delivered_events", text, *of_lane).extend(
+        labels, (account.delivered for account in accounts)
     )
-    yield of_each(
-        _counter("sink_dead_lettered_events", "Events set aside with a reason.", *of_lane),
-        (account.dead_lettered for account in accounts),
+    text = "Events set aside with a reason."
+    yield _counter("sink_dead_lettered_events", text, *of_lane).extend(
+        labels, (account.dead_lettered for account in accounts)
     )
-    yield of_each(
-        _counter("sink_discarded_events", "Events dropped by a stated policy.", *of_lane),
-        (account.discarded for account in accounts),
+    text = "Events dropped by a stated policy."
+    yield _counter("sink_discarded_events", text, *of_lane).extend(
+        labels, (account.discarded for account in accounts)
     )
-    yield of_each(
-        _gauge("sink_pending_events", "Events in the journal, not settled yet.", *of_lane),
-        (account.pending for account in accounts),
+    text = "Events in the journal, not settled yet."
+    yield _gauge("sink_pending_events", text, *of_lane).extend(
+        labels, (account.pending for account in accounts)
     )
-    yield of_each(
-        _gauge("sink_lag_seconds", "Age of the oldest event not yet acknowledged.", *of_lane),
-        (snapshot.lags[lane] for lane in lanes),
+    text = "Age of the oldest event not yet acknowledged."
+    yield _gauge("sink_lag_seconds", text, *of_lane).extend(
+        labels, (snapshot.lags[lane] for lane in lanes)
     )
     text = "Events delivered again on request; no part of the sums above."
     replayed = _counter("sink_replayed_events", text, *of_lane)
@@ -245,9 +230,9 @@ def _of_sinks(snapshot: Snapshot) -> Iterator[Family]:
     yield from (failing, waiting, attempts, retries, busy)
 
 
-def _of_letters(snapshot: Snapshot, lanes: Mapping[tuple[str, str], int]) -> Iterator[Family]:
+def _of_letters(snapshot: Snapshot, lanes: Iterable[tuple[str, str]]) -> Iterator[Family]:
     letters = dict.fromkeys(lanes, LetterSum(0, 0, 0)) | dict(snapshot.letters)
-    labels = [f"{sink}\0{table}" for sink, table in letters]
+    labels = [joined(*lane) for lane in letters]
     kept = _gauge("dead_letters", "Events set aside that are still kept.", "sink", "table")
     yield kept.extend(labels, (each.count for each in letters.values()))
     size = _gauge("dead_letters_bytes", "What they take on disk, about.", "sink", "table")

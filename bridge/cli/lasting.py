@@ -1,4 +1,4 @@
-"""What lasts as long as the configuration: the garbage collector does not look through it.
+"""What lasts: the garbage collector does not look through it again and again.
 
 With a thousand tables one full collection stops all threads for 50 to 90 ms, every few seconds.
 """
@@ -22,7 +22,7 @@ class Lasting:
     What was set aside and is not needed any more is collected the next time.
 
     Args:
-        clock: seconds of CPU that this thread has had.
+        clock: seconds of CPU that the calling thread has had.
         now: seconds, as of a monotonic clock.
     """
 

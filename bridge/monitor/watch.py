@@ -71,10 +71,6 @@ class WatchOptions:
     failback: float | None = 60.0
 
 
-# Tables, and schemas of which all tables are to be known; None for the same as before.
-_Wanted = tuple[Sequence[TableMonitor], Collection[str] | None]
-
-
 class Watch:
     """Look after tables on a ring of clusters.
 
@@ -109,8 +105,7 @@ class Watch:
     ) -> None:
         self._ring = ring
         self._tables = [Watched(table) for table in tables]
-        self._wanted: _Wanted = (tables, None)
-        self._taken: _Wanted = self._wanted
+        self._wanted = self._taken = tables
         self._subscriber = subscriber
         self._instance = instance
         self._options = options
@@ -159,7 +154,7 @@ class Watch:
         looked = self._discovered is None or all(s in self._found for s in self._schemas)
         looked |= self._attempts > 0  # a cluster that cannot be asked is no reason to wait
         tried = {watched.table for watched in self._tables if watched.tried}
-        return looked and tried.issuperset(self._wanted[0])  # not taken over yet, perhaps
+        return looked and tried.issuperset(self._wanted)  # not taken over yet, perhaps
 
     def start(self) -> None:
         """Start the watch."""
@@ -169,16 +164,14 @@ class Watch:
         """Probe now."""
         self._wake.set()
 
-    def look_after(
-        self, tables: Sequence[TableMonitor], schemas: Collection[str] | None = None
-    ) -> None:
+    def look_after(self, tables: Sequence[TableMonitor], schemas: Collection[str] = ()) -> None:
         """Look after these tables from the next round on, and no longer after others.
 
         Args:
             tables: all that are wanted.
-            schemas: those of which all tables are to be known, None for the same as before.
+            schemas: those of which all tables are to be known.
         """
-        self._wanted = tables, schemas
+        self._wanted, self._schemas = tables, schemas
         self._wake.set()
 
     def renew(self, access: Access) -> None:
@@ -254,9 +247,7 @@ class Watch:
         if wanted is self._taken:
             return
         self._taken = wanted
-        tables, schemas = wanted
-        self._schemas = self._schemas if schemas is None else schemas
-        keep = set(tables)
+        keep = set(wanted)
         gone = {w.table.name: w for w in self._tables if w.table not in keep}
         known = {watched.table for watched in self._tables}
         for watched in gone.values():
@@ -265,7 +256,7 @@ class Watch:
                 self._site.retire(watched.made)
         self._tables = [watched for watched in self._tables if watched.table in keep]
         self._tables += [
-            Watched(table, after=gone.get(table.name)) for table in tables if table not in known
+            Watched(table, after=gone.get(table.name)) for table in wanted if table not in known
         ]
 
     def _arrive(self, cluster: Cluster) -> ClusterMonitors:

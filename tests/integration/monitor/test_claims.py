@@ -562,7 +562,9 @@ def test_the_names_of_a_schemas_tables_are_told(
     assert told[-1] == ("ki_home", frozenset({TABLE, "ki_home.new"}))
 
 
-def test_tables_of_a_reload_count_as_untried_from_the_reload_on(cluster: Emulator) -> None:
+def test_what_a_reload_wants_counts_as_untried_from_then_on(
+    cluster: Emulator,
+) -> None:
     """Not from the watch's next round on, which a cluster that hangs holds up for seconds."""
     subscriber: Subscriber[Route] = Subscriber(lambda *_: None, lambda: None)
     watch = Watch(
@@ -571,6 +573,7 @@ def test_tables_of_a_reload_count_as_untried_from_the_reload_on(cluster: Emulato
         subscriber,
         "0a1b2c3d",
         WatchOptions(),
+        discovered=lambda *_: None,
     )
     subscriber.start()
     assert watch.tried
@@ -578,5 +581,7 @@ def test_tables_of_a_reload_count_as_untried_from_the_reload_on(cluster: Emulato
     assert not watch.tried
     watch.look_after([])
     assert watch.tried
+    watch.look_after([], ["ki_home"])  # which is not looked into yet
+    assert not watch.tried
     watch.stop(5.0)
     subscriber.stop()
