@@ -6,7 +6,6 @@ checks and escapes of names and labels, comes to the same at every scrape.
 
 from __future__ import annotations
 
-import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,12 +17,10 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from bridge.loop import give_way
+
 _MOST_TYPES = 2  # whose lines are kept: what Prometheus asks for, and what a browser does
-
-
-# Who wants the interpreter's lock waits 5 ms for it, again and again on an event's way, where it is
-# not let go of: a scrape would hold up what arrives meanwhile.
-_LINES_A_TURN, _PAUSE_SECONDS = 500, 5e-5
+_LINES_A_TURN = 500
 
 _Encode = Callable[[Collector], bytes]
 
@@ -64,7 +61,7 @@ class Family:
         """Add many samples, the labels of each `joined`; return the family."""
         self.labels.extend(labels)
         self.values.extend(values)
-        time.sleep(_PAUSE_SECONDS)
+        give_way()
         return self
 
     def metric(self) -> Metric:
@@ -145,7 +142,7 @@ class _Form:
                 lines = zip(before, map(floatToGoString, some), strict=True)
                 text = "".join(chain.from_iterable(lines))
                 self.last[place] = bits, text
-                time.sleep(_PAUSE_SECONDS)
+                give_way()
             written.append(text)
         return "".join([*written, self.end])
 

@@ -16,16 +16,21 @@ from bridge.supervisor import Snapshot
 WELL = frozenset({State.LIVE, State.IDLE})
 
 
-def readiness(snapshot: Snapshot) -> dict[str, Any]:
-    """Return the body of `/readyz`; `degraded` says that one of the things in it is not well."""
+def status(snapshot: Snapshot) -> str:
+    """Return `ok`, or `degraded` where a table or a sink is not well, or a gap is open."""
     well = (
         all(table.state in WELL for table in snapshot.tables.values())
         and not snapshot.gaps
         and None not in snapshot.patterns.values()
         and all(s.state == "delivering" and not s.waiting for s in snapshot.sinks.values())
     )
+    return "ok" if well else "degraded"
+
+
+def readiness(snapshot: Snapshot) -> dict[str, Any]:
+    """Return the body of `/readyz`."""
     body: dict[str, Any] = {
-        "status": "ok" if well else "degraded",
+        "status": status(snapshot),
         "tables": {
             name: {"state": str(table.state), "reason": table.reason}
             for name, table in snapshot.tables.items()

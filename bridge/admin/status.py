@@ -17,13 +17,14 @@ from typing import Any
 
 from bridge import __version__
 from bridge.admin.advice import problems
-from bridge.admin.health import readiness
+from bridge.admin.health import status
 from bridge.admin.recent import Recent
 from bridge.admin.requests import JSON, Answer, Refused, Request, json_answer, number, require_token
 from bridge.admin.routes import Route
 from bridge.codec import IMPLEMENTATION
 from bridge.errors import BridgeError
 from bridge.events import rfc3339
+from bridge.loop import in_parts
 from bridge.monitor.table import TableMonitor
 from bridge.supervisor import Snapshot, Supervisor
 from bridge.supervisor.gaps import open_gap_fields
@@ -126,7 +127,7 @@ class StatusPages:
 
     def _bridge(self, snapshot: Snapshot) -> dict[str, Any]:
         return {
-            "status": "draining" if self._supervisor.draining else readiness(snapshot)["status"],
+            "status": "draining" if self._supervisor.draining else status(snapshot),
             "version": __version__,
             "instance": self._supervisor.instance,
             "codec": IMPLEMENTATION,
@@ -153,7 +154,11 @@ def _journal(snapshot: Snapshot) -> dict[str, Any]:
 
 def _tables(snapshot: Snapshot, rates: dict[str, float]) -> list[dict[str, Any]]:
     gaps = Counter(gap.table for gap in snapshot.gaps)
-    return [_table(name, one, gaps[name], rates) for name, one in snapshot.tables.items()]
+    return [
+        _table(name, one, gaps[name], rates)
+        for part in in_parts(list(snapshot.tables.items()))
+        for name, one in part
+    ]
 
 
 def _table(name: str, table: TableMonitor, gaps: int, rates: dict[str, float]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from bridge.journal.registering import Wish, changed_lanes
 from bridge.journal.state_file import Key, StateFile
 from bridge.journal.state_reader import spans_of
 from bridge.journal.typed import KNOWN, total_of
+from bridge.loop import in_parts
 
 # A crash within this time after a move means duplicates.
 WRITE_SECONDS = 0.05
@@ -160,9 +161,11 @@ class State:
             lanes = [
                 (key, lane) for key, lane in self._lanes.items() if self._registered.get(key[0])
             ]
+        lanes.sort(key=lambda item: item[0])
         return [
             lane.account(sink, table, total_of(totals, table, lane.events))
-            for (sink, table), lane in sorted(lanes, key=lambda item: item[0])
+            for part in in_parts(lanes)
+            for (sink, table), lane in part
         ]
 
     def discarded(self) -> int:

@@ -6,9 +6,11 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
 
 from bridge.delivery.health import SinkStats
 from bridge.journal import Account, Journal, JournalStats, Lane, LetterSum
+from bridge.loop import in_parts
 from bridge.monitor.gaps import OpenGap
 from bridge.monitor.table import TableMonitor
 
@@ -70,7 +72,7 @@ def lags(
             lanes[name] = journal.lanes(name)
     times: dict[int, int | None] = {}
     with journal.reader() as reader:
-        for account in accounts:
+        for account in chain.from_iterable(in_parts(accounts)):
             oldest = None
             if account.pending:
                 oldest = sinks[account.sink].oldest.get(account.table)
