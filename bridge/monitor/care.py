@@ -194,7 +194,9 @@ def _write_mark(facts: Facts, asked_at: Moment, cluster: str) -> WriteMark | Non
 
 
 def _heard(table: TableMonitor) -> int:
-    """Return a number that changes with whatever explains that the server counted writes."""
+    """Return a number that changes with whatever explains that the server counted writes.
+
+    What came counts although the journal does not take it yet.
+    """
     counts = table.counts
-    live = counts.received.total() - counts.received["read"]
-    return live + counts.discarded.total() + counts.decode_errors + counts.gaps.total()
+    return counts.arrived + counts.discarded.total() + counts.gaps.total()

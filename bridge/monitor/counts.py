@@ -8,8 +8,13 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Counts:
-    """What a table's monitor has counted since it started."""
+    """What a table's monitor has counted since it started.
 
+    Attributes:
+        arrived: notifications that came, stored or not yet.
+    """
+
+    arrived: int = 0
     received: Counter[str] = field(default_factory=Counter)
     discarded: Counter[str] = field(default_factory=Counter)  # records, as there was no room
     bytes: int = 0

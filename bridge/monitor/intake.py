@@ -129,6 +129,8 @@ class Intake:
 
     def put(self, received: Sequence[Received], losses: Sequence[Loss[Route]] = ()) -> None:
         """Queue what was received, and note what was discarded after it; never blocks."""
+        for item in received:
+            item.route.table.note_arrival()
         self._queue.put(received)
         for loss in losses:
             table = loss.route.table

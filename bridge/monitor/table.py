@@ -87,6 +87,7 @@ class TableMonitor:
         self.good = NEVER
         self.snapshot_due = options.snapshot == "initial"
         self.born_at = 0.0
+        self._awaited = False  # nothing of it came yet since it was seen not to be there
         self.hidden_deletes = 0
         self.update_level = ""
         self.rows_heard: Callable[[Codec, bytes, int], None] | None = None
@@ -142,8 +143,15 @@ class TableMonitor:
 
     # What the intake reports.
 
+    def note_arrival(self) -> None:
+        """Note that something came; the intake tells of what it was once its turn has come."""
+        self.counts.arrived += 1
+        self._active_at = time.monotonic()
+
     def heard(self, event: str, events: int, size: int, time_: int) -> None:
         """Count what arrived; an idle table is live again."""
+        if self._awaited:
+            self._first_came(time_ / 1e6)
         counts = self.counts
         counts.received[event] += events
         counts.bytes += size
@@ -283,8 +291,7 @@ class TableMonitor:
         self.schema = None
         self._post(Drop(self.name, cluster, round(now.wall * 1e6)))
         self._mark("schema", schema_to_json(None))
-        self.born_at = now.wall
-        self._mark("born_at", repr(now.wall))
+        self._be_born(now.wall)
         self.identities, self.seen_on = {}, ""
         self._mark("identities", "{}")
         self.writes.forget()
@@ -305,8 +312,7 @@ class TableMonitor:
     def note_absent(self) -> None:
         """Note that there never was such a table: all of one that gets its name is new."""
         if not self.born_at:
-            self.born_at = time.time()
-            self._mark("born_at", repr(self.born_at))
+            self._be_born(time.time(), awaited=True)
 
     def note_identity(self, cluster: str, identity: str, *, in_use: bool = True) -> None:
         """Note which table this is, by the word of a cluster.
@@ -327,12 +333,22 @@ class TableMonitor:
 
     def was_absent(self, at: Moment) -> None:
         """Note that there was no such table at a moment: all of its rows are to come."""
-        self.born_at = at.wall
-        self._mark("born_at", repr(at.wall))
+        self._be_born(at.wall, awaited=True)
         if self.levels is not None:
             self.levels.empty(at)
             self._mark("levels", self.levels.to_json(at))
         self.gaps.begin("start", at, "the table was not there")
+
+    def _first_came(self, at: float) -> None:
+        # Before it was there: the clock was set back, and the journal had nothing to tell it by.
+        with self._marking:
+            if self._awaited:
+                self._be_born(min(self.born_at, at))
+
+    def _be_born(self, at: float, *, awaited: bool = False) -> None:
+        with self._marking:
+            self.born_at, self._awaited = at, awaited
+            self._mark("born_at", f"{at!r} awaited" if awaited else repr(at))
 
     def finish_snapshot(self) -> None:
         """Note that the rows that were there already have been delivered."""
@@ -372,7 +388,8 @@ class TableMonitor:
 
         now = Moment.now()
         self.schema = schema_from_json(mark("schema", "null"))
-        self.born_at = float(mark("born_at", "0"))
+        born_at, _, awaited = mark("born_at", "0").partition(" ")
+        self.born_at, self._awaited = float(born_at), bool(awaited)
         self.hidden_deletes = int(mark("hidden_deletes", "0"))
         self.update_level = mark("update_level", "")
         self.snapshot_due &= mark("snapshot", "") != "done"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from chaos.oracle import read_events
@@ -176,6 +177,49 @@ def test_a_service_whose_clock_is_set_back_goes_on(
             return kinds if sorted(ids) == list(range(10)) and kinds.count("gap") == 2 else []
 
         assert wait_until(came, "ten rows, and a gap that is closed").count("alter") == 1
+
+
+def test_rows_of_a_table_that_was_absent_before_the_clock_was_set_back_come_once(
+    cluster: Emulator, database: Database, tmp_path: Path
+) -> None:
+    """When its monitors are lost: what was received of it is not older than the table."""
+    try:
+        clock = WallClock(tmp_path)
+    except CompilerMissing as error:
+        pytest.skip(str(error))
+    config = {
+        "kinetica": {"urls": [cluster.url], **FAST},
+        "tables": [{"name": TABLE, "catch_up": {"column": "id"}}],
+        "sinks": {"out": {"type": "file", "path": str(tmp_path / "{table}.jsonl")}},
+    }
+
+    def came() -> list[dict[str, Any]]:
+        path = tmp_path / f"{TABLE}.jsonl"
+        return read_events(path) if path.exists() else []
+
+    def ids() -> list[int]:
+        return sorted(event["record"]["id"] for event in came() if "record" in event)
+
+    with BridgeProcess(tmp_path, config, clock.env) as bridge:
+
+        def waits() -> bool:
+            tables = bridge.readyz().get("tables", {})
+            return bool(tables) and tables[TABLE]["state"] == "waiting_for_table"
+
+        wait_until(waits, "the table is seen not to be there")
+        clock.step(-600)
+        database.create()
+        bridge.wait_live()
+        database.insert_ids(range(10))
+        wait_until(lambda: ids() == list(range(10)), "ten rows")
+        cluster.forget_monitors()
+        database.insert_ids(range(10, 13))
+
+        def closed() -> bool:
+            return any(e.get("reason") == "monitor_lost" and e["closed"] for e in came())
+
+        wait_until(closed, "the gap is closed")
+        assert ids() == list(range(13))
 
 
 def test_a_table_made_again_on_the_second_cluster_before_it_is_used_is_a_drop(

@@ -89,6 +89,40 @@ def test_what_finds_no_room_is_a_gap_or_counted(
     database.close()
 
 
+def test_what_waits_for_a_full_journal_was_heard(
+    cluster: Emulator, webhook_receiver: WebhookReceiver, tmp_path: Path
+) -> None:
+    """Where nothing is discarded nothing is missed, however long it lasts: no gap, no row twice."""
+    port = int(webhook_receiver.url.rsplit(":", 1)[1].split("/")[0])
+    webhook_receiver.stop()
+    database = Database(cluster)
+    database.create(columns={"id": ["long", "primary_key"], "name": ["string", "char256"]})
+    rig = make_rig(cluster, tmp_path, port, "stop_capture")
+    with rig:
+        rig.wait_live()
+        fill(database)
+        table = rig.snapshot().tables[TABLE]
+        wait_until(lambda: rig.snapshot().gaps, "the journal is full")
+        written = ROWS
+        for _ in range(30):  # probes, each of which sees that the server counts another write
+            probed = table.counts.last_probe
+            database.insert({"id": written, "name": TEXT} for written in [written])
+            written += 1
+            wait_until(lambda probed=probed: table.counts.last_probe > probed, "a probe")
+            assert rig.state() == "live"
+        with WebhookReceiver(port=port) as back:
+
+            def rows() -> list[int]:
+                events = [e for e in back.accepted if e["type"] in ("insert", "read")]
+                return sorted(event["record"]["id"] for event in events)
+
+            wait_until(lambda: len(rows()) >= written, "every row")
+            assert rows() == list(range(written))
+            assert [e for e in back.accepted if e["type"] == "gap"] == []
+            assert rig.snapshot().gaps == []
+    database.close()
+
+
 def test_what_a_full_journal_did_not_take_before_the_end_lies_in_the_gap_of_the_next_start(
     cluster: Emulator, webhook_receiver: WebhookReceiver, tmp_path: Path
 ) -> None:

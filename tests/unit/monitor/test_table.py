@@ -177,6 +177,27 @@ def test_a_table_that_was_absent_and_never_proven_good_has_a_gap_after_a_restart
     assert (gap.reason, gap.since) == ("start", round(table.born_at * 1e6))
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_what_comes_of_an_absent_table_is_its_own_though_the_clock_was_set_back(
+    stored: Stored, again: bool
+) -> None:
+    """Also after a restart. After a drop it is not so: what was queued is the old table's."""
+    table = make(stored, Whole(5, keyed=True), None)
+    table.note_absent()
+    absent_at = table.born_at
+    if again:
+        table = make(stored, Whole(5, keyed=True), None)
+        table.restore(stored.marks)
+    came_at = round((absent_at - 600) * 1e6)
+    table.heard("insert", 1, 1, came_at)
+    table.heard("insert", 1, 1, came_at - 10**8)
+    assert table.born_at == came_at / 1e6
+    table.made_again(CLUSTER)
+    dropped_at = table.born_at
+    table.heard("insert", 1, 1, round((dropped_at - 1) * 1e6))
+    assert table.born_at == dropped_at
+
+
 def test_an_idle_table_stores_nothing_however_often_it_is_proven_good(stored: Stored) -> None:
     """A thousand of them must cost next to nothing."""
     table = make(stored, ByColumn("n"))
