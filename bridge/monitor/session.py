@@ -17,17 +17,15 @@ from bridge.errors import BridgeError
 from bridge.events import Entry, Schema
 from bridge.monitor.address import Address
 from bridge.monitor.callbacks import Callback
+from bridge.monitor.capture import Capture
 from bridge.monitor.dispatch import TROUBLE, Dispatcher
-from bridge.monitor.intake import Intake
 from bridge.monitor.mark import Mark, Post
 from bridge.monitor.moment import Moment
 from bridge.monitor.naming import prefix
 from bridge.monitor.owner import Claims, left_behind, name_instance
 from bridge.monitor.probe import Monitors
-from bridge.monitor.route import Route
 from bridge.monitor.second_try import SecondTry
 from bridge.monitor.states import Signal, State
-from bridge.monitor.subscriber import Subscriber
 from bridge.monitor.table import TableMonitor
 from bridge.monitor.table_options import TableOptions
 from bridge.monitor.watch import Watch, WatchOptions
@@ -97,15 +95,13 @@ class Session:
         self._dispatcher = Dispatcher(
             given_name, callbacks, SecondTry(self._present_layout), self._end_by_itself
         )
-        self._intake = Intake(self._emit, self._suspect)
+        self._capture = Capture(self._emit, self._suspect)
+        self._intake = self._capture.intake
         self.table = _Table(table, self._intake.post, options.probe_interval, self._note_state)
-        self._subscriber: Subscriber[Route] = Subscriber(
-            self._intake.put, self._suspect, self._intake.room
-        )
         self._watch = Watch(
             self._ring,
             [self.table],
-            self._subscriber,
+            self._capture.subscriber,
             self._instance,
             options,
             arrived=self._look_at_what_is_left,
@@ -154,8 +150,7 @@ class Session:
                 text = f"the instance {self._named!r} is that of another client that runs here"
                 raise NotLive(f"{self._given_name} cannot be monitored: {text}")  # noqa: TRY301
             self._keeper.start()
-            self._intake.start()
-            self._subscriber.start()
+            self._capture.start()
             self._watch.start()
         except BaseException:  # no further thread can be started, say
             self._ask_to_end(time.monotonic())
@@ -284,7 +279,7 @@ class Session:
 
     def _take_down(self) -> None:
         self._watch.stop(_left(self._stop_by) * _CLEARING_SHARE)
-        self._subscriber.stop()
+        self._capture.subscriber.stop()
         gaps, now = self.table.gaps, Moment.now()
         gaps.end_overrun()
         gaps.end(now, self.cluster)  # what may be missing at the end is told as well

@@ -21,10 +21,9 @@ from bridge.delivery.worker import Worker
 from bridge.errors import BridgeError, JournalError, JournalUnavailable, cause_of
 from bridge.history import JournalHistory
 from bridge.loop import Deadline, Loop, backoff
-from bridge.monitor.intake import MAX_QUEUED_BYTES, Intake
+from bridge.monitor.capture import Capture
+from bridge.monitor.intake import MAX_QUEUED_BYTES
 from bridge.monitor.receiver import WHY_NOT_C
-from bridge.monitor.route import Route
-from bridge.monitor.subscriber import Subscriber
 from bridge.monitor.table import TableMonitor
 from bridge.monitor.watch import Watch
 from bridge.reading import Readers, ReadingOptions
@@ -92,12 +91,10 @@ class Supervisor:
         self._sinks = {name: sink.build(name) for name, sink in make_plan(config).sinks.items()}
         journal = config.journal
         self.journal = self._journal = make_journal(config)
-        self._intake = Intake(
+        self._capture = Capture(
             self._journal.append, self._suspect, linger=journal.linger, max_bytes=queue_bytes
         )
-        self._subscriber: Subscriber[Route] = Subscriber(
-            self._intake.put, self._suspect, self._intake.room, linger=journal.linger
-        )
+        self._intake = self._capture.intake
         self.readers = Readers(
             self._intake,
             JournalHistory(self._journal),
@@ -144,7 +141,7 @@ class Supervisor:
             running.watch = Watch(
                 make_ring(plan.config),
                 list(running.tables.values()),
-                self._subscriber,
+                self._capture.subscriber,
                 instance=journal.id[:8],
                 options=watch_options(plan.config),
                 closer=self.readers,
@@ -157,8 +154,7 @@ class Supervisor:
             self._upkeep.start()
             self.onlooker.loop.start()
             self._discovery.loop.start()
-            self._intake.start()
-            self._subscriber.start()
+            self._capture.start()
             running.watch.start()
 
     def _open_journal(self) -> tuple[Plan, Found] | None:
@@ -210,8 +206,7 @@ class Supervisor:
             renewed = running.reload(config)
             self._config = config
             limit(self._journal, config)
-            self._intake.pace(config.journal.linger)
-            self._subscriber.pace(config.journal.linger)
+            self._capture.pace(config.journal.linger)
         self._discovery.again()  # another pattern may mean other tables of what was seen
         # Compared with what runs: the last file may have wanted a restart that never came.
         keys = self.reloads.restart_needed = restart_keys(self._begun_with, config)
@@ -244,7 +239,7 @@ class Supervisor:
         try:
             running = self._running
             if running is None:
-                self._subscriber.stop()
+                self._capture.subscriber.stop()
                 self.readers.stop(0.0)
                 self._journal.close()
                 return True
@@ -259,7 +254,7 @@ class Supervisor:
         self.onlooker.loop.stop()
         self._discovery.stop()
         running.watch.stop(min(grace * _CLEARING_SHARE, _CLEARING_SECONDS))
-        self._subscriber.stop()
+        self._capture.subscriber.stop()
         running.note_last_look(self._discovery.looked_at)
         drained = self._intake.stop(deadline.left)
         if not drained:
@@ -303,7 +298,7 @@ class Supervisor:
             cluster=watch.cluster,
             queued_bytes=self._intake.queued_bytes,
             dropped_notifications=self._intake.dropped_notifications,
-            unknown_messages=self._subscriber.unknown_messages,
+            unknown_messages=self._capture.subscriber.unknown_messages,
         )
 
     def loops(self) -> list[Loop]:
@@ -317,8 +312,7 @@ class Supervisor:
             self._upkeep,
             self.onlooker.loop,
             self._discovery.loop,
-            *self._intake.loops,
-            *self._subscriber.loops,
+            *self._capture.loops,
             *self.readers.loops,
             *running.watch.loops,
             *running.workers.loops(),

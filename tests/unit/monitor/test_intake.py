@@ -166,7 +166,8 @@ def test_a_fault_of_ours_gives_back_what_was_taken(
         raise SystemExit
 
     table.heard = fail  # type: ignore[method-assign]
-    intake.put([rows(table, 1), Count(TABLE, "http://a", 3, "delete", 1)])  # type: ignore[list-item]
+    intake.put([rows(table, 1)])
+    intake.post(Count(TABLE, "http://a", 3, "delete", 1))
 
     assert intake.barrier(10)
     assert intake.barrier(10)
