@@ -43,59 +43,61 @@ class Care:
         self._readers = readers
         self._failed = failed
 
-    def see_to(self, tables: Sequence[Watched], site: ClusterMonitors, seen: Observation) -> None:
+    def see_to(
+        self, tables: Sequence[Watched], monitors: ClusterMonitors, seen: Observation
+    ) -> None:
         """Do for each table what it needs."""
         good_at = _good_at(tables, seen.asked_at)
         waiting = [
             (watched, None)
             for watched in tables
             if watched.may_be_seen_to
-            and self._guarded(watched, site, seen, good_at) is Action.ESTABLISH
+            and self._guarded(watched, monitors, seen, good_at) is Action.ESTABLISH
         ]
-        self._jobs.make(waiting, site, seen)
+        self._jobs.make(waiting, monitors, seen)
 
     def _guarded(
-        self, watched: Watched, site: ClusterMonitors, seen: Observation, good_at: Moment
+        self, watched: Watched, monitors: ClusterMonitors, seen: Observation, good_at: Moment
     ) -> Action | None:
         """See to one table; a fault is its own, and the others are seen to all the same."""
         try:
-            return self._see_to_one(watched, site, seen, good_at)
+            return self._see_to_one(watched, monitors, seen, good_at)
         except Exception as error:  # noqa: BLE001 (whatever it is, it is shown)
             self._failed(error)
             watched.table.signal(Signal.LOST, f"a fault of ours: {type(error).__name__}: {error}")
             return None
 
     def _see_to_one(
-        self, watched: Watched, site: ClusterMonitors, seen: Observation, good_at: Moment
+        self, watched: Watched, monitors: ClusterMonitors, seen: Observation, good_at: Moment
     ) -> Action | None:
         """Decide and act; returns what is left to be done."""
         table, made = watched.table, watched.made
         if made is not None and made.at > seen.asked_at:
             return None  # what was seen is older than these monitors
         line = self.note_loss(watched)
-        action, reason = decide(watched.view(site.key, line), seen)
+        action, reason = decide(watched.view(monitors.key, line), seen)
         if watched.suspicion.confirmed and action in (Action.GOOD, Action.QUIET):
             action, reason = Action.RENEW, "unaccounted"
         match action:
             case Action.GOOD | Action.QUIET:
                 # What still waited in the socket then is not handed on yet: a kill would lose it.
                 good_at = min(good_at, line.emptied_at)
-                self._note_good(watched, site, seen, good_at, quiet=action is Action.QUIET)
+                self._note_good(watched, monitors, seen, good_at, quiet=action is Action.QUIET)
             case Action.DEAF:
-                table.signal(Signal.LOST, f"the connection to {site.endpoint} is down")
+                table.signal(Signal.LOST, f"the connection to {monitors.endpoint} is down")
             case Action.LOOK if watched.tries.due:
-                self._jobs.look(watched, site, seen)
+                self._jobs.look(watched, monitors, seen)
             case Action.RENEW if made is not None and reason is not None:
-                self._renew(watched, made, reason, site, seen)
+                self._renew(watched, made, reason, monitors, seen)
             case Action.RETIRE if made is not None:
                 watched.made = None
-                self._jobs.retire(made, site)
+                self._jobs.retire(made, monitors)
             case Action.ESTABLISH if watched.may_try(seen):
                 return action
             case Action.ESTABLISH if watched.is_still_absent(seen):
                 # What was said since, of a cluster that was lost, is over with this probe.
                 if table.state is not State.WAITING_FOR_TABLE:
-                    table.signal(Signal.MISSING, absent(table, site.cluster.url))
+                    table.signal(Signal.MISSING, absent(table, monitors.cluster.url))
         return None
 
     def note_loss(self, watched: Watched) -> Line:
@@ -112,23 +114,23 @@ class Care:
     def _note_good(
         self,
         watched: Watched,
-        site: ClusterMonitors,
+        monitors: ClusterMonitors,
         seen: Observation,
         good_at: Moment,
         *,
         quiet: bool,
     ) -> None:
-        table, made, url = watched.table, watched.made, site.cluster.url
+        table, made, url = watched.table, watched.made, monitors.cluster.url
         if made is None:
             return
         watched.note_standing(made)
         facts = seen.facts.get(table.name)
-        writes = None if facts is None else _write_mark(facts, seen.asked_at, site.key)
+        writes = None if facts is None else _write_mark(facts, seen.asked_at, monitors.key)
         if facts is not None:
-            table.note_identity(site.key, facts.identity)
+            table.note_identity(monitors.key, facts.identity)
         if writes is not None:
             table.writes.note(writes, _heard(table))
-            self._suspect(watched, site)
+            self._suspect(watched, monitors)
         table.gaps.end(seen.asked_at, url)
         table.gaps.settle(seen.asked_at, url, writes)
         if good_at >= made.at:
@@ -137,7 +139,7 @@ class Care:
         if not quiet or table.state is not State.IDLE:
             table.signal(Signal.ESTABLISHED)
         if self._readers is not None:
-            self._readers.look_after(table, site.cluster)
+            self._readers.look_after(table, monitors.cluster)
         if quiet:
             minutes = table.options.inactivity_timeout / 60
             table.signal(Signal.QUIET, f"nothing happened for {minutes:g} min")
@@ -147,7 +149,7 @@ class Care:
         watched: Watched,
         made: Established,
         reason: GapReason,
-        site: ClusterMonitors,
+        monitors: ClusterMonitors,
         seen: Observation,
     ) -> None:
         """Make monitors again that are of no use; where that does not help, not at every probe."""
@@ -159,9 +161,9 @@ class Care:
             watched.renewals.back_off()
             watched.suspicion.forget()
             watched.made = None
-            self._jobs.make([(watched, made)], site, seen)
+            self._jobs.make([(watched, made)], monitors, seen)
 
-    def _suspect(self, watched: Watched, site: ClusterMonitors) -> None:
+    def _suspect(self, watched: Watched, monitors: ClusterMonitors) -> None:
         """Have a suspicion confirmed: writes are counted, and nothing is heard."""
         table, suspicion = watched.table, watched.suspicion
         options = table.options
@@ -169,7 +171,7 @@ class Care:
             suspicion.forget()
         elif suspicion.pace.due:
             suspicion.pace.back_off()
-            self._jobs.count_rows(watched, site)
+            self._jobs.count_rows(watched, monitors)
 
 
 def _good_at(tables: Sequence[Watched], asked_at: Moment) -> Moment:

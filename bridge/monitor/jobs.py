@@ -84,7 +84,7 @@ class Jobs:
     def make(
         self,
         tables: Sequence[tuple[Watched, Established | None]],
-        site: ClusterMonitors,
+        monitors: ClusterMonitors,
         seen: Observation,
     ) -> None:
         """Make tables' monitors, in the place of old ones if there are any."""
@@ -92,32 +92,32 @@ class Jobs:
             watched.busy = True
         for i in range(0, len(tables), _TOGETHER):
             some = tables[i : i + _TOGETHER]
-            self._workers.submit(partial(self._establish, some, site, seen))
+            self._workers.submit(partial(self._establish, some, monitors, seen))
 
-    def look(self, watched: Watched, site: ClusterMonitors, seen: Observation) -> None:
+    def look(self, watched: Watched, monitors: ClusterMonitors, seen: Observation) -> None:
         """Ask for a table by itself, and do what follows."""
         watched.busy = True
-        self._workers.submit(partial(self._look, watched, site, seen))
+        self._workers.submit(partial(self._look, watched, monitors, seen))
 
-    def count_rows(self, watched: Watched, site: ClusterMonitors) -> None:
+    def count_rows(self, watched: Watched, monitors: ClusterMonitors) -> None:
         """Have a suspicion confirmed, or not, by how many rows a table has."""
         watched.busy = True
-        self._workers.submit(partial(self._count_rows, watched, site))
+        self._workers.submit(partial(self._count_rows, watched, monitors))
 
-    def retire(self, made: Established, site: ClusterMonitors) -> None:
+    def retire(self, made: Established, monitors: ClusterMonitors) -> None:
         """Unsubscribe monitors and clear them on the server."""
-        self._workers.submit(partial(site.retire, made))
+        self._workers.submit(partial(monitors.retire, made))
 
-    def clear(self, made: Established, site: ClusterMonitors) -> None:
+    def clear(self, made: Established, monitors: ClusterMonitors) -> None:
         """Clear monitors that are heard no more, unless their ids may be in use."""
-        self._workers.submit(partial(self._clear, made, site))
+        self._workers.submit(partial(self._clear, made, monitors))
 
     # What follows runs in a worker.
 
     def _establish(
         self,
         tables: Sequence[tuple[Watched, Established | None]],
-        site: ClusterMonitors,
+        monitors: ClusterMonitors,
         seen: Observation,
     ) -> None:
         """Make tables' monitors, in the place of old ones if there are any."""
@@ -126,31 +126,31 @@ class Jobs:
             for _, old in tables:
                 if old is not None:
                     self._hand_on(old)  # rows of the old layout come before the alter event
-                    site.clear(old.topics)
+                    monitors.clear(old.topics)
                     # What is cleared must not be adopted.
                     seen = replace(seen, monitors=seen.monitors.without(old.names))
-            results = site.establish([watched.table for watched, _ in tables], seen)
+            results = monitors.establish([watched.table for watched, _ in tables], seen)
         finally:
             for watched, _ in tables:
                 fault = BridgeError(f"{watched.table.name}: its monitors could not be made")
-                self._take(watched, results.get(watched.table, fault), site, seen)
+                self._take(watched, results.get(watched.table, fault), monitors, seen)
 
     def _take(
         self,
         watched: Watched,
         result: Established | Exception,
-        site: ClusterMonitors,
+        monitors: ClusterMonitors,
         seen: Observation,
     ) -> None:
         """Take what came of making a table's monitors; ends its job."""
         table = watched.table
         try:
             if isinstance(result, Established):
-                self._take_made(watched, result, site, seen)
+                self._take_made(watched, result, monitors, seen)
             elif isinstance(result, TableMissing):
-                self._note_missing(watched, None, site, seen)
+                self._note_missing(watched, None, monitors, seen)
             elif isinstance(result, TableMadeAgain):
-                self._note_missing(watched, None, site, seen, again=True)
+                self._note_missing(watched, None, monitors, seen, again=True)
             else:
                 self._take_trouble(watched, result)
         except Exception:
@@ -171,18 +171,18 @@ class Jobs:
         table.signal(Signal.LOST, str(error))
 
     def _take_made(
-        self, watched: Watched, made: Established, site: ClusterMonitors, seen: Observation
+        self, watched: Watched, made: Established, monitors: ClusterMonitors, seen: Observation
     ) -> None:
-        table, url = watched.table, site.cluster.url
-        if watched.gone or site is not self._current():
-            self._let_go(made, site)
+        table, url = watched.table, monitors.cluster.url
+        if watched.gone or monitors is not self._current():
+            self._let_go(made, monitors)
             return
         self.refused_since = None
         watched.tries.reset()
         watched.expected = seen.facts.get(table.name)
-        table.note_identity(site.key, made.identity)
+        table.note_identity(monitors.key, made.identity)
         if self._readers is not None:
-            self._readers.first_level(table, site.cluster)
+            self._readers.first_level(table, monitors.cluster)
         if watched.absent_at is not None:
             table.gaps.begin("start", watched.absent_at, "the table was not there")
             watched.absent_at = None
@@ -191,40 +191,40 @@ class Jobs:
         table.prove_good(made.at)
         table.signal(Signal.ESTABLISHED)
         if self._readers is not None:
-            self._readers.look_after(table, site.cluster)
+            self._readers.look_after(table, monitors.cluster)
 
-    def _let_go(self, made: Established, site: ClusterMonitors) -> None:
+    def _let_go(self, made: Established, monitors: ClusterMonitors) -> None:
         self._subscriber.unsubscribe({topic.encode() for topic in made.topics})
-        self._clear(made, site)
+        self._clear(made, monitors)
 
-    def _clear(self, made: Established, site: ClusterMonitors) -> None:
-        if site.may_clear(self._current()):
-            site.clear(made.topics)
+    def _clear(self, made: Established, monitors: ClusterMonitors) -> None:
+        if monitors.may_clear(self._current()):
+            monitors.clear(made.topics)
 
-    def _look(self, watched: Watched, site: ClusterMonitors, seen: Observation) -> None:
+    def _look(self, watched: Watched, monitors: ClusterMonitors, seen: Observation) -> None:
         """Ask for a table by itself, and do what follows."""
         table, made, name = watched.table, watched.made, watched.table.name
         try:
             facts = seen.facts.get(name)
-            info = site.cluster.table(name)
-            identity = table.identities.get(site.key, "")
+            info = monitors.cluster.table(name)
+            identity = table.identities.get(monitors.key, "")
             if info is None:
-                self._note_missing(watched, made, site, seen)
-            elif made_again(identity, self._identity(name, site, facts)):
-                self._note_missing(watched, made, site, seen, again=True)
+                self._note_missing(watched, made, monitors, seen)
+            elif made_again(identity, self._identity(name, monitors, facts)):
+                self._note_missing(watched, made, monitors, seen, again=True)
                 if not table.over:
                     # Known from now on: should it be gone before it is heard, that is a gap.
-                    table.adopt_schema(info.schema, site.cluster.url)
-                    self._again(watched, None, site, seen)
+                    table.adopt_schema(info.schema, monitors.cluster.url)
+                    self._again(watched, None, monitors, seen)
                     return
             elif made is None:
-                self._again(watched, None, site, seen)
+                self._again(watched, None, monitors, seen)
                 return
             elif info.facts.type_id != made.type_id:
                 table.gaps.begin("altered", good_by(table, seen), "the table's layout changed")
                 table.signal(Signal.LOST, "the table's layout changed")
                 watched.made = None
-                self._again(watched, made, site, seen)
+                self._again(watched, made, monitors, seen)
                 return
             else:
                 watched.expected = facts  # it is well, whatever the catalogue says
@@ -235,30 +235,30 @@ class Jobs:
         watched.busy = False
         self._wake()
 
-    def _identity(self, name: str, site: ClusterMonitors, facts: Facts | None) -> str:
+    def _identity(self, name: str, monitors: ClusterMonitors, facts: Facts | None) -> str:
         """Return a table's identity, asked for once more."""
-        again = site.cluster.catalogue([name], site.timeout).get(name) or facts
+        again = monitors.cluster.catalogue([name], monitors.timeout).get(name) or facts
         return "" if again is None else again.identity
 
     def _again(
         self,
         watched: Watched,
         old: Established | None,
-        site: ClusterMonitors,
+        monitors: ClusterMonitors,
         seen: Observation,
     ) -> None:
         """Make the monitors of a table that was just looked at; ends its job."""
         name = watched.table.name
-        facts = site.cluster.catalogue([name], site.timeout).get(name)
+        facts = monitors.cluster.catalogue([name], monitors.timeout).get(name)
         # Its layout is asked for after that: what changes in between shows as a change.
         seen = replace(seen, facts={name: facts}, layouts={})
-        self._establish([(watched, old)], site, seen)
+        self._establish([(watched, old)], monitors, seen)
 
     def _note_missing(
         self,
         watched: Watched,
         made: Established | None,
-        site: ClusterMonitors,
+        monitors: ClusterMonitors,
         seen: Observation,
         *,
         again: bool = False,
@@ -267,10 +267,10 @@ class Jobs:
 
         That it is not there is a drop only where it was seen last: elsewhere it is waited for.
         """
-        table, url = watched.table, site.cluster.url
+        table, url = watched.table, monitors.cluster.url
         if made is not None:
             self._hand_on(made)  # its last rows come before the drop
-            site.clear(made.topics)
+            monitors.clear(made.topics)
             watched.made = None
         watched.absent_at = watched.absent_at or seen.asked_at
         watched.tries.back_off(_ABSENT_SECONDS)
@@ -279,7 +279,7 @@ class Jobs:
             table.gaps.withdraw("the table was not there")
             table.identities.clear()
             table.note_absent()
-        elif again or watched.was_seen_on(site.key, alone=site.alone):
+        elif again or watched.was_seen_on(monitors.key, alone=monitors.alone):
             # An ALTER in between may have silenced the monitors: so there is always a gap.
             told = "what happened between the last good probe and the drop"
             table.gaps.begin("monitor_lost", good_by(table, seen), told)
@@ -291,10 +291,10 @@ class Jobs:
                 return
         table.signal(Signal.MISSING, reason)
 
-    def _count_rows(self, watched: Watched, site: ClusterMonitors) -> None:
+    def _count_rows(self, watched: Watched, monitors: ClusterMonitors) -> None:
         table = watched.table
         try:
-            info = site.cluster.table(table.name, sizes=True)
+            info = monitors.cluster.table(table.name, sizes=True)
             if info is not None and info.rows is not None:
                 watched.suspicion.note(info.rows, table.writes)
         except WireError as error:

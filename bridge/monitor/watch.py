@@ -82,7 +82,7 @@ class Watch:
         subscriber: the polling thread.
         instance: marks monitors on the server as ours.
         options: how to watch.
-        closer: reads tables to close gaps; None where nobody remembers what was received.
+        readers: reads tables to close gaps; None where nobody remembers what was received.
         schemas: those of which all tables are to be known.
         discovered: called in the watch's thread with the names of a schema's tables, in each
             round.
@@ -97,7 +97,7 @@ class Watch:
         subscriber: Subscriber[Route],
         instance: str,
         options: WatchOptions,
-        closer: Readers | None = None,
+        readers: Readers | None = None,
         *,
         schemas: Collection[str] = (),
         discovered: Discovered | None = None,
@@ -117,16 +117,16 @@ class Watch:
         answer = min(options.probe_timeout, options.timeout)
         self._health = Health(subscriber, instance, answer, options.monitor_port)
         self._failover = Failover(ring, self._health, options.failback)
-        self._site: ClusterMonitors | None = None
+        self._monitors: ClusterMonitors | None = None
         self._attempts = 0
         self._deaf_since: Moment | None = None
         self._wake = threading.Event()
         self._workers = Workers("worker", _WORKERS)
-        self._jobs = Jobs(subscriber, self._workers, closer, lambda: self._site, self.wake)
+        self._jobs = Jobs(subscriber, self._workers, readers, lambda: self._monitors, self.wake)
         self._good = GoodMarks()
         self._standbys = Standbys(ring, self._workers, options.probe_timeout)
         self._loop = Loop("watch", self._turn)
-        self._care = Care(self._jobs, closer, self._loop.note)
+        self._care = Care(self._jobs, readers, self._loop.note)
 
     @property
     def loops(self) -> list[Loop]:
@@ -185,13 +185,13 @@ class Watch:
         self._loop.stop()
         self._wake.set()
         self._loop.join(timeout)
-        site, self._site = self._site, None
+        monitors, self._monitors = self._monitors, None
         now = Moment.now()
         for watched in self._tables:
             made, line = watched.made, watched.line
-            if site is None or made is None:
+            if monitors is None or made is None:
                 continue
-            self._workers.submit(partial(site.clear, made.topics))
+            self._workers.submit(partial(monitors.clear, made.topics))
             if line.connected_at is not None and line.losses == made.losses:
                 watched.table.prove_good(min(now, line.emptied_at))
         self._good.store([watched.table for watched in self._tables])
@@ -213,20 +213,20 @@ class Watch:
         names = [watched.table.name for watched in self._tables if not watched.table.over]
         waiting = [w.table.name for w in self._tables if w.made is None and not w.table.over]
         try:
-            if self._site is None:
-                self._site = self._arrive(cluster)
+            if self._monitors is None:
+                self._monitors = self._arrive(cluster)
             seen = observe(cluster, names, waiting, self._options.probe_timeout, asked_at)
             self._discover(cluster)
         except BridgeError as error:
             return self._cluster_failed(error)
         self._attempts = 0
-        site = self._site
-        self._care.see_to(self._tables, site, seen)
+        monitors = self._monitors
+        self._care.see_to(self._tables, monitors, seen)
         self._good.store([watched.table for watched in self._tables])
         self._standbys.ask([watched.table for watched in self._tables])
         if self._is_of_no_use():
-            self._try_elsewhere(site)
-        self._maybe_fail_back(site)
+            self._try_elsewhere(monitors)
+        self._maybe_fail_back(monitors)
         return self._pause()
 
     def _pause(self) -> float:
@@ -252,8 +252,8 @@ class Watch:
         known = {watched.table for watched in self._tables}
         for watched in gone.values():
             watched.gone = True  # a job that is still busy takes away what it makes
-            if watched.made is not None and self._site is not None:
-                self._site.retire(watched.made)
+            if watched.made is not None and self._monitors is not None:
+                self._monitors.retire(watched.made)
         self._tables = [watched for watched in self._tables if watched.table in keep]
         self._tables += [
             Watched(table, after=gone.get(table.name)) for table in wanted if table not in known
@@ -268,11 +268,11 @@ class Watch:
                 "server_version", cluster=cluster.url, version=found.version, made_for=_SERVER_LINE
             )
         endpoint = self._health.find_endpoint(cluster, found)
-        monitors = Monitors(cluster.monitors(self._options.probe_timeout))
-        ours = any(name.startswith(prefix(self._instance)) for name in monitors.ids)
+        listed = Monitors(cluster.monitors(self._options.probe_timeout))
+        ours = any(name.startswith(prefix(self._instance)) for name in listed.ids)
         table = self._a_table()
         adopts = not ours or table is None or self._health.try_monitor(cluster, table) is not False
-        site = ClusterMonitors(
+        monitors = ClusterMonitors(
             cluster,
             found.identity,
             endpoint,
@@ -282,11 +282,11 @@ class Watch:
             alone=len(self._ring.clusters) == 1,
             adopts=adopts,
         )
-        site.reap_strangers(monitors, [watched.table.name for watched in self._tables])
+        monitors.reap_strangers(listed, [watched.table.name for watched in self._tables])
         if self._arrived is not None:
-            self._workers.submit(partial(site.reap, list(self._arrived(monitors))))
+            self._workers.submit(partial(monitors.reap, list(self._arrived(listed))))
         log.info("cluster_connected", cluster=cluster.url, endpoint=endpoint)
-        return site
+        return monitors
 
     def _discover(self, cluster: Cluster) -> None:
         """Tell of the tables of schemas, as of this moment."""
@@ -335,7 +335,7 @@ class Watch:
         since = [m for m in (self._deaf_since, self._jobs.refused_since) if m is not None]
         return any(now.order - moment.order > patience for moment in since)
 
-    def _try_elsewhere(self, site: ClusterMonitors) -> None:
+    def _try_elsewhere(self, monitors: ClusterMonitors) -> None:
         """Use another address of the cluster, or another cluster, if that is of more use."""
         self._deaf_since = self._jobs.refused_since = None
         reason = self._failover.leave(self._a_table())
@@ -343,22 +343,22 @@ class Watch:
             self._settle_elsewhere(reason)
             return
         try:
-            found = site.cluster.properties(self._options.probe_timeout)
-            endpoint = self._health.find_endpoint(site.cluster, found)
+            found = monitors.cluster.properties(self._options.probe_timeout)
+            endpoint = self._health.find_endpoint(monitors.cluster, found)
         except BridgeError as error:
-            log.warning("monitor_port_unreachable", cluster=site.cluster.url, cause=str(error))
+            log.warning("monitor_port_unreachable", cluster=monitors.cluster.url, cause=str(error))
             return
-        if endpoint != site.endpoint:
+        if endpoint != monitors.endpoint:
             self._let_go(f"the monitor port answers at {endpoint} now")
 
-    def _maybe_fail_back(self, site: ClusterMonitors) -> None:
+    def _maybe_fail_back(self, monitors: ClusterMonitors) -> None:
         left = [watched.made for watched in self._tables if watched.made]
-        reason = self._failover.return_to_primary(site.said, self._a_table())
+        reason = self._failover.return_to_primary(monitors.said, self._a_table())
         if reason is None:
             return
         self._settle_elsewhere(reason)
         for made in left:
-            self._jobs.clear(made, site)
+            self._jobs.clear(made, monitors)
         self.wake()
 
     def _settle_elsewhere(self, reason: str) -> None:
@@ -369,7 +369,7 @@ class Watch:
         self._let_go(reason)
 
     def _let_go(self, reason: str) -> None:
-        self._site = None
+        self._monitors = None
         self._deaf_since = self._jobs.refused_since = None
         for watched in self._tables:
             self._care.note_loss(watched)

@@ -144,7 +144,7 @@ class Supervisor:
                 self._capture.subscriber,
                 instance=journal.id[:8],
                 options=watch_options(plan.config),
-                closer=self.readers,
+                readers=self.readers,
                 schemas=schemas(plan.config),
                 discovered=self._discovery.note,
             )
