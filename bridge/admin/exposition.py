@@ -85,7 +85,10 @@ class Exposition:
 
     def write(self, accept: str) -> tuple[bytes, str]:
         """Return the text in the form that is accepted, and its content type."""
-        encode, content_type = choose_encoder(accept)
+        try:
+            encode, content_type = choose_encoder(accept)
+        except (TypeError, ValueError):  # a version that the library does not understand
+            encode, content_type = choose_encoder("")
         forms = self._forms.setdefault(content_type, {})
         for oldest in list(self._forms)[:-_MOST_TYPES]:
             self._forms.pop(oldest, None)

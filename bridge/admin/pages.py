@@ -108,7 +108,8 @@ class Pages:
             return json_answer({"status": "draining"}, HTTPStatus.SERVICE_UNAVAILABLE)
         snapshot = supervisor.snapshot()
         if snapshot is None:
-            body = {"status": "starting", "cause": supervisor.trouble}
+            phase = "draining" if supervisor.draining else "starting"
+            body = {"status": phase, "cause": supervisor.trouble}
             return json_answer(body, HTTPStatus.SERVICE_UNAVAILABLE)
         body = readiness(snapshot)
         if not snapshot.ready:

@@ -51,7 +51,7 @@ class Care:
         waiting = [
             (watched, None)
             for watched in tables
-            if watched.may_be_seen_to
+            if watched.is_free()
             and self._guarded(watched, monitors, seen, good_at) is Action.ESTABLISH
         ]
         self._jobs.make(waiting, monitors, seen)
@@ -90,8 +90,7 @@ class Care:
             case Action.RENEW if made is not None and reason is not None:
                 self._renew(watched, made, reason, monitors, seen)
             case Action.RETIRE if made is not None:
-                watched.made = None
-                self._jobs.retire(made, monitors)
+                self._jobs.retire([watched], monitors)
             case Action.ESTABLISH if watched.may_try(seen):
                 return action
             case Action.ESTABLISH if watched.is_still_absent(seen):

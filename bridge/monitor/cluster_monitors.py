@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 import structlog
 import zmq
 
-from bridge.errors import BridgeError, RequestRefused, WireError
+from bridge.errors import BridgeError, ClusterUnavailable, RequestRefused, WireError
 from bridge.events import Column, Schema
 from bridge.loop import Deadline
 from bridge.monitor.channel import Channel, Subscription
@@ -315,16 +315,23 @@ class ClusterMonitors:
     def _forget(self, topics: Iterable[str]) -> None:
         self.subscriber.unsubscribe({topic.encode() for topic in topics})
 
-    def retire(self, made: Established) -> None:
-        """Unsubscribe and clear a table's monitors."""
-        self._forget(made.topics)
-        self.clear(made.topics)
+    def retire(self, topics: Collection[str]) -> None:
+        """Unsubscribe monitors and clear them on the server."""
+        self._forget(topics)
+        self.clear(topics)
 
     def clear(self, topics: Iterable[str]) -> None:
-        """Clear monitors on the server; one that is gone already is no error."""
+        """Clear monitors on the server; one that is gone already is no error.
+
+        A cluster that does not answer is not asked for each: whoever comes to it next clears them.
+        """
         for topic in topics:
-            with contextlib.suppress(WireError):
+            try:
                 self.cluster.clear_monitor(topic)
+            except ClusterUnavailable:
+                return
+            except WireError:
+                continue
 
     def reap(self, monitors: Iterable[str]) -> None:
         """Clear monitors of ours that are of no use any more."""

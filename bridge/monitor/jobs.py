@@ -104,15 +104,27 @@ class Jobs:
         watched.busy = True
         self._workers.submit(partial(self._count_rows, watched, monitors))
 
-    def retire(self, made: Established, monitors: ClusterMonitors) -> None:
-        """Unsubscribe monitors and clear them on the server."""
-        self._workers.submit(partial(monitors.retire, made))
+    def retire(self, tables: Sequence[Watched], monitors: ClusterMonitors) -> None:
+        """Unsubscribe tables' monitors and clear them on the server."""
+        for watched in tables:
+            watched.busy = True
+        for i in range(0, len(tables), _TOGETHER):
+            self._workers.submit(partial(self._retire, tables[i : i + _TOGETHER], monitors))
 
     def clear(self, made: Established, monitors: ClusterMonitors) -> None:
         """Clear monitors that are heard no more, unless their ids may be in use."""
         self._workers.submit(partial(self._clear, made, monitors))
 
     # What follows runs in a worker.
+
+    def _retire(self, tables: Sequence[Watched], monitors: ClusterMonitors) -> None:
+        try:
+            made = [watched.made for watched in tables if watched.made is not None]
+            monitors.retire([topic for each in made for topic in each.topics])
+        finally:
+            for watched in tables:
+                watched.made, watched.busy = None, False
+            self._wake()
 
     def _establish(
         self,

@@ -25,6 +25,7 @@ from bridge.monitor.failover import Failover
 from bridge.monitor.good_marks import GoodMarks
 from bridge.monitor.health import Health
 from bridge.monitor.jobs import Jobs, Readers
+from bridge.monitor.listing import Discovered, Listing
 from bridge.monitor.moment import Moment
 from bridge.monitor.naming import prefix
 from bridge.monitor.probe import Monitors, observe
@@ -50,7 +51,6 @@ _PATIENCE = 2.0
 # So few tables that wait to come into being are looked for every second, whatever the interval.
 _FEW = 100
 
-Discovered = Callable[[str, frozenset[str]], None]
 Arrived = Callable[[Monitors], Iterable[str]]
 
 
@@ -106,13 +106,13 @@ class Watch:
         self._ring = ring
         self._tables = [Watched(table) for table in tables]
         self._wanted = self._taken = tables
+        self._leaving: list[Watched] = []  # not wanted any more, and not done with
         self._subscriber = subscriber
         self._instance = instance
         self._options = options
-        self._schemas = schemas
-        self._discovered = discovered
+        self._listing = Listing(discovered or (lambda *_: None), options.probe_timeout)
+        self._listing.schemas = schemas
         self._arrived = arrived
-        self._found: dict[str, frozenset[str]] = {}
         # A handshake is waited for no longer than a call.
         answer = min(options.probe_timeout, options.timeout)
         self._health = Health(subscriber, instance, answer, options.monitor_port)
@@ -151,7 +151,7 @@ class Watch:
     @property
     def tried(self) -> bool:
         """Whether every table was tried once, and every schema looked into."""
-        looked = self._discovered is None or all(s in self._found for s in self._schemas)
+        looked = self._listing.asked
         looked |= self._attempts > 0  # a cluster that cannot be asked is no reason to wait
         tried = {watched.table for watched in self._tables if watched.tried}
         return looked and tried.issuperset(self._wanted)  # not taken over yet, perhaps
@@ -171,7 +171,7 @@ class Watch:
             tables: all that are wanted.
             schemas: those of which all tables are to be known.
         """
-        self._wanted, self._schemas = tables, schemas
+        self._wanted, self._listing.schemas = tables, schemas
         self._wake.set()
 
     def renew(self, access: Access) -> None:
@@ -187,7 +187,7 @@ class Watch:
         self._loop.join(timeout)
         monitors, self._monitors = self._monitors, None
         now = Moment.now()
-        for watched in self._tables:
+        for watched in (*self._tables, *self._leaving):
             made, line = watched.made, watched.line
             if monitors is None or made is None:
                 continue
@@ -209,6 +209,7 @@ class Watch:
     def _round(self) -> float:
         """Probe once and act; return seconds until the next round."""
         self._take_over_tables()
+        self._see_off()
         cluster, asked_at = self._ring.current, Moment.now()
         names = [watched.table.name for watched in self._tables if not watched.table.over]
         waiting = [w.table.name for w in self._tables if w.made is None and not w.table.over]
@@ -216,7 +217,7 @@ class Watch:
             if self._monitors is None:
                 self._monitors = self._arrive(cluster)
             seen = observe(cluster, names, waiting, self._options.probe_timeout, asked_at)
-            self._discover(cluster)
+            self._listing.ask(cluster)
         except BridgeError as error:
             return self._cluster_failed(error)
         self._attempts = 0
@@ -240,24 +241,31 @@ class Watch:
     def _take_over_tables(self) -> None:
         """Let go of tables that are not wanted any more, then take on the new ones.
 
-        In that order, and waiting for it: a table whose settings changed is both, and its
-        new monitors may have the ids of the old ones.
+        In that order: a table whose settings changed is both, and its new monitors may have the
+        ids of the old ones. So it waits until those are gone, as does one that comes back.
         """
         wanted = self._wanted
         if wanted is self._taken:
             return
         self._taken = wanted
         keep = set(wanted)
-        gone = {w.table.name: w for w in self._tables if w.table not in keep}
+        gone = [watched for watched in self._tables if watched.table not in keep]
         known = {watched.table for watched in self._tables}
-        for watched in gone.values():
+        for watched in gone:
             watched.gone = True  # a job that is still busy takes away what it makes
-            if watched.made is not None and self._monitors is not None:
-                self._monitors.retire(watched.made)
+        self._leaving += gone
+        before = {watched.table.name: watched for watched in self._leaving}
         self._tables = [watched for watched in self._tables if watched.table in keep]
         self._tables += [
-            Watched(table, after=gone.get(table.name)) for table in wanted if table not in known
+            Watched(table, after=before.get(table.name)) for table in wanted if table not in known
         ]
+
+    def _see_off(self) -> None:
+        """Have monitors cleared that are not wanted any more, once they have no other job."""
+        left = [w for w in self._leaving if w.made is not None and not w.busy]
+        if self._monitors is not None:
+            self._jobs.retire(left, self._monitors)
+        self._leaving = [w for w in self._leaving if w.made is not None or w.busy]
 
     def _arrive(self, cluster: Cluster) -> ClusterMonitors:
         """Learn a cluster's monitor port and ring, and clear what we left behind there."""
@@ -287,15 +295,6 @@ class Watch:
             self._workers.submit(partial(monitors.reap, list(self._arrived(listed))))
         log.info("cluster_connected", cluster=cluster.url, endpoint=endpoint)
         return monitors
-
-    def _discover(self, cluster: Cluster) -> None:
-        """Tell of the tables of schemas, as of this moment."""
-        if self._discovered is None:
-            return
-        for schema in self._schemas:
-            names = cluster.names(schema, self._options.probe_timeout)
-            self._found[schema] = names
-            self._discovered(schema, names)
 
     # Clusters.
 
@@ -371,7 +370,7 @@ class Watch:
     def _let_go(self, reason: str) -> None:
         self._monitors = None
         self._deaf_since = self._jobs.refused_since = None
-        for watched in self._tables:
+        for watched in (*self._tables, *self._leaving):
             self._care.note_loss(watched)
             if watched.made is not None:
                 topics = {topic.encode() for topic in watched.made.topics}

@@ -150,10 +150,11 @@ class Watched:
         seen_on = self.table.seen_on
         return cluster == seen_on if seen_on else alone
 
-    @property
-    def may_be_seen_to(self) -> bool:
+    def is_free(self) -> bool:
         """Whether no job is under way for it, nor for what had its name before."""
-        return not self.busy and (self.after is None or not self.after.busy)
+        if self.after is not None and self.after.made is None and self.after.is_free():
+            self.after = None
+        return not self.busy and self.after is None
 
     def move(self) -> None:
         """Note that its monitors are to be made elsewhere."""

@@ -38,6 +38,7 @@ class Discovery:
         self._lock = threading.Lock()  # guards what was seen
         self._listed: Listed = {}
         self._since = self.looked_at = 0.0
+        self._handed = self._taken = 0  # how often there was something to take over, and was
         self._attempts = 0
         self.loop = Loop("tables", self._step)
 
@@ -47,12 +48,22 @@ class Discovery:
             if self._listed.get(schema) != names:
                 self._listed = {**self._listed, schema: names}
                 self._since = self.looked_at
-                self._wake.set()
+                self._hand_on()
             self.looked_at = time.time()
 
     def again(self) -> None:
         """Hand on once more what was seen."""
+        with self._lock:
+            self._hand_on()
+
+    def _hand_on(self) -> None:
+        self._handed += 1
         self._wake.set()
+
+    @property
+    def settled(self) -> bool:
+        """Whether all that was seen was taken over."""
+        return self._taken == self._handed
 
     def stop(self) -> None:
         """Take over nothing further."""
@@ -64,7 +75,7 @@ class Discovery:
             return True
         self._wake.clear()
         with self._lock:
-            listed, since = self._listed, self._since
+            listed, since, handed = self._listed, self._since, self._handed
         try:
             self._take(listed, since)
         except (BridgeError, OSError) as error:  # a disk that fails, say: all is tried again
@@ -76,5 +87,5 @@ class Discovery:
             self._wake.set()  # what was seen is not taken over yet
             raise
         else:
-            self._attempts = 0
+            self._attempts, self._taken = 0, handed
         return True

@@ -143,9 +143,11 @@ class Running:
             return
         plan = make_plan(old.config, found.names)
         sinks = {n: s.build(n) for n, s in plan.sinks.items() if old.sinks[n] != s}
-        # Stored before anything of the tables is, so that what is new stays so over a kill.
-        self._keep_found(found)
+        # Stored before anything of the tables is, so that what is new stays so over a kill; known
+        # once it is taken over, so that what fails is tried again.
+        self._store(found)
         self._change(plan, sinks, found.new)
+        self.found = found
         log.info("tables_found", tables=sorted(plan.tables.keys() - old.tables.keys()))
 
     def note_last_look(self, at: float) -> None:
@@ -155,6 +157,9 @@ class Running:
 
     def _keep_found(self, found: Found) -> None:
         self.found = found
+        self._store(found)
+
+    def _store(self, found: Found) -> None:
         self._intake.post(Mark(MARK, found.to_text()))
 
     def _change(self, plan: Plan, sinks: Mapping[str, Sink], absent: Mapping[str, float]) -> None:

@@ -203,11 +203,12 @@ class Supervisor:
             if running is None or self._stopping.is_set():
                 raise BridgeError("the service does not run")
             old = running.plan.config
+            # Another pattern may mean other tables of what was seen: taken over after this.
+            self._discovery.again()
             renewed = running.reload(config)
             self._config = config
             limit(self._journal, config)
             self._capture.pace(config.journal.linger)
-        self._discovery.again()  # another pattern may mean other tables of what was seen
         # Compared with what runs: the last file may have wanted a restart that never came.
         keys = self.reloads.restart_needed = restart_keys(self._begun_with, config)
         if keys:
@@ -275,14 +276,18 @@ class Supervisor:
     def snapshot(self) -> Snapshot | None:
         """Return what health and metrics show; None unless it runs."""
         running = self._running
-        if running is None:
+        try:
+            return None if running is None else self._snapshot(running)
+        except JournalUnavailable:  # it was closed meanwhile
             return None
+
+    def _snapshot(self, running: Running) -> Snapshot:
         sinks = running.workers.stats()
         # After the workers: what they hold is pending in these.
         accounts = [account for account in self._journal.accounts() if account.sink in sinks]
         tables, watch = running.tables, running.watch
         return Snapshot(
-            ready=watch.tried and not self._stopping.is_set(),
+            ready=self._is_ready(watch),
             tables=tables,
             patterns=running.found.counts(running.plan.config),
             gaps=self.gaps.open(),
@@ -300,6 +305,11 @@ class Supervisor:
             dropped_notifications=self._intake.dropped_notifications,
             unknown_messages=self._capture.subscriber.unknown_messages,
         )
+
+    def _is_ready(self, watch: Watch) -> bool:
+        # What the watch lists is taken over by another thread, and then tried by the watch.
+        tried = watch.tried and self._discovery.settled and watch.tried
+        return tried and not self._stopping.is_set()
 
     def loops(self) -> list[Loop]:
         """Return every loop of the service, for health and metrics."""
