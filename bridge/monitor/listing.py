@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 
 import structlog
 
-from bridge.errors import RequestRefused
+from bridge.errors import ReplyNotUnderstood, RequestRefused
 from bridge.wire.calls import Cluster
 
 log = structlog.get_logger()
@@ -40,7 +40,7 @@ class Listing:
     def ask(self, cluster: Cluster) -> None:
         """Tell of the tables of all schemas, as of this moment.
 
-        One that the cluster refuses to list harms no other.
+        One that the cluster does not list harms no other.
 
         Raises:
             BridgeError: the cluster cannot be asked.
@@ -48,7 +48,7 @@ class Listing:
         for schema in self.schemas:
             try:
                 names = cluster.names(schema, self._timeout)
-            except RequestRefused as error:
+            except (RequestRefused, ReplyNotUnderstood) as error:
                 if schema not in self._refused:
                     log.warning("schema_not_listed", schema=schema, cause=str(error))
                 self._refused.add(schema)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from services.process import wait_until
-from services.rig import Database, Rig
+from services.disk_fault import CompilerMissing, DiskFault
+from services.process import BridgeProcess, wait_until
+from services.rig import FAST, Database, Rig
 
 from bridge.admin.health import readiness
 from kinetica_emulator import Emulator
@@ -205,3 +210,76 @@ def test_a_table_made_while_the_bridge_was_down_comes_whole(
         rig.wait_ids(range(10), A)
         rig.wait_gaps_closed()
     assert [event["closed"] for event in rig.events("gap", table=A)] == [False, True]
+
+
+@contextmanager
+def looking(rig: Rig) -> Iterator[list[str]]:
+    """Yield what was wrong with any snapshot that called itself ready."""
+    wrong: list[str] = []
+    over = threading.Event()
+
+    assert rig.supervisor is not None
+    snapshot_of = rig.supervisor.snapshot
+
+    def look() -> None:
+        while not over.is_set():
+            snapshot = snapshot_of()
+            if snapshot is not None and snapshot.ready:
+                states = {str(table.state) for table in snapshot.tables.values()}
+                if "connecting" in states or None in snapshot.patterns.values():
+                    wrong.append(f"{states} {snapshot.patterns}")
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield wrong
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_the_service_is_not_ready_before_the_tables_of_its_patterns_were_tried(
+    cluster: Emulator, database: Database, tmp_path: Path
+) -> None:
+    """At the start, and after reloads to another pattern of a schema that was seen, and beside."""
+    for number in range(30):
+        database.create(f"ki_home.a{number}")
+        database.create(f"ki_home.b{number}")
+    rig = make_rig(cluster, tmp_path, {"name": "ki_home.b*"})
+    with rig, looking(rig) as wrong:
+        for tables in (["a*"], ["b*"], ["b*", "a*"]):
+            wait_until(lambda: rig.snapshot().ready, "it is ready")
+            rig.tables = [{"name": f"ki_home.{name}"} for name in tables]
+            rig.reload()
+        wait_until(lambda: rig.snapshot().ready, "it is ready")
+        assert len(rig.snapshot().tables) == 60
+    assert wrong == []
+
+
+def test_what_was_found_while_the_disk_failed_is_taken_over_once_it_does_not(
+    cluster: Emulator, database: Database, tmp_path: Path
+) -> None:
+    """It was found once only: nothing else would bring it up again."""
+    try:
+        disk = DiskFault(tmp_path)
+    except CompilerMissing as error:
+        pytest.skip(str(error))
+    config = {
+        "kinetica": {"urls": [cluster.url], **FAST},
+        "tables": [{"name": "ki_home.*"}],
+        "sinks": {"out": {"type": "file", "path": str(tmp_path / "{table}.jsonl")}},
+    }
+    database.create(A)
+    with BridgeProcess(tmp_path, config, disk.env) as bridge:
+        bridge.wait_live()
+        disk.begin("eio-write", "state.db", errno.ENOSPC)
+        database.create(B)
+
+        def logged() -> bool:
+            return any(line["event"] == "tables_not_taken_over" for line in bridge.log())
+
+        wait_until(logged, "it cannot be taken over")
+        assert bridge.get_json("/readyz")[0] == 503
+        disk.end("eio-write")
+        wait_until(lambda: B in bridge.readyz()["tables"], "it is")
+        bridge.wait_live()
