@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 
 from bridge.codec import compile_schema
 from bridge.events import Column, Schema
-from bridge.monitor.levels import MARGIN_SECONDS, Levels, Start
+from bridge.monitor.levels import MARGIN_SECONDS, Levels
 from bridge.monitor.moment import Moment
+from bridge.monitor.starts import Start
 
 SCHEMA = Schema("7", (Column("n", "int", "int", nullable=True), Column("s", "int", "int")))
 CODEC = compile_schema(SCHEMA)
+N = ("n", "int", "int")
 EPOCH = 1_000_000.0
 
 
@@ -133,7 +135,7 @@ def test_a_row_below_what_came_a_minute_before_disproves_the_column(levels: Leve
     note(levels, 400, row(4), row(7))
 
     assert levels.disproved == "column n does not grow: it fell below what had come a minute before"
-    assert levels.start(at(500)) == Start(4, EPOCH, (), nulls=True)
+    assert levels.start(at(500)) == Start(4, EPOCH, (), True, N)
 
 
 def test_a_null_disproves_the_column(levels: Levels) -> None:
@@ -149,13 +151,13 @@ def test_a_new_table_is_read_from_its_beginning_until_something_has_settled() ->
     unknown = Levels("n")
     assert unknown.start(at(5)) == Start(None, 0.0)
     unknown.adopt(SCHEMA)
-    assert unknown.start(at(5)) == Start(None, 0.0, (), nulls=True)
+    assert unknown.start(at(5)) == Start(None, 0.0)
     assert not unknown.known
 
     unknown.empty(at(10))
     note(unknown, 20, row(3))
     assert unknown.known
-    assert unknown.start(at(30)) == Start(None, EPOCH + 10, (), nulls=True)
+    assert unknown.start(at(30)) == Start(None, EPOCH + 10)
 
 
 def test_what_came_before_its_height_was_read_may_be_below_it() -> None:
@@ -249,8 +251,8 @@ def test_the_mark_of_an_earlier_version_is_read_on() -> None:
     levels = Levels("n")
     levels.from_json(text, SCHEMA, at(5))
 
-    assert levels.start(ended(110.0)) == Start(40, 90.0, (), nulls=True)
-    assert levels.from_origin() == Start(3, 10.0, (), nulls=True)
+    assert levels.start(ended(110.0)) == Start(40, 90.0, (), True, N)
+    assert levels.from_origin() == Start(3, 10.0, (), True, N)
     assert levels.known
 
 

@@ -10,9 +10,9 @@ from structlog.testing import capture_logs
 
 from bridge.codec import compile_schema
 from bridge.events import Alter, Column, Drop, Entry, Gap, Schema
-from bridge.monitor.levels import Start
 from bridge.monitor.mark import Mark
 from bridge.monitor.moment import Moment
+from bridge.monitor.starts import Start
 from bridge.monitor.table import TableMonitor
 from bridge.monitor.table_options import ByColumn, CatchUp, Off, TableOptions, Whole
 from bridge.monitor.writes import WriteMark
