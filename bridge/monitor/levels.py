@@ -199,8 +199,8 @@ class Levels:
     def start(self, since: Moment) -> Start:
         """Return where to begin reading what was missed since a moment."""
         former = self._former
-        if former is not None and since.order == -math.inf:
-            # It began in an earlier run, which knew how far another column had come.
+        if former is not None and (since.order == -math.inf or not self._known):
+            # An earlier run knew how far another column had come; of this one nobody did by then.
             return former.start(since) if former.disproved is None else BEGINNING
         with self._lock:
             return self._start(since)
@@ -303,6 +303,8 @@ class Levels:
             idle = not self._buckets or self._buckets[-1].last < good.order - MARGIN_SECONDS
             if idle and self._settled == self._changed:
                 return None
+            if self._former is not None and not self._known:
+                return None  # what is stored is of the former column, and of more use
             # While it is not idle for a minute what is known still changes by itself.
             self._settled = self._changed if idle else -1
             edge, window, _ = self._parts(good.order - _REACH_SECONDS)
@@ -367,6 +369,7 @@ class Levels:
             else:
                 former = self._former = Levels(mark.column)
                 former.from_json(text, schema, now)
+                self._began = former._began
                 self._origin = BEGINNING if former.disproved else former.from_origin()
 
     def _resume(self, mark: LevelMark, now: Moment) -> None:

@@ -79,7 +79,7 @@ def test_what_was_missed_before_is_read_by_the_column_of_then(
 def test_a_reload_exchanges_the_column_while_a_gap_is_open(
     cluster: Emulator, database: Database, tmp_path: Path
 ) -> None:
-    """Gaps of both columns are closed then, each by its own."""
+    """That gap is read by the column of then, as is what comes while nobody can ask for the new."""
     make(database, seq=["long"])
     insert(database, range(100))
     with rig_of(tmp_path, cluster, "id") as rig:
