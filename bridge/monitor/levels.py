@@ -59,6 +59,7 @@ class Levels:
 
     def _forget(self) -> None:
         self._former: Levels | None = None  # of the column that an earlier run went by
+        self._own_from = math.inf  # by the monotonic clock: what begins before is told by others
         self._known = False
         self._began = 0.0  # no row received before then is ours
         self._origin: Start | None = None  # of a former column where there was one
@@ -102,6 +103,9 @@ class Levels:
                 self._adopt(codec.schema)
             kind, fresh = self._kind, self._origin is None
             self._known = True
+            # A row may be a minute late: where the table was heard before, what began by then is
+            # read by what was known before.
+            self._own_from = -math.inf if fresh else moment.order + MARGIN_SECONDS
             if fresh:
                 self._began = moment.wall
             found = None if kind is None else codec.highest(payload, count, self.column)
@@ -113,9 +117,7 @@ class Levels:
                 self._origin = Start(high.wire, 0.0, ties.digests(), column=column_id(kind))
             # What came before it was read may be below it.
             low = min((high, *(b.low for b in self._buckets)), key=rank)
-            # What was heard before it was this column is told by its origin alone.
-            serves = -math.inf if fresh else moment.order
-            self._base = Base(low, ties if low is high else Ties(), moment.order, serves)
+            self._base = Base(low, ties if low is high else Ties(), moment.order, self._own_from)
             bucket = Bucket(-math.inf, moment.order, moment.wall, low, high, ties)
             self._buckets.insert(0, bucket)
             self._changed += 1
@@ -199,8 +201,8 @@ class Levels:
     def start(self, since: Moment) -> Start:
         """Return where to begin reading what was missed since a moment."""
         former = self._former
-        if former is not None and (since.order == -math.inf or not self._known):
-            # An earlier run knew how far another column had come; of this one nobody did by then.
+        if former is not None and since.order < self._own_from:
+            # How far this column had come nobody knew by then.
             return former.start(since) if former.disproved is None else BEGINNING
         with self._lock:
             return self._start(since)
@@ -303,7 +305,7 @@ class Levels:
             idle = not self._buckets or self._buckets[-1].last < good.order - MARGIN_SECONDS
             if idle and self._settled == self._changed:
                 return None
-            if self._former is not None and not self._known:
+            if self._former is not None and good.order < self._own_from:
                 return None  # what is stored is of the former column, and of more use
             # While it is not idle for a minute what is known still changes by itself.
             self._settled = self._changed if idle else -1
