@@ -17,10 +17,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Literal
 
-from bridge.events import Gap, GapReason
+from bridge.events import Gap, GapReason, Schema
 from bridge.monitor.counts import Counts
 from bridge.monitor.gap_events import GapEvents
-from bridge.monitor.levels import BEGINNING, Levels, Start
+from bridge.monitor.levels import Levels
 from bridge.monitor.mark import Post
 from bridge.monitor.moment import Moment
 from bridge.monitor.spans import (
@@ -31,8 +31,10 @@ from bridge.monitor.spans import (
     Span,
     Turn,
     Unclosed,
+    take_up,
     unclosed_from_json,
 )
+from bridge.monitor.starts import BEGINNING, Start
 from bridge.monitor.writes import WriteMark, Writes
 
 __all__ = ["MOST_GAPS", "Closing", "Gaps", "OpenGap"]
@@ -349,12 +351,20 @@ class Gaps:
                 self._save()
 
     def restart(self, start: Start | None, why_open: str | None = None) -> None:
-        """Let every read begin elsewhere: it is another table, or another column."""
+        """Let every read begin elsewhere: it is another table."""
         with self._changing():
-            if self._span is not None:
-                self._span.start, self._span.before = start, None
-            for kept in self._unclosed.values():
-                kept.start, kept.why_open = start, why_open
+            for kept in (self._span, *self._unclosed.values()):
+                if kept is not None:
+                    kept.restart(start, why_open)
+            if self._unclosed:
+                self._save()
+
+    def take_layout(self, schema: Schema) -> None:
+        """Let reads begin with the first row where their start's column is another one now."""
+        with self._changing():
+            for kept in (self._span, *self._unclosed.values()):
+                if kept is not None and kept.start and not kept.start.counts_in(schema):
+                    kept.restart(BEGINNING, f"column {kept.start.name} is another one now")
             if self._unclosed:
                 self._save()
 
@@ -382,9 +392,9 @@ class Gaps:
 
     def restore(self, text: str) -> None:
         """Take up the gaps that an earlier run left open."""
-        with self._lock:
-            for gap in unclosed_from_json(text, self._table)[-MOST_GAPS:]:
-                if self._levels is not None and gap.start is None:
-                    gap.start = self._levels.from_origin()
-                self._unclosed[gap.posted.gap] = gap
+        with self._changing():
+            gaps = unclosed_from_json(text, self._table)[-MOST_GAPS:]
+            self._unclosed |= {gap.posted.gap: gap for gap in gaps}
             self._count()
+            if self._levels is not None and take_up(gaps, self._levels.taken_up):
+                self._save()  # before any mark says that the column is another one

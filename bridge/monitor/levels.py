@@ -13,11 +13,10 @@ begins at the least of such rows, and what it finds proves nothing.
 
 from __future__ import annotations
 
-import json
 import math
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from bridge.codec import Codec
@@ -32,35 +31,15 @@ from bridge.monitor.buckets import (
     rank,
     thinned,
 )
+from bridge.monitor.level_mark import LevelMark, level_from_json, level_to_json
 from bridge.monitor.moment import Moment
+from bridge.monitor.starts import BEGINNING, ColumnId, Start, column_id
 from bridge.types import comparable
 
 # How much disorder a growing column may have, and a ring's members with it; seconds.
 MARGIN_SECONDS = 60.0
 # Spans are noticed late, by an audit most of all: so far before a good moment one may begin.
 _REACH_SECONDS = 1200.0
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Where a read of what was missed begins.
-
-    Attributes:
-        value: the wire value of the growing column from which on, and with which, rows are read;
-            None for the beginning.
-        since: seconds since the epoch; rows received from then on may be among those read.
-        ties: digests of rows received before then that may be among those read, too.
-        nulls: whether rows without a value may have been missed.
-    """
-
-    value: Any
-    since: float
-    ties: tuple[int, ...] = ()
-    nulls: bool = False
-
-
-BEGINNING = Start(None, 0.0, (), nulls=True)
-"""Where nothing is known."""
 
 
 class Levels:
@@ -79,9 +58,11 @@ class Levels:
         self._forget()
 
     def _forget(self) -> None:
+        self._former: Levels | None = None  # of the column that an earlier run went by
+        self._own_from = math.inf  # by the monotonic clock: what begins before is told by others
         self._known = False
         self._began = 0.0  # no row received before then is ours
-        self._origin: tuple[Any, tuple[int, ...]] | None = None
+        self._origin: Start | None = None  # of a former column where there was one
         self._base: Base | None = None
         self._buckets: list[Bucket] = []
         self._bar: Value | None = None  # no row that comes now may be below
@@ -110,7 +91,9 @@ class Levels:
             kind is not None and (kind.base, kind.type) == (before.base, before.type)
         )
         if not same:
+            heard = self._known or self._origin is not None
             self._forget()
+            self._origin = BEGINNING if heard else None
         return same
 
     def first(self, codec: Codec, payload: bytes, count: int, moment: Moment) -> None:
@@ -118,17 +101,23 @@ class Levels:
         with self._lock:
             if codec.schema != self._schema:
                 self._adopt(codec.schema)
-            self._known, self._began = True, moment.wall
-            kind = self._kind
+            kind, fresh = self._kind, self._origin is None
+            self._known = True
+            # A row may be a minute late: where the table was heard before, what began by then is
+            # read by what was known before.
+            self._own_from = -math.inf if fresh else moment.order + MARGIN_SECONDS
+            if fresh:
+                self._began = moment.wall
             found = None if kind is None else codec.highest(payload, count, self.column)
             if found is None or kind is None:
                 return
             high, ties = Value(comparable(kind, found[0]), found[0]), Ties()
             ties.add(codec, payload, count, found[1])
-            self._origin = high.wire, ties.digests()
+            if fresh:
+                self._origin = Start(high.wire, 0.0, ties.digests(), column=column_id(kind))
             # What came before it was read may be below it.
             low = min((high, *(b.low for b in self._buckets)), key=rank)
-            self._base = Base(low, ties if low is high else Ties(), moment.order, -math.inf)
+            self._base = Base(low, ties if low is high else Ties(), moment.order, self._own_from)
             bucket = Bucket(-math.inf, moment.order, moment.wall, low, high, ties)
             self._buckets.insert(0, bucket)
             self._changed += 1
@@ -211,6 +200,10 @@ class Levels:
 
     def start(self, since: Moment) -> Start:
         """Return where to begin reading what was missed since a moment."""
+        former = self._former
+        if former is not None and since.order < self._own_from:
+            # How far this column had come nobody knew by then.
+            return former.start(since) if former.disproved is None else BEGINNING
         with self._lock:
             return self._start(since)
 
@@ -220,12 +213,30 @@ class Levels:
             return self._from_origin()
 
     def _from_origin(self) -> Start:
-        value, ties = self._origin or (None, ())
-        least, kind = self._least, self._kind
-        if value is not None and least is not None and kind is not None:
-            value = least.wire if least.rank < comparable(kind, value) else value
-        since = self._earliest(-math.inf, self._began)
-        return Start(value, since, ties, self._may_have_nulls())
+        origin, least, kind = self._origin or BEGINNING, self._least, self._kind
+        origin = replace(origin, since=self._earliest(-math.inf, self._began))
+        if kind is None or origin.column != column_id(kind):
+            return origin
+        low = Value(comparable(kind, origin.value), origin.value)
+        value = low if least is None else min(low, least, key=rank)
+        return replace(origin, value=value.wire, nulls=self._may_have_nulls())
+
+    def taken_up(self, start: Start | None) -> Start:
+        """Return where to begin in place of a start that an earlier run left."""
+        with self._lock:
+            if start is None:
+                return self._from_origin()
+            left_by = self._former or self
+            if start.value is not None and start.column is None:  # that version named none
+                start = replace(start, column=left_by._identity)
+            disproved = left_by is not self and left_by.disproved is not None
+            if disproved and start.name == left_by.column:
+                return BEGINNING
+            return start if start.counts_in(self._schema) else BEGINNING
+
+    @property
+    def _identity(self) -> ColumnId | None:
+        return None if self._kind is None else column_id(self._kind)
 
     def _may_have_nulls(self) -> bool:
         return self._nulls or (self._kind is not None and self._kind.nullable)
@@ -239,17 +250,18 @@ class Levels:
         if base is not None:
             settled.append(base.high)
         if not settled:
-            return Start(None, self._earliest(-math.inf, self._began), (), nulls)
+            return Start(None, self._earliest(-math.inf, self._began))
         value = min((max(settled, key=rank), *(b.low for b in window)), key=rank)
         if self._least is not None:
             value = min(value, self._least, key=rank)
         if self.disproved is not None:
-            return Start(value.wire, self._earliest(-math.inf, self._began), (), nulls)
+            since_all = self._earliest(-math.inf, self._began)
+            return Start(value.wire, since_all, (), nulls, self._identity)
         reach = self._reach(edge, window)
         high, ties = highest(self._settled_by(reach)) if self._settled_by(reach) else (None, ())
         if high is None or high.rank != value.rank:
             ties = ()
-        return Start(value.wire, self._earliest(reach, since.wall), ties, nulls)
+        return Start(value.wire, self._earliest(reach, since.wall), ties, nulls, self._identity)
 
     def _parts(self, order: float) -> tuple[float, list[Bucket], list[Bucket]]:
         """Return the last moment of activity, the minute before it, and what is older."""
@@ -293,6 +305,8 @@ class Levels:
             idle = not self._buckets or self._buckets[-1].last < good.order - MARGIN_SECONDS
             if idle and self._settled == self._changed:
                 return None
+            if self._former is not None and good.order < self._own_from:
+                return None  # what is stored is of the former column, and of more use
             # While it is not idle for a minute what is known still changes by itself.
             self._settled = self._changed if idle else -1
             edge, window, _ = self._parts(good.order - _REACH_SECONDS)
@@ -316,69 +330,63 @@ class Levels:
             return self._to_json(good)
 
     def _to_json(self, good: Moment) -> str:
-        start, kind = self._start(good), self._kind
-        parts = self._settled_by(math.inf)
+        kind, parts = self._kind, self._settled_by(math.inf)
         high, ties = highest(parts) if parts else (Value(None, None), ())
-        return json.dumps(
-            {
-                "kind": kind and [kind.base, kind.type],
-                "known": self._known,
-                "began": self._began,
-                "origin": self._origin,
-                "start": [start.value, start.since, start.ties],
-                "high": [high.wire, ties],
-                "disproved": self.disproved,
-                "least": None if self._least is None else self._least.wire,
-                "nulls": self._nulls,
-            }
+        return level_to_json(
+            LevelMark(
+                self.column,
+                None if kind is None else (kind.base, kind.type),
+                self._known,
+                self._began,
+                self._origin,
+                self._start(good),
+                (high.wire, ties),
+                self.disproved,
+                None if self._least is None else self._least.wire,
+                self._nulls,
+            )
         )
 
-    def from_json(self, text: str, schema: Schema | None, now: Moment) -> None:
-        """Take up what an earlier run knew of a table of this layout."""
+    def from_json(
+        self, text: str, schema: Schema | None, now: Moment, *, heard: bool = False
+    ) -> None:
+        """Take up what an earlier run knew of a table of this layout.
+
+        Where that run went by another column, what began in it is read by that one.
+
+        Args:
+            text: the mark.
+            schema: the layout.
+            now: the present moment.
+            heard: whether the table was listened to before, with or without a column.
+        """
         with self._lock:
             self._adopt(schema)
             self._forget()
-            saved = json.loads(text)
-            kind = self._kind
-            if kind is None or saved is None:
-                return
-            if isinstance(saved, list):
-                saved = _of_tide(saved, kind)
-            if saved["kind"] != [kind.base, kind.type]:
-                return
-            self._known, self._began = saved["known"], saved["began"]
-            origin = saved["origin"]
-            self._origin = origin and (origin[0], tuple(origin[1]))
-            self.disproved, self._nulls = saved["disproved"], saved["nulls"]
-            if saved["least"] is not None:
-                self._least = Value(comparable(kind, saved["least"]), saved["least"])
-            self._resume(kind, saved["start"], saved["high"], now)
+            mark = level_from_json(text, self.column, self._kind)
+            if mark is None:
+                self._origin = BEGINNING if heard else None
+            elif mark.column == self.column:
+                self._resume(mark, now)
+            else:
+                former = self._former = Levels(mark.column)
+                former.from_json(text, schema, now)
+                self._began = former._began
+                self._origin = BEGINNING if former.disproved else former.from_origin()
 
-    def _resume(self, kind: Column, start: list[Any], high: list[Any], now: Moment) -> None:
-        if high[0] is None:
+    def _resume(self, mark: LevelMark, now: Moment) -> None:
+        kind, start, (high, ties) = self._kind, mark.start, mark.high
+        self._began, self._origin = mark.began, mark.origin
+        if kind is None or not mark.is_of(kind):
+            return
+        self._known, self.disproved, self._nulls = mark.known, mark.disproved, mark.nulls
+        if mark.least is not None:
+            self._least = Value(comparable(kind, mark.least), mark.least)
+        if high is None:
             return
         # As the earlier run left it: until a minute has passed it may come to be lower again.
-        top = Value(comparable(kind, high[0]), high[0])
-        value = top if start[0] is None else Value(comparable(kind, start[0]), start[0])
-        if start[0] is not None:
-            self._base = Base(value, Ties(start[2]), -math.inf, -math.inf)
-        self._buckets = [Bucket(now.order, now.order, start[1], value, top, Ties(high[1]))]
-
-
-def _of_tide(saved: list[Any], kind: Column) -> dict[str, Any]:
-    """Read the mark of an earlier version, but for its digests, which were others."""
-    origin, _, *levels = saved
-    known = [level for level in levels if level is not None]
-    begin = known[0] if known else [0.0, None, []]
-    end = known[-1] if known else begin
-    return {
-        "kind": [kind.base, kind.type],
-        "known": origin is not None,
-        "began": origin[0] if origin else 0.0,
-        "origin": [origin[1], []] if origin and origin[1] is not None else None,
-        "start": [begin[1], begin[0] - BUCKET_SECONDS, []],
-        "high": [end[1], []],
-        "disproved": None,
-        "least": None,
-        "nulls": False,
-    }
+        top = Value(comparable(kind, high), high)
+        value = top if start.value is None else Value(comparable(kind, start.value), start.value)
+        if start.value is not None:
+            self._base = Base(value, Ties(start.ties), -math.inf, -math.inf)
+        self._buckets = [Bucket(now.order, now.order, start.since, value, top, Ties(ties))]

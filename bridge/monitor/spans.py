@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
 from bridge.events import Gap, GapReason
-from bridge.monitor.levels import Start
 from bridge.monitor.moment import Moment
+from bridge.monitor.starts import Start, start_from_list, start_to_list
 from bridge.monitor.writes import WriteMark
 
 # Of each gap; about a kibibyte of the mark.
@@ -134,6 +134,10 @@ class GoingOn:
         told, since = tuple(self.evidence.told), round(self.since.wall * 1e6)
         return OpenGap(self.gap, table, since, None, self.reason, why, told, self.start, closable)
 
+    def restart(self, start: Start | None, _: str | None) -> None:
+        """Be read from elsewhere."""
+        self.start, self.before = start, None
+
     def was_quiet(self, writes: WriteMark | None) -> bool:
         """Whether nothing was written from a minute before it until after it."""
         return (
@@ -159,6 +163,10 @@ class Unclosed:
     start: Start | None
     why_open: str | None = None
     evidence: Evidence = field(default_factory=Evidence)
+
+    def restart(self, start: Start | None, why_open: str | None) -> None:
+        """Be read from elsewhere, and say why it is still open."""
+        self.start, self.why_open = start, why_open
 
     def shown(self, table: str, obstacle: str | None) -> OpenGap:
         """Return it as others see it."""
@@ -193,9 +201,8 @@ def unclosed_to_json(gaps: Iterable[Unclosed]) -> str:
     room = _MOST_TIES
     written: list[list[Any]] = []
     for start in starts:
-        ties = start.ties[:room]
-        room -= len(ties)
-        written.append([start.value, start.since, ties, start.nulls])
+        written.append(start_to_list(start, room))
+        room -= min(room, len(start.ties))
     return json.dumps({"starts": written, "gaps": saved})
 
 
@@ -204,7 +211,7 @@ def unclosed_from_json(text: str, table: str) -> list[Unclosed]:
     saved = json.loads(text)
     if isinstance(saved, list):  # of an earlier version, which had no more of each
         return [Unclosed(Gap(table, *told), None) for told in saved]
-    starts = [Start(s[0], s[1], tuple(s[2]), s[3]) for s in saved["starts"]]
+    starts = [start_from_list(start) for start in saved["starts"]]
     return [
         Unclosed(
             Gap(table, *told),
@@ -214,3 +221,14 @@ def unclosed_from_json(text: str, table: str) -> list[Unclosed]:
         )
         for *told, place, why_open, evidence in saved["gaps"]
     ]
+
+
+def take_up(gaps: Iterable[Unclosed], instead: Callable[[Start | None], Start]) -> bool:
+    """Let gaps that an earlier run left be read from where they can be; whether one moved."""
+    moved = False
+    for gap in gaps:
+        start = instead(gap.start)
+        if start != gap.start:
+            gap.restart(start, None)
+            moved = True
+    return moved

@@ -275,10 +275,10 @@ class TableMonitor:
             self._take_layout(schema)
 
     def _take_layout(self, schema: Schema) -> None:
-        levels = self.levels
-        if levels is not None and not levels.adopt(schema):
-            # Values of before cannot be compared with those of now.
-            self.gaps.restart(levels.from_origin(), f"column {levels.column} is another one now")
+        if self.levels is not None:
+            self.levels.adopt(schema)
+        # Values of before cannot be compared with those of now.
+        self.gaps.take_layout(schema)
 
     def made_again(self, cluster: str) -> None:
         """Note that the table was dropped, whether or not there is another of its name now.
@@ -396,11 +396,11 @@ class TableMonitor:
         self.writes.from_json(mark("writes", "null"))
         saved = json.loads(mark("identities", "{}"))
         self.identities, self.seen_on = saved.get("known", {}), saved.get("seen_on", "")
+        was_good_at = good_at(marks, self.name)
         if self.levels is not None:
             text = mark("levels", mark("tide", "null"))
-            self.levels.from_json(text, self.schema, now)
+            self.levels.from_json(text, self.schema, now, heard=was_good_at > 0)
         self.gaps.restore(mark("gaps", "[]"))
-        was_good_at = good_at(marks, self.name)
         if was_good_at:
             self.good = Moment(-math.inf, was_good_at)
             self.gaps.begin("start", self.good, "the bridge was not running")

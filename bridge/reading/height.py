@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bridge.codec import Codec
-from bridge.events import Column
+from bridge.events import Column, Schema
 from bridge.monitor.moment import Moment
+from bridge.monitor.starts import column_id
 from bridge.types import comparable
 
 _SPACING_SECONDS = 1.0
@@ -105,13 +106,22 @@ class Height:
     def to_json(self, order: float) -> str:
         """Return what `from_json` reads: the height at a moment."""
         step = self.before(order)
-        return json.dumps([step.value, step.at.wall, sorted(self.base)[:_MOST_BASE]])
+        base = sorted(self.base)[:_MOST_BASE]
+        return json.dumps([step.value, step.at.wall, base, column_id(self.column)])
 
     @classmethod
-    def from_json(cls, column: Column, text: str) -> Height:
-        """Return the height that an earlier run left."""
-        value, wall, base = json.loads(text)
-        return cls(column, Step(value, Moment(-math.inf, wall)), base)
+    def from_json(cls, text: str, schema: Schema, column: Column) -> Height | None:
+        """Return the height that an earlier run left, of the column that it followed.
+
+        Args:
+            text: what it left.
+            schema: the table's layout; None is returned where that column is not in it any more.
+            column: which one it was where it did not say so, as an earlier version does not.
+        """
+        value, wall, base, *named = json.loads(text)
+        which = tuple(named[0]) if named else column_id(column)
+        found = next((c for c in schema.columns if column_id(c) == which), None)
+        return None if found is None else cls(found, Step(value, Moment(-math.inf, wall)), base)
 
     @classmethod
     def new(cls, column: Column, value: Any, base: Iterable[int]) -> Height:

@@ -141,11 +141,26 @@ class UpdateReader:
             self._say(followed, "update_rows_unusable", cause)
             return False
         if followed.height is None or followed.height.column != column:
-            height = self._first(followed, task, column)
-            with self._lock:
-                followed.height = height
-            table.rows_heard = self._listener(height)
+            self._begin(followed, task, column)
         return True
+
+    def _begin(self, followed: Followed, task: Task, column: Column) -> None:
+        """Go on from where an earlier run left a column; another one from where it stands now."""
+        table, height = followed.table, None
+        if table.update_level:
+            with suppress(ValueError, TypeError):
+                height = Height.from_json(table.update_level, task.schema, column)
+        if height is None or height.column != column:
+            former, height = height, self._first(task, column, known=height is not None)
+            if former is not None:
+                # What moved until the new column was asked for its height, the former one tells.
+                followed.height = former
+                self.follow(followed, task, after_gap=True)
+            followed.stood, followed.strikes = None, 0
+            table.keep_update_level(height.to_json(time.monotonic()))
+        with self._lock:
+            followed.height = height
+        table.rows_heard = self._listener(height)
 
     def _listener(self, height: Height) -> Callable[..., None]:
         def heard(codec: Any, payload: bytes, count: int) -> None:
@@ -154,13 +169,10 @@ class UpdateReader:
 
         return heard
 
-    def _first(self, followed: Followed, task: Task, column: Column) -> Height:
-        """Return where a column stands: as an earlier run left it, or as the table has it now."""
-        table = followed.table
-        if table.update_level and followed.height is None:
-            with suppress(ValueError, TypeError):
-                return Height.from_json(column, table.update_level)
-        if table.born_at:  # all of its rows are received, so none was there before
+    def _first(self, task: Task, column: Column, *, known: bool) -> Height:
+        """Return where a column stands, where it is known, or not, what was there before."""
+        table = task.table
+        if table.born_at and not known:  # all of its rows are received, so none was there before
             return Height(column, Step(None, Moment(-math.inf, table.born_at)))
         where = f"not {column.name} is null"
         value = self._highest(task, column, where)
@@ -175,9 +187,7 @@ class UpdateReader:
             nulls = task.cluster.read_rows(Query(table.name, f"{column.name} is null"), 0, 1).total
             if nulls:
                 log.info("update_rows_nulls", table=table.name, column=column.name, rows=nulls)
-        height = Height.new(column, value, base)
-        table.keep_update_level(height.to_json(time.monotonic()))
-        return height
+        return Height.new(column, value, base)
 
     def _highest(self, task: Task, column: Column, where: str) -> Any:
         where_all = all_of(task.table.options.filter, where)

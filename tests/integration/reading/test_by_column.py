@@ -12,6 +12,7 @@ from bridge.codec import compile_schema
 from bridge.events import Block, Entry, Schema
 from bridge.monitor.intake import Intake
 from bridge.monitor.moment import Moment
+from bridge.monitor.starts import Start
 from bridge.monitor.table import TableMonitor
 from bridge.monitor.table_options import ByColumn, TableOptions
 from bridge.reading.by_column import close_by_column
@@ -203,3 +204,41 @@ def test_what_a_read_delivered_answers_for_the_next_one(world: World) -> None:
 
     assert (first, second) == (Outcome(1), Outcome(0))
     assert rows == again == [1002]
+
+
+def by_name(world: World, since: float, until: float) -> str:
+    """Declare a gap that began when the table was read by its names: `n1` to `n999`, by text."""
+    start = Start("n998", WALL + since, column=("name", "string", "char32"))
+    begin, end = round((WALL + since) * 1e6), round((WALL + until) * 1e6)
+    return world.table.gaps.declare("disconnected", begin, end, "http://a", "a test", start)
+
+
+def test_gaps_of_two_columns_are_read_by_both(world: World) -> None:
+    """Each by the one that was configured when it began."""
+    by_name(world, 1, 2)
+    world.miss(9990)
+    world.hear(100, 100_001)
+    world.miss(100_002)
+    world.span(200, 205)
+
+    outcome, rows, _ = world.close_gaps()
+
+    assert outcome == Outcome(4)  # a name has no level here that tells what was there
+    assert sorted(rows) == [998, 999, 9990, 100_002]
+
+
+def test_a_column_that_was_disproved_keeps_no_gap_of_another_open(world: World) -> None:
+    """What the one cannot prove the other can."""
+    old = by_name(world, 1, 2)
+    world.miss(9990)
+    world.hear(100, 10**15)
+    world.hear(300, 100_001)
+    world.span(400, 405)
+    (new,) = {gap.gap for gap in world.table.gaps.unclosed} - {old}
+
+    outcome, rows, _ = world.close_gaps()
+
+    assert outcome.unproven is None
+    assert list(outcome.apart) == [new]
+    assert "column id does not grow" in outcome.apart[new]
+    assert 9990 in rows

@@ -18,16 +18,18 @@ from bridge.codec import compile_schema
 from bridge.events import Column, Entry, Gap, Schema
 from bridge.monitor.counts import Counts
 from bridge.monitor.gaps import MOST_GAPS, Gaps
-from bridge.monitor.levels import Levels, Start
+from bridge.monitor.levels import Levels
 from bridge.monitor.mark import Mark
 from bridge.monitor.moment import Moment
 from bridge.monitor.spans import GAPS, SPANS, Fate, Span, Turn, unclosed_from_json
+from bridge.monitor.starts import Start
 from bridge.monitor.writes import WriteMark, Writes
 
 TABLE, CLUSTER = "s.t", "http://a"
 HOLD = 5.0
 EPOCH = 1_000_000.0
 SCHEMA = Schema("7", (Column("n", "int", "int"),))
+N = ("n", "int", "int")
 CODEC = compile_schema(SCHEMA)
 
 
@@ -336,7 +338,7 @@ def test_a_gap_declared_afterwards_is_read_from_as_far_back_as_the_table_was_hea
     gaps.declare("unaccounted", us(7), us(8), CLUSTER, "counted", Start(4, 9.0))
 
     assert [gap.start for gap in gaps.unclosed] == [
-        Start(1, EPOCH, tuple(CODEC.digests(b"\x02", 1))),
+        Start(1, EPOCH, tuple(CODEC.digests(b"\x02", 1)), column=N),
         Start(4, 9.0),
     ]
     assert [event.reason for event in stored.events] == ["journal_damaged", "unaccounted"]
@@ -376,7 +378,7 @@ def test_a_restart_knows_where_each_gap_is_read_from(
 ) -> None:
     """Also those that an earlier version left, which said nothing of it."""
     one_gap(gaps, 100, 101)
-    gaps.declare("unaccounted", us(7), us(8), CLUSTER, "counted", Start(4, 9.0, (1, 2), nulls=True))
+    gaps.declare("unaccounted", us(7), us(8), CLUSTER, "counted", Start(4, 9.0, (1, 2), True, N))
     again = Gaps(TABLE, stored.post, counts, levels, writes, hold=HOLD)
     again.restore(stored.marks[f"gaps/{TABLE}"])
     assert again.open == gaps.open

@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 
 from bridge.codec import compile_schema
 from bridge.events import Column, Schema
-from bridge.monitor.levels import MARGIN_SECONDS, Levels, Start
+from bridge.monitor.levels import MARGIN_SECONDS, Levels
 from bridge.monitor.moment import Moment
+from bridge.monitor.starts import BEGINNING, Start
 
 SCHEMA = Schema("7", (Column("n", "int", "int", nullable=True), Column("s", "int", "int")))
 CODEC = compile_schema(SCHEMA)
+N = ("n", "int", "int")
 EPOCH = 1_000_000.0
 
 
@@ -133,7 +135,7 @@ def test_a_row_below_what_came_a_minute_before_disproves_the_column(levels: Leve
     note(levels, 400, row(4), row(7))
 
     assert levels.disproved == "column n does not grow: it fell below what had come a minute before"
-    assert levels.start(at(500)) == Start(4, EPOCH, (), nulls=True)
+    assert levels.start(at(500)) == Start(4, EPOCH, (), True, N)
 
 
 def test_a_null_disproves_the_column(levels: Levels) -> None:
@@ -149,13 +151,13 @@ def test_a_new_table_is_read_from_its_beginning_until_something_has_settled() ->
     unknown = Levels("n")
     assert unknown.start(at(5)) == Start(None, 0.0)
     unknown.adopt(SCHEMA)
-    assert unknown.start(at(5)) == Start(None, 0.0, (), nulls=True)
+    assert unknown.start(at(5)) == Start(None, 0.0)
     assert not unknown.known
 
     unknown.empty(at(10))
     note(unknown, 20, row(3))
     assert unknown.known
-    assert unknown.start(at(30)) == Start(None, EPOCH + 10, (), nulls=True)
+    assert unknown.start(at(30)) == Start(None, EPOCH + 10)
 
 
 def test_what_came_before_its_height_was_read_may_be_below_it() -> None:
@@ -249,9 +251,110 @@ def test_the_mark_of_an_earlier_version_is_read_on() -> None:
     levels = Levels("n")
     levels.from_json(text, SCHEMA, at(5))
 
-    assert levels.start(ended(110.0)) == Start(40, 90.0, (), nulls=True)
-    assert levels.from_origin() == Start(3, 10.0, (), nulls=True)
+    assert levels.start(ended(110.0)) == Start(40, 90.0, (), True, N)
+    assert levels.from_origin() == Start(3, 10.0, (), True, N)
     assert levels.known
+
+
+def test_a_mark_without_a_name_is_of_the_column_that_is_configured(levels: Levels) -> None:
+    """As an earlier version left it: an upgrade reads no table whole."""
+    note(levels, 100, row(7))
+    saved = json.loads(levels.to_json(at(300)))
+    del saved["column"]
+    saved["origin"] = [saved["origin"][0], saved["origin"][2]]
+
+    again = Levels("n")
+    again.from_json(json.dumps(saved), SCHEMA, at(5), heard=True)
+
+    assert again.known
+    assert again.start(ended(EPOCH + 300)) == levels.start(at(300))
+    assert again.from_origin() == levels.from_origin()
+
+
+def test_what_began_in_an_earlier_run_is_read_by_the_column_of_that_run(levels: Levels) -> None:
+    """What begins later by the new one, once it is known how high that stands."""
+    note(levels, 100, row(1000, 3))
+    before, origin = levels.start(at(300)), levels.from_origin()
+
+    again = Levels("s")
+    again.from_json(levels.to_json(at(300)), SCHEMA, at(5), heard=True)
+    assert not again.known
+    assert again.start(ended(EPOCH + 300)) == before
+    assert (again.start(at(6)).value, again.start(at(6)).column) == (before.value, N)
+    assert again.settle(at(7)) is None  # what is stored serves until then
+    again.first(CODEC, row(1001, 4), 1, at(10))
+
+    assert again.start(ended(EPOCH + 300)) == before
+    assert again.start(at(100)).value == 4
+    assert again.start(at(100)).column == ("s", "int", "int")
+    late = again.start(at(10 + MARGIN_SECONDS - 1))  # a row below 4 may be as late as that
+    assert (late.value, late.column) == (before.value, N)
+    assert again.from_origin() == origin
+
+
+def test_a_new_column_without_a_value_takes_over_too(levels: Levels) -> None:
+    """There is no height, so what is missed is read from the first row."""
+    again = Levels("s")
+    again.from_json(levels.to_json(at(300)), SCHEMA, at(5), heard=True)
+    again.first(CODEC, b"", 0, at(10))
+
+    assert again.start(at(100)).value is None
+    assert '"column": "s"' in (again.settle(at(100)) or "")
+
+
+def test_how_far_back_a_table_was_listened_to_outlives_every_column(levels: Levels) -> None:
+    """The height of a later one, when it was named, says nothing of what came before."""
+    again = Levels("s")
+    again.from_json(levels.to_json(at(300)), SCHEMA, at(5), heard=True)
+    again.first(CODEC, row(1001, 4), 1, at(10))
+    third = Levels("s")
+    third.from_json(again.to_json(at(200)), SCHEMA, at(5), heard=True)
+
+    assert third.known
+    assert third.from_origin() == levels.from_origin()
+
+    first_column = Levels("s")  # before there was none, and the table was heard all the same
+    first_column.from_json("null", SCHEMA, at(5), heard=True)
+    first_column.first(CODEC, row(1001, 4), 1, at(10))
+    assert first_column.from_origin().value is None
+
+
+def test_after_a_change_of_its_type_a_column_has_no_height_for_what_came_before(
+    levels: Levels,
+) -> None:
+    """What it is found to be is where reads begin of what begins later."""
+    other = Schema("8", (Column("n", "long", "long"), Column("s", "int", "int")))
+    assert not levels.adopt(other)
+    levels.first(compile_schema(other), zigzag(50) + zigzag(1), 1, at(10))
+
+    assert levels.start(at(200)).value == 50
+    assert levels.start(at(5)).value is None
+    assert levels.from_origin().value is None
+
+
+def test_a_column_that_was_disproved_tells_the_next_one_nothing(levels: Levels) -> None:
+    """What was missed is then read from the first row."""
+    note(levels, 100, row(5), row(None))
+
+    again = Levels("s")
+    again.from_json(levels.to_json(at(300)), SCHEMA, at(5), heard=True)
+
+    assert again.disproved is None
+    assert again.start(ended(EPOCH + 300)) == BEGINNING
+    assert again.from_origin().value is None
+    assert again.taken_up(Start(3, EPOCH, (), True, N)) == BEGINNING
+    other = Start(3, EPOCH, column=("s", "int", "int"))
+    assert again.taken_up(other) == other
+
+
+def test_a_start_without_a_name_is_of_the_column_by_which_it_was_made(levels: Levels) -> None:
+    """As an earlier version left it; one of a column that is gone says nothing."""
+    again = Levels("s")
+    again.from_json(levels.to_json(at(300)), SCHEMA, at(5), heard=True)
+
+    assert again.taken_up(Start(3, EPOCH)) == Start(3, EPOCH, column=N)
+    assert again.taken_up(Start(3, EPOCH, column=("x", "int", "int"))) == BEGINNING
+    assert again.taken_up(Start(3, EPOCH, column=("n", "long", "long"))) == BEGINNING
 
 
 # Any rows, any times, any span.

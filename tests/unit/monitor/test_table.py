@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,9 +11,9 @@ from structlog.testing import capture_logs
 
 from bridge.codec import compile_schema
 from bridge.events import Alter, Column, Drop, Entry, Gap, Schema
-from bridge.monitor.levels import Start
 from bridge.monitor.mark import Mark
 from bridge.monitor.moment import Moment
+from bridge.monitor.starts import BEGINNING, Start
 from bridge.monitor.table import TableMonitor
 from bridge.monitor.table_options import ByColumn, CatchUp, Off, TableOptions, Whole
 from bridge.monitor.writes import WriteMark
@@ -135,6 +136,29 @@ def test_a_column_that_becomes_another_begins_anew(stored: Stored) -> None:
 
     (shown,) = table.gaps.open
     assert shown.start == Start(None, 0.0)
+
+
+def test_the_gaps_of_a_former_column_keep_it_until_it_becomes_another(stored: Stored) -> None:
+    """Also where an earlier version, which named no column, left them."""
+    table = make(stored, ByColumn("n"), KEYLESS)
+    assert table.levels is not None
+    table.levels.first(compile_schema(KEYLESS), b"\x0a\x00", 1, Moment.now())
+    lose(table)
+    table.prove_good(Moment.now())
+    saved = json.loads(stored.marks[f"gaps/{TABLE}"])
+    saved["starts"] = [start[:4] for start in saved["starts"]]
+    stored.marks[f"gaps/{TABLE}"] = json.dumps(saved)
+
+    again = restarted(stored, ByColumn("m"))
+    third = restarted(stored, ByColumn("n"))
+
+    for each in (again, third):
+        starts = [gap.start for gap in each.gaps.open]
+        assert [start and (start.value, start.name) for start in starts] == [(5, "n")] * 2
+    assert json.loads(stored.marks[f"gaps/{TABLE}"])["starts"][0][4] == ["n", "int", "int"]
+    again.adopt_schema(TEXT, CLUSTER)
+    assert [gap.start for gap in again.gaps.open] == [BEGINNING] * 2
+    assert again.gaps.open[0].why_open == "column n is another one now"
 
 
 def test_what_was_known_outlives_a_restart(stored: Stored) -> None:
