@@ -26,7 +26,7 @@ from bridge.monitor.moment import NEVER, Moment
 from bridge.monitor.progress import Progress
 from bridge.monitor.schema_text import schema_from_json, schema_to_json
 from bridge.monitor.states import Signal, State, step
-from bridge.monitor.table_options import Off, TableOptions, Whole
+from bridge.monitor.table_options import TableOptions, Whole
 from bridge.monitor.writes import Writes
 from bridge.wire.tables import all_forms
 
@@ -231,29 +231,14 @@ class TableMonitor:
 
     def obstacle(self) -> str | None:
         """Return why no read can close a gap; None where one can, as far as is known."""
-        catch_up = self.options.catch_up
         if not self._closable:
             return "nobody reads the table"
-        if isinstance(catch_up, Off):
-            return "catch_up is off"
-        # A layout that is not known yet may turn out to have a key.
-        if self.schema is None or self.reading_order is not None:
-            return None
-        if isinstance(catch_up, Whole) and not catch_up.keyed:
-            return None
-        column = self.options.growing_column
-        if column is not None:
-            return f"the table has no column {column} to read it by"
-        return "the table has no primary key and no catch_up column to read it by"
+        return self.options.obstacle(self.schema)
 
     @property
     def reading_order(self) -> Column | None:
         """The column by which the table can be read to close a gap, if there is one."""
-        schema = self.schema
-        if schema is None:
-            return None
-        name = self.options.growing_column or next(iter(schema.primary_key), None)
-        return next((column for column in schema.columns if column.name == name), None)
+        return None if self.schema is None else self.options.reading_order(self.schema)
 
     def post(self, entry: Entry | Mark) -> None:
         """Post an entry or a mark of the monitor's own."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from bridge.events import Column, Schema
+
 DecodeFailure = Literal["dead_letter", "skip", "abort"]
 
 # Up to so many rows a table with a primary key is read whole where nothing else is asked for.
@@ -69,3 +71,23 @@ class TableOptions:
     def growing_column(self) -> str | None:
         """The column by which gaps are closed, if one is named."""
         return self.catch_up.name if isinstance(self.catch_up, ByColumn) else None
+
+    def reading_order(self, schema: Schema) -> Column | None:
+        """Return the column by which a table of a layout can be read, if there is one."""
+        name = self.growing_column or next(iter(schema.primary_key), None)
+        return next((column for column in schema.columns if column.name == name), None)
+
+    def obstacle(self, schema: Schema | None) -> str | None:
+        """Return why no read can close a gap of a table; None where one can, as far as is known.
+
+        A layout that is not known yet may turn out to have a key.
+        """
+        if isinstance(self.catch_up, Off):
+            return "catch_up is off"
+        if schema is None or self.reading_order(schema) is not None:
+            return None
+        if isinstance(self.catch_up, Whole) and not self.catch_up.keyed:
+            return None
+        if self.growing_column is not None:
+            return f"the table has no column {self.growing_column} to read it by"
+        return "the table has no primary key and no catch_up column to read it by"
