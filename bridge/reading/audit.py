@@ -5,9 +5,11 @@ growing column, each look counts the rows above the height of an earlier look; a
 many must have been received between the same two values. Elsewhere, and without a filter, the
 table's size is compared with what inserts and deletes made of it.
 
-A notification may be late, so a look that finds more rows in the table than were received is a
-suspicion; only a second look, some seconds later, makes it a finding. Fewer prove nothing, since
-rows are deleted.
+A notification may be late. So by a column, a look that finds more rows in the table than were
+received is a suspicion, and only a second look, some seconds later, makes it a finding. A size is
+held against what has been heard those seconds after it was asked for: what arrives meanwhile may be
+what was under way, or hide a loss until less arrives than was lost. Fewer rows than were received
+prove nothing, since rows are deleted.
 """
 
 from __future__ import annotations
@@ -41,7 +43,8 @@ class AuditTimes:
 
     Attributes:
         every: between two looks; a row is expected by the next one.
-        confirm: until a suspicion is looked at again.
+        confirm: until a suspicion is looked at again, and a size is judged. A notification that
+            is no later than that is no loss.
     """
 
     every: float = 60.0
@@ -74,17 +77,27 @@ class _Look:
 
 
 @dataclass(frozen=True, slots=True)
+class _Counted:
+    """How many rows a table had, and how many had been heard of before it was asked."""
+
+    at: Moment
+    rows: int
+    inserted: int
+    deleted: int
+    explained: tuple[int, ...]  # what gaps and reads did: their rows are accounted for by them
+
+
+@dataclass(frozen=True, slots=True)
 class _Size:
     """The rows of a table that inserts and deletes do not account for, between two bounds.
 
-    Notifications are under way while the cluster is asked; their number is known to lie between
-    what had come before and what has come a moment after.
+    How many notifications were under way is not known: from none to all that came since.
     """
 
     at: Moment
     least: int
     most: int
-    explained: tuple[int, ...]  # what gaps and reads did: their rows are accounted for by them
+    explained: tuple[int, ...]
 
 
 @dataclass(slots=True)
@@ -92,6 +105,8 @@ class _State:
     """What is known of one table.
 
     Attributes:
+        size: that by which the fewest rows at most are unaccounted for.
+        counted: a size that is not judged yet.
         asked: what was known of writes when it was looked at last, before that.
         settled: likewise, when all rows were accounted for: until more is written there is
             nothing to look at.
@@ -99,8 +114,9 @@ class _State:
 
     born: float
     looks: deque[_Look]
+    suspicion: _Look | None = None
     size: _Size | None = None
-    suspicion: _Look | _Size | None = None
+    counted: _Counted | None = None
     due: float = 0.0
     asked: tuple[object, ...] | None = None
     settled: tuple[object, ...] | None = None
@@ -113,23 +129,12 @@ class Auditor:
     Args:
         history: what was received.
         arrived: returns once all that arrived before is in the history.
-        pause: waits some seconds, or raises.
-        settle: how long after a change of the table its notification comes, seconds.
         times: of the looks.
     """
 
-    def __init__(
-        self,
-        history: History,
-        arrived: Callable[[], object],
-        pause: Callable[[float], object],
-        settle: float,
-        times: AuditTimes,
-    ) -> None:
+    def __init__(self, history: History, arrived: Callable[[], object], times: AuditTimes) -> None:
         self._history = history
         self._arrived = arrived
-        self._pause = pause
-        self._settle = settle
         self._times = times
         self._states: dict[TableMonitor, _State] = {}
 
@@ -162,8 +167,9 @@ class Auditor:
             asked = written if written == before and state.suspicion is None else None
             finding = self._by_column(state, table, cluster, column, now)
         elif table.options.filter is None and {"insert", "delete"} <= set(table.options.events):
+            # What a size proves is of when it was asked for, at the call before this one.
             finding = self._by_size(state, table, cluster, now)
-            asked = written
+            asked = before
         else:
             return None
         if finding is not None:
@@ -174,7 +180,7 @@ class Auditor:
         self, state: _State, table: TableMonitor, cluster: Cluster, column: Column, now: Moment
     ) -> Finding | None:
         suspect = state.suspicion
-        if isinstance(suspect, _Look) and suspect.low is not None:
+        if suspect is not None and suspect.low is not None:
             state.suspicion = None
             return self._confirm(state, table, cluster, column, suspect, suspect.low)
         due = state.looks[-1] if state.looks else None
@@ -244,39 +250,45 @@ class Auditor:
     def _by_size(
         self, state: _State, table: TableMonitor, cluster: Cluster, now: Moment
     ) -> Finding | None:
-        seen = self._measure(table, cluster, now)
-        last = state.size
+        counted, state.counted = state.counted, None
+        if counted is None:
+            state.counted = self._count(table, cluster, now)
+            if state.counted is not None:
+                state.due = now.order + self._times.confirm
+            return None
+        state.due = counted.at.order + self._times.every
+        seen, last = self._judge(table, counted), state.size
         if seen is None or last is None or seen.explained != last.explained:
-            state.size, state.suspicion = seen, None
+            state.size = seen
             return None
-        missed = seen.least - last.most
-        if missed <= 0:
-            # As many at most as the strictest look has said.
-            state.size = replace(seen, most=min(seen.most, last.most))
-            state.suspicion = None
-            return Finding(0, last.at)
-        if state.suspicion is None:
-            state.suspicion, state.due = seen, now.order + self._times.confirm
-            return None
-        state.size, state.suspicion = None, None
+        missed = max(0, seen.least - last.most)
+        if missed:
+            state.size = None
+        elif seen.most <= last.most:
+            state.size = seen
+        else:  # something was under way, or a loss hides: a pause would tell
+            state.due = now.order
         return Finding(missed, last.at)
 
-    def _measure(self, table: TableMonitor, cluster: Cluster, now: Moment) -> _Size | None:
+    def _count(self, table: TableMonitor, cluster: Cluster, now: Moment) -> _Counted | None:
         self._arrived()
-        explained, counts = _explained(table), table.counts
-        inserted, deleted = counts.received["insert"], counts.deleted_rows
+        heard, explained = table.counts, _explained(table)
+        inserted, deleted = heard.received["insert"], heard.deleted_rows
         info = cluster.table(table.name, sizes=True)
         if info is None or info.rows is None:
             return None
-        self._pause(self._settle)
+        return _Counted(now, info.rows, inserted, deleted, explained)
+
+    def _judge(self, table: TableMonitor, counted: _Counted) -> _Size | None:
+        """Return what a size says now that what was under way has come; None after a gap."""
         self._arrived()
-        if _explained(table) != explained:
+        if _explained(table) != counted.explained:
             return None
         return _Size(
-            now,
-            info.rows - (counts.received["insert"] - deleted),
-            info.rows - (inserted - counts.deleted_rows),
-            explained,
+            counted.at,
+            counted.rows - (table.counts.received["insert"] - counted.deleted),
+            counted.rows - (counted.inserted - table.counts.deleted_rows),
+            counted.explained,
         )
 
 
