@@ -2,8 +2,9 @@
 
 ZeroMQ numbers no messages, so a publisher that drops some says nothing. Where the table has a
 growing column, each look counts the rows above the height of an earlier look; a minute later as
-many must have been received between the same two values. Elsewhere, and without a filter, the
-table's size is compared with what inserts and deletes made of it.
+many must have been received between the same two values. Rows that updates have moved may be among
+them, so then the table must have grown by more than was received, too. Elsewhere, and without a
+filter, the table's size is compared with what inserts and deletes made of it.
 
 A notification may be late. So by a column, a look that finds more rows in the table than were
 received is a suspicion, and only a second look, some seconds later, makes it a finding. A size is
@@ -68,12 +69,16 @@ class _Look:
         height: the greatest value, None where there was no row.
         low: the earlier look, None where this is the first.
         rows: how many were above its height, up to this one's.
+        there: how many there were in all, none of them above the height.
+        updates: how often updates had been counted by then.
     """
 
     at: Moment
     height: Any
     low: _Look | None
     rows: int
+    there: int
+    updates: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +192,7 @@ class Auditor:
         self._look(state, table, cluster, column, now)
         if due is None or due.low is None or now.order < due.at.order + self._times.every / 2:
             return None
-        received = self._received(table, column, due)
+        received = self._received(table, column, _before(due.low), due.low.height, due.height)
         if received is None:
             return None
         if due.rows <= received:
@@ -204,16 +209,41 @@ class Auditor:
         suspect: _Look,
         low: _Look,
     ) -> Finding | None:
-        there = _count(table, cluster, column, low.height, suspect.height)
-        received = self._received(table, column, suspect)
-        if received is None or there > received:
+        above = None if low.height is None else f"{column.name} > {literal(column, low.height)}"
+        top = f"{column.name} <= {literal(column, suspect.height)}"
+        there = _count(table, cluster, all_of(above, top))
+        received = self._received(table, column, _before(low), low.height, suspect.height)
+        if received is None:
+            return None
+        missed = self._unmoved(table, column, suspect, low, max(0, there - received))
+        if missed:
             state.looks.clear()
-        return None if received is None else Finding(max(0, there - received), low.at)
+        return None if missed is None else Finding(missed, low.at)
+
+    def _unmoved(
+        self, table: TableMonitor, column: Column, suspect: _Look, low: _Look, missed: int
+    ) -> int | None:
+        """Return how many of some rows that were not received are there by no update.
+
+        Updates move rows and add none. None where that cannot be told.
+        """
+        told = "update" in table.options.events
+        if not missed or (told and table.counts.received["update"] == low.updates):
+            return missed
+        if table.options.filter is not None:
+            return None  # an update brings rows under it
+        came = self._received(table, column, low.at.wall, None, suspect.height)
+        return None if came is None else max(0, min(missed, suspect.there - low.there - came))
 
     def _look(
         self, state: _State, table: TableMonitor, cluster: Cluster, column: Column, now: Moment
     ) -> None:
-        """Ask in one call how many rows lie above an earlier look, and how high the column is."""
+        """Ask in one call how many rows lie above an earlier look, and how high the column is.
+
+        How many there are in all is asked before.
+        """
+        updates = table.counts.received["update"]
+        there = _count(table, cluster, None)
         low = state.looks[0] if state.looks else None
         low = low and replace(low, low=None)
         above = None if low is None else low.height
@@ -224,20 +254,22 @@ class Auditor:
         if page.frames and table.schema is not None and page.type_id == table.schema.type_id:
             (row,) = compile_schema(table.schema).decode(page.frames[0], 1)
             height = row[column.name]
-        state.looks.append(_Look(now, height, low, page.total))
+        state.looks.append(_Look(now, height, low, page.total, there, updates))
 
-    def _received(self, table: TableMonitor, column: Column, look: _Look) -> int | None:
-        """Return how many rows were received between two looks' heights, the upper included.
+    def _received(
+        self, table: TableMonitor, column: Column, since: float, low: Any, high: Any
+    ) -> int | None:
+        """Return how many rows were received since a moment between two values, high included.
 
-        None where some that were received then are stored no more.
+        Where there is no low one, nulls are among them. None where some that were received then
+        are stored no more.
         """
-        low = look.low
-        if low is None or look.height is None:
+        if high is None:
             return 0
         self._arrived()
-        bottom = None if low.height is None else comparable(column, low.height)
-        top = comparable(column, look.height)
-        since = max(table.born_at, low.at.wall - _SLACK_SECONDS)
+        bottom = None if low is None else comparable(column, low)
+        top = comparable(column, high)
+        since = max(table.born_at, since)
         follow = self._history.follow(table.name, since)
         codecs: dict[Schema, Codec] = {}
         try:
@@ -252,7 +284,7 @@ class Auditor:
     ) -> Finding | None:
         counted, state.counted = state.counted, None
         if counted is None:
-            state.counted = self._count(table, cluster, now)
+            state.counted = self._ask_size(table, cluster, now)
             if state.counted is not None:
                 state.due = now.order + self._times.confirm
             return None
@@ -270,7 +302,7 @@ class Auditor:
             state.due = now.order
         return Finding(missed, last.at)
 
-    def _count(self, table: TableMonitor, cluster: Cluster, now: Moment) -> _Counted | None:
+    def _ask_size(self, table: TableMonitor, cluster: Cluster, now: Moment) -> _Counted | None:
         self._arrived()
         heard, explained = table.counts, _explained(table)
         inserted, deleted = heard.received["insert"], heard.deleted_rows
@@ -290,6 +322,10 @@ class Auditor:
             counted.rows - (counted.inserted - table.counts.deleted_rows),
             counted.explained,
         )
+
+
+def _before(look: _Look) -> float:
+    return look.at.wall - _SLACK_SECONDS
 
 
 def _explained(table: TableMonitor) -> tuple[int, ...]:
@@ -314,17 +350,16 @@ def _growing(table: TableMonitor) -> Column | None:
     return next((c for c in schema.columns if c.name == name and c.base != "bytes"), None)
 
 
-def _count(table: TableMonitor, cluster: Cluster, column: Column, low: Any, high: Any) -> int:
-    """Return how many rows the table has above `low`, None for no bound, up to `high`."""
-    above = None if low is None else f"{column.name} > {literal(column, low)}"
-    where = all_of(table.options.filter, above, f"{column.name} <= {literal(column, high)}")
-    return cluster.read_rows(Query(table.name, where), 0, 1).total
+def _count(table: TableMonitor, cluster: Cluster, where: str | None) -> int:
+    """Return how many rows the table has that meet a condition."""
+    query = Query(table.name, all_of(table.options.filter, where))
+    return cluster.read_rows(query, 0, 1).total
 
 
 def _between(
     codecs: dict[Schema, Codec], rows: ReceivedRows, column: Column, bottom: Any, top: Any
 ) -> int:
-    """Return how many of some rows lie above `bottom`, up to `top`."""
+    """Return how many of some rows lie above `bottom`, up to `top`; nulls where it is None."""
     kind = next((c for c in rows.schema.columns if c.name == column.name), None)
     if kind is None:
         return 0
@@ -334,15 +369,17 @@ def _between(
         least = codec.lowest(rows.payload, rows.count, column.name)
         most = codec.highest(rows.payload, rows.count, column.name)
         if least is None or most is None:
-            return 0
+            return rows.count if bottom is None else 0
         low, high = comparable(kind, least[0]), comparable(kind, most[0])
-        if not least[1] and (bottom is None or low > bottom) and high <= top:
+        if high <= top and (bottom is None or (low > bottom and not least[1])):
             return rows.count
-        if low > top or (bottom is not None and high <= bottom):
+        if bottom is not None and (low > top or high <= bottom):
             return 0
         for payload, number in chunks(codec, rows.payload, rows.count):
             for row in codec.decode(payload, number):
-                if row[column.name] is not None:
+                if row[column.name] is None:
+                    count += bottom is None
+                else:
                     value = comparable(kind, row[column.name])
                     count += (bottom is None or value > bottom) and value <= top
     return count
