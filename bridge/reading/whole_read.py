@@ -95,6 +95,7 @@ class Pending:
         counted: deletes and updates that had been counted by then.
         held: pages that are not stored yet.
         suspects: rows that nobody reported: their digests, and how many would have to be known.
+        changed: likewise rows with other values than are known, and as fresh as those are.
         since: when the read before it had ended.
         taken: whether it is the one that takes the baseline.
     """
@@ -105,6 +106,7 @@ class Pending:
     counted: tuple[int, int]
     held: deque[Seen]
     suspects: Mapping[int, int]
+    changed: Mapping[int, int]
     since: Moment
     taken: bool
 
