@@ -160,10 +160,11 @@ class Look(Read):
             self._since(),
             taken,
         )
-        while not self._keyed and not hearing.is_proven(pending.ended):
+        confirm = self._times.confirm
+        while not self._keyed and not pending.is_ripe(confirm):
             self._task.tools.pause(_PROVE_SECONDS)  # what comes meanwhile is counted here alone
         # What has no row adopts none: that needs no proof.
-        if hearing.is_proven(pending.ended) or (taken and self._task.progress.done == 0):
+        if pending.is_ripe(confirm) or (taken and self._task.progress.done == 0):
             return self._settle(pending)
         self._state.pending = pending
         return None
@@ -173,11 +174,15 @@ class Look(Read):
         with self._baseline.changing():
             for page in pending.held:
                 self._baseline.stage(page.rows())
+        if pending.suspects and not self._keyed:
+            self._known.catch_up()
         suspects = self._still_unreported(pending)
         self._require_same()
         if suspects and not self._keyed:
             # What is known stays as it is: only by that the read that follows tells them apart.
             return Finding(len(suspects), pending.since)
+        if pending.suspects and not self._keyed:
+            return None  # what came late may be among what was seen: another time
         self._finish(pending.begun, pending.counted, suspects)
         log.info(
             "baseline_taken" if pending.taken else "baseline_renewed",

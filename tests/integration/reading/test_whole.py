@@ -18,7 +18,7 @@ from bridge.reading.baseline import baseline_path
 from kinetica_emulator import Emulator
 
 QUICK = ReadingOptions(
-    patience=Patience(late=0.5), whole=WholeTimes(every=1.0, idle=1.0, renew=1.0)
+    patience=Patience(late=0.5), whole=WholeTimes(every=1.0, idle=1.0, renew=1.0, confirm=0.3)
 )
 SELDOM = ReadingOptions(patience=Patience(late=0.5))
 KEYLESS = {"id": ["long"], "name": ["string"]}
