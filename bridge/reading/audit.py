@@ -2,12 +2,15 @@
 
 ZeroMQ numbers no messages, so a publisher that drops some says nothing. Where the table has a
 growing column, each look counts the rows above the height of an earlier look; a minute later as
-many must have been received between the same two values. Elsewhere, and without a filter, the
-table's size is compared with what inserts and deletes made of it.
+many must have been received between the same two values. Rows that updates have moved may be among
+them, so then the table must have grown by more than was received, too. Elsewhere, and without a
+filter, the table's size is compared with what inserts and deletes made of it.
 
-A notification may be late, so a look that finds more rows in the table than were received is a
-suspicion; only a second look, some seconds later, makes it a finding. Fewer prove nothing, since
-rows are deleted.
+A notification may be late. So by a column, a look that finds more rows in the table than were
+received is a suspicion, and only a second look, some seconds later, makes it a finding. A size is
+held against what has been heard those seconds after it was asked for: what arrives meanwhile may be
+what was under way, or hide a loss until less arrives than was lost. Fewer rows than were received
+prove nothing, since rows are deleted.
 """
 
 from __future__ import annotations
@@ -41,7 +44,8 @@ class AuditTimes:
 
     Attributes:
         every: between two looks; a row is expected by the next one.
-        confirm: until a suspicion is looked at again.
+        confirm: until a suspicion is looked at again, and a size is judged. A notification that
+            is no later than that is no loss.
     """
 
     every: float = 60.0
@@ -65,26 +69,40 @@ class _Look:
         height: the greatest value, None where there was no row.
         low: the earlier look, None where this is the first.
         rows: how many were above its height, up to this one's.
+        there: how many there were in all, none of them above the height.
+        updates: how often updates had been counted by then.
     """
 
     at: Moment
     height: Any
     low: _Look | None
     rows: int
+    there: int
+    updates: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """How many rows a table had, and how many had been heard of before it was asked."""
+
+    at: Moment
+    rows: int
+    inserted: int
+    deleted: int
+    explained: tuple[int, ...]  # what gaps and reads did: their rows are accounted for by them
 
 
 @dataclass(frozen=True, slots=True)
 class _Size:
     """The rows of a table that inserts and deletes do not account for, between two bounds.
 
-    Notifications are under way while the cluster is asked; their number is known to lie between
-    what had come before and what has come a moment after.
+    How many notifications were under way is not known: from none to all that came since.
     """
 
     at: Moment
     least: int
     most: int
-    explained: tuple[int, ...]  # what gaps and reads did: their rows are accounted for by them
+    explained: tuple[int, ...]
 
 
 @dataclass(slots=True)
@@ -92,6 +110,8 @@ class _State:
     """What is known of one table.
 
     Attributes:
+        size: that by which the fewest rows at most are unaccounted for.
+        counted: a size that is not judged yet.
         asked: what was known of writes when it was looked at last, before that.
         settled: likewise, when all rows were accounted for: until more is written there is
             nothing to look at.
@@ -99,8 +119,9 @@ class _State:
 
     born: float
     looks: deque[_Look]
+    suspicion: _Look | None = None
     size: _Size | None = None
-    suspicion: _Look | _Size | None = None
+    counted: _Counted | None = None
     due: float = 0.0
     asked: tuple[object, ...] | None = None
     settled: tuple[object, ...] | None = None
@@ -113,23 +134,12 @@ class Auditor:
     Args:
         history: what was received.
         arrived: returns once all that arrived before is in the history.
-        pause: waits some seconds, or raises.
-        settle: how long after a change of the table its notification comes, seconds.
         times: of the looks.
     """
 
-    def __init__(
-        self,
-        history: History,
-        arrived: Callable[[], object],
-        pause: Callable[[float], object],
-        settle: float,
-        times: AuditTimes,
-    ) -> None:
+    def __init__(self, history: History, arrived: Callable[[], object], times: AuditTimes) -> None:
         self._history = history
         self._arrived = arrived
-        self._pause = pause
-        self._settle = settle
         self._times = times
         self._states: dict[TableMonitor, _State] = {}
 
@@ -162,8 +172,9 @@ class Auditor:
             asked = written if written == before and state.suspicion is None else None
             finding = self._by_column(state, table, cluster, column, now)
         elif table.options.filter is None and {"insert", "delete"} <= set(table.options.events):
+            # What a size proves is of when it was asked for, at the call before this one.
             finding = self._by_size(state, table, cluster, now)
-            asked = written
+            asked = before
         else:
             return None
         if finding is not None:
@@ -174,14 +185,14 @@ class Auditor:
         self, state: _State, table: TableMonitor, cluster: Cluster, column: Column, now: Moment
     ) -> Finding | None:
         suspect = state.suspicion
-        if isinstance(suspect, _Look) and suspect.low is not None:
+        if suspect is not None and suspect.low is not None:
             state.suspicion = None
             return self._confirm(state, table, cluster, column, suspect, suspect.low)
         due = state.looks[-1] if state.looks else None
         self._look(state, table, cluster, column, now)
         if due is None or due.low is None or now.order < due.at.order + self._times.every / 2:
             return None
-        received = self._received(table, column, due)
+        received = self._received(table, column, _before(due.low), due.low.height, due.height)
         if received is None:
             return None
         if due.rows <= received:
@@ -198,16 +209,41 @@ class Auditor:
         suspect: _Look,
         low: _Look,
     ) -> Finding | None:
-        there = _count(table, cluster, column, low.height, suspect.height)
-        received = self._received(table, column, suspect)
-        if received is None or there > received:
+        above = None if low.height is None else f"{column.name} > {literal(column, low.height)}"
+        top = f"{column.name} <= {literal(column, suspect.height)}"
+        there = _count(table, cluster, all_of(above, top))
+        received = self._received(table, column, _before(low), low.height, suspect.height)
+        if received is None:
+            return None
+        missed = self._unmoved(table, column, suspect, low, max(0, there - received))
+        if missed:
             state.looks.clear()
-        return None if received is None else Finding(max(0, there - received), low.at)
+        return None if missed is None else Finding(missed, low.at)
+
+    def _unmoved(
+        self, table: TableMonitor, column: Column, suspect: _Look, low: _Look, missed: int
+    ) -> int | None:
+        """Return how many of some rows that were not received are there by no update.
+
+        Updates move rows and add none. None where that cannot be told.
+        """
+        told = "update" in table.options.events
+        if not missed or (told and table.counts.received["update"] == low.updates):
+            return missed
+        if table.options.filter is not None:
+            return None  # an update brings rows under it
+        came = self._received(table, column, low.at.wall, None, suspect.height)
+        return None if came is None else max(0, min(missed, suspect.there - low.there - came))
 
     def _look(
         self, state: _State, table: TableMonitor, cluster: Cluster, column: Column, now: Moment
     ) -> None:
-        """Ask in one call how many rows lie above an earlier look, and how high the column is."""
+        """Ask in one call how many rows lie above an earlier look, and how high the column is.
+
+        How many there are in all is asked before.
+        """
+        updates = table.counts.received["update"]
+        there = _count(table, cluster, None)
         low = state.looks[0] if state.looks else None
         low = low and replace(low, low=None)
         above = None if low is None else low.height
@@ -218,20 +254,22 @@ class Auditor:
         if page.frames and table.schema is not None and page.type_id == table.schema.type_id:
             (row,) = compile_schema(table.schema).decode(page.frames[0], 1)
             height = row[column.name]
-        state.looks.append(_Look(now, height, low, page.total))
+        state.looks.append(_Look(now, height, low, page.total, there, updates))
 
-    def _received(self, table: TableMonitor, column: Column, look: _Look) -> int | None:
-        """Return how many rows were received between two looks' heights, the upper included.
+    def _received(
+        self, table: TableMonitor, column: Column, since: float, low: Any, high: Any
+    ) -> int | None:
+        """Return how many rows were received since a moment between two values, high included.
 
-        None where some that were received then are stored no more.
+        Where there is no low one, nulls are among them. None where some that were received then
+        are stored no more.
         """
-        low = look.low
-        if low is None or look.height is None:
+        if high is None:
             return 0
         self._arrived()
-        bottom = None if low.height is None else comparable(column, low.height)
-        top = comparable(column, look.height)
-        since = max(table.born_at, low.at.wall - _SLACK_SECONDS)
+        bottom = None if low is None else comparable(column, low)
+        top = comparable(column, high)
+        since = max(table.born_at, since)
         follow = self._history.follow(table.name, since)
         codecs: dict[Schema, Codec] = {}
         try:
@@ -244,40 +282,50 @@ class Auditor:
     def _by_size(
         self, state: _State, table: TableMonitor, cluster: Cluster, now: Moment
     ) -> Finding | None:
-        seen = self._measure(table, cluster, now)
-        last = state.size
+        counted, state.counted = state.counted, None
+        if counted is None:
+            state.counted = self._ask_size(table, cluster, now)
+            if state.counted is not None:
+                state.due = now.order + self._times.confirm
+            return None
+        state.due = counted.at.order + self._times.every
+        seen, last = self._judge(table, counted), state.size
         if seen is None or last is None or seen.explained != last.explained:
-            state.size, state.suspicion = seen, None
+            state.size = seen
             return None
-        missed = seen.least - last.most
-        if missed <= 0:
-            # As many at most as the strictest look has said.
-            state.size = replace(seen, most=min(seen.most, last.most))
-            state.suspicion = None
-            return Finding(0, last.at)
-        if state.suspicion is None:
-            state.suspicion, state.due = seen, now.order + self._times.confirm
-            return None
-        state.size, state.suspicion = None, None
+        missed = max(0, seen.least - last.most)
+        if missed:
+            state.size = None
+        elif seen.most <= last.most:
+            state.size = seen
+        else:  # something was under way, or a loss hides: a pause would tell
+            state.due = now.order
         return Finding(missed, last.at)
 
-    def _measure(self, table: TableMonitor, cluster: Cluster, now: Moment) -> _Size | None:
+    def _ask_size(self, table: TableMonitor, cluster: Cluster, now: Moment) -> _Counted | None:
         self._arrived()
-        explained, counts = _explained(table), table.counts
-        inserted, deleted = counts.received["insert"], counts.deleted_rows
+        heard, explained = table.counts, _explained(table)
+        inserted, deleted = heard.received["insert"], heard.deleted_rows
         info = cluster.table(table.name, sizes=True)
         if info is None or info.rows is None:
             return None
-        self._pause(self._settle)
+        return _Counted(now, info.rows, inserted, deleted, explained)
+
+    def _judge(self, table: TableMonitor, counted: _Counted) -> _Size | None:
+        """Return what a size says now that what was under way has come; None after a gap."""
         self._arrived()
-        if _explained(table) != explained:
+        if _explained(table) != counted.explained:
             return None
         return _Size(
-            now,
-            info.rows - (counts.received["insert"] - deleted),
-            info.rows - (inserted - counts.deleted_rows),
-            explained,
+            counted.at,
+            counted.rows - (table.counts.received["insert"] - counted.deleted),
+            counted.rows - (counted.inserted - table.counts.deleted_rows),
+            counted.explained,
         )
+
+
+def _before(look: _Look) -> float:
+    return look.at.wall - _SLACK_SECONDS
 
 
 def _explained(table: TableMonitor) -> tuple[int, ...]:
@@ -302,17 +350,16 @@ def _growing(table: TableMonitor) -> Column | None:
     return next((c for c in schema.columns if c.name == name and c.base != "bytes"), None)
 
 
-def _count(table: TableMonitor, cluster: Cluster, column: Column, low: Any, high: Any) -> int:
-    """Return how many rows the table has above `low`, None for no bound, up to `high`."""
-    above = None if low is None else f"{column.name} > {literal(column, low)}"
-    where = all_of(table.options.filter, above, f"{column.name} <= {literal(column, high)}")
-    return cluster.read_rows(Query(table.name, where), 0, 1).total
+def _count(table: TableMonitor, cluster: Cluster, where: str | None) -> int:
+    """Return how many rows the table has that meet a condition."""
+    query = Query(table.name, all_of(table.options.filter, where))
+    return cluster.read_rows(query, 0, 1).total
 
 
 def _between(
     codecs: dict[Schema, Codec], rows: ReceivedRows, column: Column, bottom: Any, top: Any
 ) -> int:
-    """Return how many of some rows lie above `bottom`, up to `top`."""
+    """Return how many of some rows lie above `bottom`, up to `top`; nulls where it is None."""
     kind = next((c for c in rows.schema.columns if c.name == column.name), None)
     if kind is None:
         return 0
@@ -322,15 +369,17 @@ def _between(
         least = codec.lowest(rows.payload, rows.count, column.name)
         most = codec.highest(rows.payload, rows.count, column.name)
         if least is None or most is None:
-            return 0
+            return rows.count if bottom is None else 0
         low, high = comparable(kind, least[0]), comparable(kind, most[0])
-        if not least[1] and (bottom is None or low > bottom) and high <= top:
+        if high <= top and (bottom is None or (low > bottom and not least[1])):
             return rows.count
-        if low > top or (bottom is not None and high <= bottom):
+        if bottom is not None and (low > top or high <= bottom):
             return 0
         for payload, number in chunks(codec, rows.payload, rows.count):
             for row in codec.decode(payload, number):
-                if row[column.name] is not None:
+                if row[column.name] is None:
+                    count += bottom is None
+                else:
                     value = comparable(kind, row[column.name])
                     count += (bottom is None or value > bottom) and value <= top
     return count

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import repeat
 from typing import Protocol
 
@@ -171,10 +171,7 @@ class Known:
         known = self._baseline.find(keys)
         if not self._key:
             return [self._counted(key, known.get(key), mark) for key in keys]
-        values = {
-            layout: self.values(payload, len(rows), layout)
-            for layout in {row.layout for row in known.values()}
-        }
+        values = self._values_of(payload, len(rows), known)
         return [
             Answer(int(self._is_known(known.get(key), place, values, mark)), 0)
             for place, key in enumerate(keys)
@@ -194,6 +191,26 @@ class Known:
         if names is None:
             return None
         return signed(self._codec.digests(payload, count, names)).tolist()
+
+    def changed(self, payload: bytes, count: int) -> dict[int, int]:
+        """Return those of some rows whose key is known with other values: as fresh as each was."""
+        keys = self.keys(payload, count)
+        known = self._baseline.find(keys)
+        values = self._values_of(payload, count, known)
+        changed: dict[int, int] = {}
+        for place, key in enumerate(keys):
+            row = known.get(key)
+            digests = None if row is None else values[row.layout]
+            if row is not None and digests is not None and digests[place] != row.value:
+                changed[key] = row.at
+        return changed
+
+    def _values_of(
+        self, payload: bytes, count: int, known: Mapping[int, KnownRow]
+    ) -> dict[int, list[int] | None]:
+        """Return digests of rows' values for each layout that what is known of them has."""
+        layouts = {row.layout for row in known.values()}
+        return {layout: self.values(payload, count, layout) for layout in layouts}
 
     def _is_known(
         self, row: KnownRow | None, place: int, values: dict[int, list[int] | None], mark: int

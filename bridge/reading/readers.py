@@ -100,9 +100,7 @@ class Readers:
         self._tables: dict[TableMonitor, ReadState] = {}
         self._forgotten: WeakSet[TableMonitor] = WeakSet()
         self._concluding = threading.Lock()  # held while gaps are closed; taken before the other
-        self._auditor = Auditor(
-            history, intake.barrier, self._turns.pause, options.patience.settle, options.audits
-        )
+        self._auditor = Auditor(history, intake.barrier, options.audits)
         self._whole = WholeTables(folder.with_name("baselines"), history, options.whole)
         self._updates = UpdateRows(
             UpdateReader(self._tools, history, self._empty_folder, options.updates)

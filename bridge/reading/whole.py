@@ -79,7 +79,7 @@ class WholeTables:
         state, table = self._state(task.table), task.table
         heard, pending = _heard(table), state.pending
         try:
-            if pending is not None and not pending.hearing.is_proven(pending.ended):
+            if pending is not None and not pending.is_ripe(self._times.confirm):
                 return None
             state.due = time.monotonic() + self._times.every
             with self._open(task) as (baseline, known):

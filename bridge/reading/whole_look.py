@@ -1,7 +1,8 @@
 """A look at a table whose gaps are closed: its baseline is taken, kept up and renewed.
 
 What a renewal meets that is not known, and was not reported either after a while, was lost at the
-publisher. It is left out of the baseline, so that the read that follows delivers it.
+publisher; so were other values of a known key, where no update was counted. It is left out of the
+baseline, so that the read that follows delivers it.
 """
 
 from __future__ import annotations
@@ -65,11 +66,14 @@ class Look(Read):
 
     def _renew(self, hearing: Hearing) -> Finding | None:
         suspects: dict[int, int] = {}
+        changed: dict[int, int] = {}
         audited = self._is_audited()
 
         def suspect(frames: list[bytes]) -> None:
-            if audited and len(suspects) < _SUSPECTS:
+            if audited and len(suspects) + len(changed) < _SUSPECTS:
                 suspects.update(self._unreported(frames))
+                if self._keyed and self._is_untouched():
+                    changed.update(self._known.changed(b"".join(frames), len(frames)))
 
         log.info("renewing_baseline", table=self._table.name)
         before = None if self._keyed else self._standing()
@@ -78,7 +82,7 @@ class Look(Read):
             return None
         if before is not None and not self._is_steady(before, (rows, self._count())):
             return None
-        return self._conclude(hearing, deque(), suspects, taken=False)
+        return self._conclude(hearing, deque(), suspects, changed, taken=False)
 
     def _unreported(self, frames: list[bytes]) -> dict[int, int]:
         """Return rows that are not known: the digest of each, and how many would have to be."""
@@ -101,8 +105,11 @@ class Look(Read):
         if "insert" not in options.events or facts.pruned_at > facts.read_at:
             return False
         # An update brings a row under the filter, or makes another of a row without a key.
-        told = "update" in options.events and facts.updated == 0
-        return told or (self._keyed and options.filter is None)
+        return self._is_untouched() or (self._keyed and options.filter is None)
+
+    def _is_untouched(self) -> bool:
+        """Whether no update has given a row other values."""
+        return "update" in self._table.options.events and self._baseline.facts.updated == 0
 
     def _take(self, hearing: Hearing, rows: int) -> Finding | None:
         """Read what was there before, and resume where an earlier run had come to."""
@@ -130,10 +137,16 @@ class Look(Read):
             mark = known.mark()
         if before is not None and not self._is_steady(before, (rows, self._count())):
             return None  # another time
-        return self._conclude(hearing, held, {}, taken=True)
+        return self._conclude(hearing, held, {}, {}, taken=True)
 
     def _conclude(
-        self, hearing: Hearing, held: deque[Seen], suspects: dict[int, int], *, taken: bool
+        self,
+        hearing: Hearing,
+        held: deque[Seen],
+        suspects: dict[int, int],
+        changed: dict[int, int],
+        *,
+        taken: bool,
     ) -> Finding | None:
         """Settle a read that has seen all, now or once it is proven."""
         pending = Pending(
@@ -143,13 +156,15 @@ class Look(Read):
             self._counted,
             held,
             suspects,
+            changed,
             self._since(),
             taken,
         )
-        while not self._keyed and not hearing.is_proven(pending.ended):
+        confirm = self._times.confirm
+        while not self._keyed and not pending.is_ripe(confirm):
             self._task.tools.pause(_PROVE_SECONDS)  # what comes meanwhile is counted here alone
         # What has no row adopts none: that needs no proof.
-        if hearing.is_proven(pending.ended) or (taken and self._task.progress.done == 0):
+        if pending.is_ripe(confirm) or (taken and self._task.progress.done == 0):
             return self._settle(pending)
         self._state.pending = pending
         return None
@@ -159,15 +174,15 @@ class Look(Read):
         with self._baseline.changing():
             for page in pending.held:
                 self._baseline.stage(page.rows())
-        wanted = pending.suspects if self._is_audited() else {}
-        found = self._baseline.find(list(wanted))  # the second look
-        suspects = frozenset(
-            key for key, times in wanted.items() if key not in found or found[key].most < times
-        )
+        if pending.suspects and not self._keyed:
+            self._known.catch_up()
+        suspects = self._still_unreported(pending)
         self._require_same()
         if suspects and not self._keyed:
             # What is known stays as it is: only by that the read that follows tells them apart.
             return Finding(len(suspects), pending.since)
+        if pending.suspects and not self._keyed:
+            return None  # what came late may be among what was seen: another time
         self._finish(pending.begun, pending.counted, suspects)
         log.info(
             "baseline_taken" if pending.taken else "baseline_renewed",
@@ -176,6 +191,16 @@ class Look(Read):
             unreported=len(suspects),
         )
         return None if pending.taken else Finding(len(suspects), pending.since)
+
+    def _still_unreported(self, pending: Pending) -> frozenset[int]:
+        """Return those of a read's suspects of which nothing has come: the second look."""
+        if not self._is_audited():
+            return frozenset()
+        wanted, changed = pending.suspects, pending.changed if self._is_untouched() else {}
+        found = self._baseline.find([*wanted, *changed])
+        missed = {k for k, times in wanted.items() if k not in found or found[k].most < times}
+        missed |= {k for k, at in changed.items() if k in found and found[k].at == at}
+        return frozenset(missed)
 
     def _store(self, hearing: Hearing, held: deque[Seen]) -> int:
         """Collect the pages up to which nothing was missed; return how many rows that are."""

@@ -39,6 +39,8 @@ class WholeTimes:
         every: between two looks: what came is taken in, and rows are counted.
         idle: likewise where nothing was heard.
         renew: least time between two renewals that follow deletes.
+        confirm: until a row that nobody reported is looked for again. A notification that is no
+            later than that is no loss.
         told: rows that may come though they may have been there before, where there was no
             baseline when a gap began.
     """
@@ -46,6 +48,7 @@ class WholeTimes:
     every: float = 60.0
     idle: float = 150.0
     renew: float = 300.0
+    confirm: float = 10.0
     told: int = DEFAULT_WHOLE_ROWS
 
 
@@ -95,6 +98,7 @@ class Pending:
         counted: deletes and updates that had been counted by then.
         held: pages that are not stored yet.
         suspects: rows that nobody reported: their digests, and how many would have to be known.
+        changed: likewise rows with other values than are known, and as fresh as those are.
         since: when the read before it had ended.
         taken: whether it is the one that takes the baseline.
     """
@@ -105,8 +109,19 @@ class Pending:
     counted: tuple[int, int]
     held: deque[Seen]
     suspects: Mapping[int, int]
+    changed: Mapping[int, int]
     since: Moment
     taken: bool
+
+    def is_ripe(self, confirm: float) -> bool:
+        """Whether it is proven, and what nobody reported was given time to come.
+
+        Raises:
+            Disturbed: a gap began.
+        """
+        late = confirm if self.suspects or self.changed else 0.0
+        proven = self.hearing.is_proven(self.ended)
+        return proven and time.monotonic() >= self.ended.order + late
 
 
 @dataclass(slots=True)

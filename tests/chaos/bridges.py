@@ -18,7 +18,7 @@ from bridge.supervisor import Supervisor
 _READING = ReadingOptions(
     PageLimits(rows=50),
     audits=AuditTimes(every=2.0, confirm=3.0),
-    whole=WholeTimes(every=2.0, idle=2.0, renew=4.0),
+    whole=WholeTimes(every=2.0, idle=2.0, renew=4.0, confirm=3.0),
 )
 
 

@@ -13,7 +13,7 @@ from kinetica_emulator import Emulator
 OFTEN = ReadingOptions(
     patience=Patience(late=0.5),
     audits=AuditTimes(every=0.3, confirm=0.3),
-    whole=WholeTimes(every=0.3, idle=0.3),
+    whole=WholeTimes(every=0.3, idle=0.3, confirm=0.3),
 )
 
 

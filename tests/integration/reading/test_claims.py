@@ -248,7 +248,8 @@ def test_rows_stored_and_never_published_come_with_default_settings(
 ) -> None:
     """Though the table has nothing but its key, and only the looks are nearer to each other."""
     database.create()
-    often = ReadingOptions(patience=Patience(late=0.5), whole=WholeTimes(every=0.5, idle=0.5))
+    whole = WholeTimes(every=0.5, idle=0.5, confirm=0.3)
+    often = ReadingOptions(patience=Patience(late=0.5), whole=whole)
     with Rig(tmp_path, [cluster.url], {**FAST}, often) as rig:
         rig.wait_live()
         database.insert_ids(range(5))

@@ -18,7 +18,7 @@ from bridge.reading.baseline import baseline_path
 from kinetica_emulator import Emulator
 
 QUICK = ReadingOptions(
-    patience=Patience(late=0.5), whole=WholeTimes(every=1.0, idle=1.0, renew=1.0)
+    patience=Patience(late=0.5), whole=WholeTimes(every=1.0, idle=1.0, renew=1.0, confirm=0.3)
 )
 SELDOM = ReadingOptions(patience=Patience(late=0.5))
 KEYLESS = {"id": ["long"], "name": ["string"]}
@@ -195,6 +195,25 @@ def test_a_row_lost_at_the_publisher_is_unaccounted_and_comes(
         rig.wait_gaps_closed()
     opened, closed = rig.events("gap")
     assert (opened["reason"], closed["rows"]) == ("unaccounted", 1)
+
+
+def test_a_key_deleted_and_inserted_unheard_with_other_values_is_unaccounted(
+    cluster: Emulator, database: Database, tmp_path: Path
+) -> None:
+    """As many rows as are known, and the key is known; but no update was counted."""
+    database.create()
+    database.insert_ids(range(10))
+    with rig_of(tmp_path, cluster) as rig:
+        rig.wait_known(10)
+        database.delete("id = 5")
+        assert cluster.wait_published()
+        cluster.skip_notifications(1)
+        database.insert([{"id": 5, "name": "other"}])
+        rig.wait_ids([5])
+        rig.wait_gaps_closed()
+    opened, closed = rig.events("gap")
+    assert (opened["reason"], closed["rows"]) == ("unaccounted", 1)
+    assert rig.rows() == [{"id": 5, "name": "other"}]
 
 
 def test_what_the_journal_forgot_before_it_was_taken_in_is_no_loss(
