@@ -90,6 +90,7 @@ class Intake:
         # When what ended a table was received: what came together with it still counts.
         self._aborted: dict[TableMonitor, int] = {}
         self._stalled: set[TableMonitor] = set()
+        self._behind = 0  # items queued, in all, when a full journal last refused something
         # What could not be written at the end: after it nothing is, lest a mark say that all
         # before it is safe. So the next start's gap begins before it.
         self._lost = Counter[str]()
@@ -187,6 +188,8 @@ class Intake:
         for item in items:
             if isinstance(item, Barrier):
                 item.set()
+        if self._blocked == "journal_full" and self._queue.taken >= self._behind:
+            self._resume()
         self._queue.free(self._size)
         self._emitted_at = time.monotonic()
         self._end_overruns()
@@ -292,7 +295,7 @@ class Intake:
                     entries = parts[1]
                     continue
                 if full:
-                    self._stall(entries)
+                    self._stall()
                 if not self._wait_for_journal("journal_full" if full else "overrun", error):
                     self._lost_cause = str(error) or type(error).__name__
             except Exception:
@@ -310,9 +313,7 @@ class Intake:
                 self._declare_lost(entries)
                 return
             else:
-                self._blocked, self.refused = "overrun", None
-                while self._stalled:
-                    self._stalled.pop().gaps.resume()
+                self.refused = None
                 return
 
     def _lose(self, entries: Sequence[Entry]) -> None:
@@ -332,14 +333,22 @@ class Intake:
                 consequence="the next start declares a gap that begins before them",
             )
 
-    def _stall(self, entries: Sequence[Entry]) -> None:
-        """Let the tables of entries that a full journal refuses show that they stand still."""
-        for entry in entries:
-            table = self._tables.get(entry.table)
-            if table is not None and table not in self._stalled:
-                self._stalled.add(table)
-                since = Moment(time.monotonic(), entry.time / 1e6)
-                table.gaps.stall(since, self.refused or "the journal is full")
+    def _stall(self) -> None:
+        """Let the tables of what a full journal refuses, and of what waits behind it, show it."""
+        waits, self._behind = self._queue.behind(self._behind)
+        first = {i.route.table: i.time for i in waits if isinstance(i, (Arrival, Damaged))}
+        refused = ((self._tables.get(entry.table), entry.time) for entry in self._entries)
+        first |= {table: at for table, at in refused if table is not None}
+        for table in first.keys() - self._stalled:
+            self._stalled.add(table)
+            since = Moment(time.monotonic(), first[table] / 1e6)
+            table.gaps.stall(since, self.refused or "the journal is full")
+
+    def _resume(self) -> None:
+        """Note that the journal took all that waited when it last refused something."""
+        self._blocked = "overrun"
+        while self._stalled:
+            self._stalled.pop().gaps.resume()
 
     def _declare_lost(self, entries: Sequence[Entry]) -> None:
         for entry in entries:

@@ -41,6 +41,9 @@ class Queue:
     Args:
         enough: bytes that are taken at once.
         hurry: bytes from which on nobody waits for more.
+
+    Attributes:
+        taken: how many items were taken in all.
     """
 
     def __init__(self, enough: int, hurry: int) -> None:
@@ -51,7 +54,7 @@ class Queue:
         # Guards all here; reentrant, as what is posted may cause something to be posted.
         self._changed = threading.Condition()
         self._put = 0
-        self._taken = 0
+        self.taken = 0
         self._waiting: float | None = None  # how much makes the taker wake, None: it does not wait
         self._urgent = False
         self._taken_at = 0.0
@@ -84,6 +87,11 @@ class Queue:
             self._marks[mark.name] = self._put, mark.text
             self.bytes += _mark_cost(mark.name, mark.text)
             self._note_put()
+
+    def behind(self, first: int) -> tuple[list[Item], int]:
+        """Return what waits of the items but the first so many in all, and how many there were."""
+        with self._changed:
+            return list(islice(reversed(self._items), self._put - first)), self._put
 
     def put_patiently(self, items: Iterable[Item], most: int) -> None:
         """Queue items once no more than `most` bytes wait.
@@ -128,7 +136,7 @@ class Queue:
             items = list(islice(self._items, number))
             marks: dict[str, str] = {}
             for name, (place, text) in self._marks.items():
-                if place > self._taken + number:
+                if place > self.taken + number:
                     break
                 marks[name] = text
                 size += _mark_cost(name, text)
@@ -137,7 +145,7 @@ class Queue:
                 self._items.popleft()
             for name in marks:
                 del self._marks[name]
-            self._taken += number
+            self.taken += number
             self._urgent = any(isinstance(item, Barrier) for item in self._items)
             self._taken_at = time.monotonic()
             return items, marks, size

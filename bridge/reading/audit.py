@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from bridge.codec import Codec, compile_schema
 from bridge.errors import DecodeError
@@ -141,7 +142,7 @@ class Auditor:
         self._history = history
         self._arrived = arrived
         self._times = times
-        self._states: dict[TableMonitor, _State] = {}
+        self._states: WeakKeyDictionary[TableMonitor, _State] = WeakKeyDictionary()
 
     def due(self, table: TableMonitor, now: float) -> bool:
         """Whether it is time for a look, by the monotonic clock."""

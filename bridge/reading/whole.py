@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import structlog
 
@@ -45,7 +46,7 @@ class WholeTables:
         self._streams = streams
         self._times = times or WholeTimes()
         self._lock = threading.Lock()  # guards the table of states
-        self._states: dict[TableMonitor, State] = {}
+        self._states: WeakKeyDictionary[TableMonitor, State] = WeakKeyDictionary()
 
     def due(self, table: TableMonitor, now: float) -> bool:
         """Whether it is time to look at a table that has no open gap, by the monotonic clock."""

@@ -374,6 +374,39 @@ def test_room_counts_what_is_held_in_its_present_form(
     until(lambda: intake.room() == room)
 
 
+def test_what_waits_behind_a_mark_that_a_full_journal_refuses_stands_still(
+    intake: Intake, journal: Journal, table: TableMonitor
+) -> None:
+    """The gap is open from the first refusal on, whatever it was that was refused."""
+    journal.refuse = lambda _: JournalFull("full")
+    intake.post(Mark("a", "b"))
+    until(lambda: intake.refused)
+    intake.put([rows(table, 1)])
+    until(lambda: table.gaps.open)
+    journal.refuse = lambda _: None
+    until(lambda: not table.gaps.open)
+    assert intake.barrier(10)
+    assert not [entry for entry in journal.entries if isinstance(entry, Gap)]
+
+
+def test_a_full_journal_that_takes_a_little_at_a_time_is_still_full(
+    intake: Intake, journal: Journal, table: TableMonitor
+) -> None:
+    """One gap until it took all that waited, and one line; not one for each refusal."""
+    journal.gate.clear()
+    journal.refuse = lambda e: JournalFull("full") if len(e) > 1 or journal.tries % 2 else None
+    with capture_logs() as logs:
+        for number in range(3):
+            intake.put([rows(table, number)])
+        journal.gate.set()
+        assert intake.barrier(10)
+    assert len([entry for entry in journal.entries if isinstance(entry, Block)]) == 3
+    assert journal.tries > 5
+    events = [line["event"] for line in logs]
+    assert (events.count("gap_opened"), events.count("gap_withdrawn")) == (1, 1)
+    assert events.count("journal_refuses") == 1
+
+
 def test_what_a_full_journal_takes_no_more_at_the_end_is_said_once_and_no_mark_passes_it(
     journal: Journal,
 ) -> None:
