@@ -42,7 +42,7 @@ from bridge.journal.sealed import SealedSegment, tables_of
 from bridge.journal.segment import SegmentWriter, create_segment
 from bridge.journal.segment_reader import Edge, Header, SegmentReader
 from bridge.journal.state import State
-from bridge.journal.state_repair import open_state
+from bridge.journal.state_repair import note_created, open_state
 from bridge.journal.totals import largest, sum_of_tables, sums
 from bridge.journal.troubles import Troubles, translated
 from bridge.journal.typed import all_events
@@ -79,6 +79,14 @@ class _Found:
         """Its first offset."""
         return self.place.first
 
+    @property
+    def began(self) -> int | None:
+        """A time before all of its entries, None where it cannot be trusted."""
+        if self.header is None or self.problem is not None:
+            return None
+        oldest = self.edges[0]
+        return self.header.created if oldest is None else min(self.header.created, oldest.time)
+
 
 def recover(journal: Path, lock: JournalLock, now: int, troubles: Troubles) -> Recovered:
     """Open a journal whose lock is held, making it first where there is none.
@@ -101,6 +109,10 @@ def recover(journal: Path, lock: JournalLock, now: int, troubles: Troubles) -> R
         places = _kept_segments(journal, state)
         found = [_examine(journal, place, troubles) for place in places]
         found = [segment for segment in found if not _is_foreign(journal, segment, state)]
+        if found:
+            note_created(journal, state, found[0].first, found[0].began)
+        else:
+            note_created(journal, state, 0, now)
         _fill_totals(journal, found)
         damaged = _between(found)
         sealed = [_sealed(journal, a, b) for a, b in _pairs(found)]
