@@ -84,21 +84,21 @@ def open_state(journal: Path, lock: JournalLock, troubles: Troubles) -> State:
     return state
 
 
-def note_created(journal: Path, state: State, first: int, began: int | None) -> None:
+def note_created(journal: Path, state: State, first: int | None, began: int | None) -> None:
     """Note, once, a time before all entries: where much is damaged later on, no entry tells it.
 
     Args:
         journal: the journal's folder.
         state: of it.
-        first: the oldest offset stored; where nothing is, 0.
+        first: the oldest offset stored, None where nothing is.
         began: a time before all from there on, None where that cannot be told.
     """
     if "created" in state.facts or began is None:
         return
-    written = max(noted_head(journal), state.furthest())
-    lost = missing(0, first or written, state.thinned)
-    if lost and not (state.rebuilt and first):
-        return  # what was before is wanted still
+    oldest = max(noted_head(journal), state.furthest()) if first is None else first
+    # After a repair no sink wants anything that was before the oldest entry.
+    if missing(0, oldest, state.thinned) and not (state.rebuilt and first is not None):
+        return
     with suppress(JournalError):  # a full disk, say: at the next opening, then
         state.note({"created": str(began)}, (), began)
 

@@ -19,9 +19,8 @@ class JournalDamage:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        settled = self._settled()
         self._told: Spans = ()
-        self._note_told(damage for damage in journal.damaged() if damage.last < settled)
+        self._note_told(d for d in journal.damaged() if d.last < self._settled(counted=d.counted))
 
     def tell(self, tables: Iterable[TableMonitor], cluster: str, hold: float) -> None:
         """Declare gaps for what was found since the last call.
@@ -50,12 +49,12 @@ class JournalDamage:
                 table.gaps.declare("journal_damaged", since, until, cluster, evidence)
         self._note_told(found)
 
-    def _settled(self) -> int:
-        """Return the offset before which every sink has all."""
+    def _settled(self, *, counted: bool = True) -> int:
+        """Return the offset before which every sink has all, by what is counted or by cursors."""
         # A lane that has all keeps its cursor where it was, however far the journal goes on.
         journal = self._journal
-        pending = [account for account in journal.accounts() if account.pending]
-        lanes = [journal.lanes(account.sink)[account.table] for account in pending]
+        wanting = [account for account in journal.accounts() if account.pending or not counted]
+        lanes = [journal.lanes(account.sink)[account.table] for account in wanting]
         return min((min((lane.cursor, *lane.waiting)) for lane in lanes), default=journal.head)
 
     def _untold(self) -> list[Damage]:

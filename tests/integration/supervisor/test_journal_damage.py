@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from bridge.errors import JournalDiskError
 from bridge.events import Block, Column, Entry, Gap, Schema
-from bridge.journal import Journal, JournalReader
+from bridge.journal import Journal, JournalReader, Move, Settled
 from bridge.monitor.mark import Mark
 from bridge.monitor.table import TableMonitor
 from bridge.monitor.table_options import TableOptions
@@ -65,15 +65,18 @@ def at(seconds: int) -> int:
     return BEGAN + seconds * APART
 
 
-def fill(path: Path, entries: int, apart: int = 1) -> None:
-    """Entries, one a second, and a sink that has none of them."""
+def fill(path: Path, entries: int, settled: int = 0) -> None:
+    """Entries, one a second, and a sink that has the first of them."""
     with make(path) as journal:
         journal.register("s", TABLES)
         for number in range(1, entries + 1):
             payload = (zigzag(500) + b"x" * 500) * ROWS
-            stamps = ((ROWS, at(number * apart)),)
+            stamps = ((ROWS, at(number)),)
             rows = Block(TABLES[0], CLUSTER, "insert", SCHEMA, payload, ROWS, stamps)
             journal.append([rows])
+        if settled:
+            done = Settled(0, settled * ROWS, "delivered")
+            journal.settle("s", [Move(TABLES[0], settled * ROWS, (done,))])
 
 
 def segments(path: Path) -> list[Path]:
@@ -116,7 +119,7 @@ def test_one_bad_page_of_the_newest_segment_is_one_gap(tmp_path: Path) -> None:
         later = told.tell()
         spans = journal.stats().damaged, [damage.first for damage in journal.damaged()]
 
-    assert len(first) == 1 and first[0][0] == 0
+    assert [since for since, _ in first] == [0]
     assert later == []
     assert spans == (1, [0]), "a span before the journal's first offset was looked for"
 
@@ -139,6 +142,17 @@ def test_what_is_lost_without_a_trace_came_after_the_journal_was_made(
         again, spans = told.tell(), journal.stats().damaged
 
     assert (since, again, spans) == (0, [], 1)
+
+
+@pytest.mark.parametrize(("settled", "gaps"), [(0, 1), (19, 1), (20, 0)])
+def test_a_segment_that_every_sink_had_is_no_gap(tmp_path: Path, settled: int, gaps: int) -> None:
+    """What was counted is gone with it: that nothing is pending says nothing by itself."""
+    fill(tmp_path, 20, settled)
+    zero(segments(tmp_path)[0])
+
+    for expected in (gaps, 0):  # once, however often it is opened
+        with make(tmp_path) as journal:
+            assert len(Told(journal).tell()) == expected
 
 
 def test_a_gap_begins_with_the_last_entry_before_it(tmp_path: Path) -> None:
@@ -174,12 +188,12 @@ def test_a_gap_whose_neighbour_is_lost_too_begins_before_both(tmp_path: Path) ->
     assert before == at(first // ROWS), "not a time behind what is lost"
 
 
-@pytest.mark.parametrize(("apart", "gaps"), [(1, 1), (1000, 2)])
+@pytest.mark.parametrize(("hold", "gaps"), [(60.0, 1), (1.0, 2)])
 def test_pages_damaged_within_a_probe_interval_are_one_gap(
-    tmp_path: Path, apart: int, gaps: int
+    tmp_path: Path, hold: float, gaps: int
 ) -> None:
     """The sink has come to the first of them alone."""
-    fill(tmp_path, 200, apart)
+    fill(tmp_path, 200)
     file = segments(tmp_path)[1]
     for begin in (80_000, 150_000):
         overwrite(file, begin, begin + 100)
@@ -191,7 +205,7 @@ def test_pages_damaged_within_a_probe_interval_are_one_gap(
             position = 0
             while not journal.damaged():
                 position = reader.read(position, max_entries=1).next
-        found = told.tell()
+        found = told.tell(hold)
         read_all(journal, TABLES[0])
         later, spans = told.tell(), journal.stats().damaged
 
