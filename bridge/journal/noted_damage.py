@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 
 import structlog
 
+from bridge.journal.layout import Spans, add_span
 from bridge.journal.records import Damage
 
 _log = structlog.get_logger(__name__)
 
 
 class NotedDamage:
-    """Damaged spans by their last offset: several readers report the same one.
+    """Damaged spans: several readers report the same one, or parts of it.
 
     Args:
         path: the journal's folder.
@@ -22,14 +24,29 @@ class NotedDamage:
 
     def __init__(self, path: Path, found: Iterable[Damage] = ()) -> None:
         self._path = path
-        self._spans = {damage.last: damage for damage in found}
+        self._lock = threading.Lock()  # guards all below
+        self._spans = list(found)
+        self._said = {damage.last for damage in self._spans}
+        self._covered: Spans = ()
+        for damage in self._spans:
+            self._covered = add_span(self._covered, damage.first, damage.last + 1)
 
     def __len__(self) -> int:
         return len(self._spans)
 
     def note(self, damage: Damage) -> None:
-        """Note and log a span, unless it is known. Any thread may call."""
-        if self._spans.setdefault(damage.last, damage) is damage:
+        """Note a span, unless all of it is known, and log one that ends elsewhere.
+
+        Any thread may call.
+        """
+        with self._lock:
+            covered = add_span(self._covered, damage.first, damage.last + 1)
+            if covered != self._covered:
+                self._covered = covered
+                self._spans.append(damage)
+            new = damage.last not in self._said
+            self._said.add(damage.last)
+        if new:
             _log.error(
                 "journal_span_damaged",
                 path=str(self._path),
@@ -40,5 +57,5 @@ class NotedDamage:
 
     def spans(self) -> list[Damage]:
         """Return all of them, in order."""
-        spans = list(self._spans.values())  # copied at once: readers note more meanwhile
-        return sorted(spans, key=lambda damage: damage.first)
+        with self._lock:
+            return sorted(self._spans, key=lambda damage: damage.first)

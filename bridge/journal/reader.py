@@ -171,6 +171,48 @@ class JournalReader:
                 return None
             offset = page.next
 
+    def time_before(self, offset: int) -> int | None:
+        """Return when the event before an offset was received.
+
+        Where it cannot be read any more, the latest time before that which is known: of an
+        earlier event, or of when the journal began; None where not even that is.
+
+        Raises:
+            JournalError: the journal cannot be read.
+        """
+        earlier = [place for place in self._look().places if place.first < offset]
+        if earlier:
+            page = self.read(offset - 1, max_bytes=1, max_entries=1)
+            if page.entries and page.entries[0].offset < offset:
+                return page.entries[0].entry.time
+        for place in reversed(earlier):
+            oldest, newest = self._pages.edges(place)
+            for edge in (newest, oldest):
+                if edge is not None and edge.end <= offset:
+                    return edge.time
+        with StateReader(self._path) as state:
+            return state.created()
+
+    def look_through(self, offset: int, begin: int) -> None:
+        """Read the segment of an offset, so that `on_damage` is told of all there is in it.
+
+        Args:
+            offset: where damage was found.
+            begin: what lies before both is left out.
+
+        Raises:
+            JournalUnavailable, JournalDiskError: as for `read`.
+        """
+        extent = self._look()
+        for place in [place for place in extent.places if place.first <= offset][-1:]:
+            end = place.end if place.end is not None else extent.head
+            position = max(place.first, min(begin, offset))
+            while position < end:
+                page = self.read(position)
+                if page.next <= position:
+                    break  # nothing is stored there any more
+                position = page.next
+
     def dead_letters(
         self,
         which: LetterFilter = EVERY_LETTER,

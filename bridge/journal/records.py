@@ -29,11 +29,15 @@ class Stored(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Offsets that cannot be read any more, first and last included, and why."""
+    """Offsets that cannot be read any more, first and last included, and why.
+
+    `counted` is whether a lane that wanted any of them is known to: it has something pending.
+    """
 
     first: int
     last: int
     reason: str
+    counted: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ from bridge.journal.sealed import SealedSegment, tables_of
 from bridge.journal.segment import SegmentWriter, create_segment
 from bridge.journal.segment_reader import Edge, Header, SegmentReader
 from bridge.journal.state import State
-from bridge.journal.state_repair import open_state
+from bridge.journal.state_repair import note_created, open_state
 from bridge.journal.totals import largest, sum_of_tables, sums
 from bridge.journal.troubles import Troubles, translated
 from bridge.journal.typed import all_events
@@ -79,6 +79,14 @@ class _Found:
         """Its first offset."""
         return self.place.first
 
+    @property
+    def began(self) -> int | None:
+        """A time before all of its entries, None where it cannot be trusted."""
+        if self.header is None or self.problem is not None:
+            return None
+        oldest = self.edges[0]
+        return self.header.created if oldest is None else min(self.header.created, oldest.time)
+
 
 def recover(journal: Path, lock: JournalLock, now: int, troubles: Troubles) -> Recovered:
     """Open a journal whose lock is held, making it first where there is none.
@@ -101,6 +109,10 @@ def recover(journal: Path, lock: JournalLock, now: int, troubles: Troubles) -> R
         places = _kept_segments(journal, state)
         found = [_examine(journal, place, troubles) for place in places]
         found = [segment for segment in found if not _is_foreign(journal, segment, state)]
+        if found:
+            note_created(journal, state, found[0].first, found[0].began)
+        else:
+            note_created(journal, state, None, now)
         _fill_totals(journal, found)
         damaged = _between(found)
         sealed = [_sealed(journal, a, b) for a, b in _pairs(found)]
@@ -301,11 +313,13 @@ def _start_behind(
 ) -> tuple[SegmentWriter, Damage | None]:
     """Start a segment where no offset can have been used: behind a damaged one, or at 0."""
     known = max(noted_head(journal), state.furthest(), state.pruned_to)
-    first, totals, marks, lost = 0, dict[str, int](), dict[str, str](), None
+    first, totals, marks, lost, before = 0, dict[str, int](), dict[str, str](), None, 0
     if damaged is not None:
         known = max(known, damaged.first, _end(damaged))
         totals = sum_of_tables(damaged.totals or {}, sums(journal, damaged.place, known))
         marks = _marks(journal, state, damaged.first)
+        before = 0 if damaged.totals is None else damaged.first - all_events(damaged.totals)
+    totals = largest(totals, state.settled_totals())
     if damaged is not None and damaged.problem is None and known == damaged.place.end:
         first = known  # a thinned segment is the newest: nothing is lost behind it
     elif damaged is not None or known > 0:
@@ -315,6 +329,7 @@ def _start_behind(
             damaged.first if damaged is not None else state.pruned_to,
             first - 1,
             cause or "the segment is missing",
+            counted=all_events(totals) >= known - before,
         )
         _log.error(
             "journal_damaged",
@@ -323,7 +338,6 @@ def _start_behind(
             consequence="what can be read stays readable; new events get offsets behind it",
             next_offset=first,
         )
-    totals = largest(totals, state.settled_totals())
     try:
         create_segment(journal, first, state.journal_id, now, totals, marks)
         return SegmentWriter(journal, first, created=now, totals=totals), lost

@@ -15,7 +15,7 @@ from bridge.journal.database import is_damage, require_readable
 from bridge.journal.layout import Place, exists, place_path
 from bridge.journal.records import Damage, Page
 from bridge.journal.scan import Wanted
-from bridge.journal.segment_reader import SegmentReader
+from bridge.journal.segment_reader import Edge, SegmentReader
 from bridge.journal.troubles import Troubles, translated
 
 
@@ -88,6 +88,22 @@ class SegmentPages:
             JournalDiskError: the disk failed, or the database stayed busy.
         """
         return self._numbers(place, SegmentReader.sizes, sealed=True)
+
+    def edges(self, place: Place) -> tuple[Edge | None, Edge | None]:
+        """Return the first and the last entry of a segment, None for what cannot be read.
+
+        Raises:
+            JournalDiskError: the disk failed, or the database stayed busy.
+        """
+        try:
+            return self._segment(place, sealed=False).edges()
+        except ValueError:
+            return None, None
+        except (sqlite3.Error, OSError) as error:
+            self.close()
+            if isinstance(error, sqlite3.Error) and (is_damage(error) or self._gone(place)):
+                return None, None
+            raise translated(error, self._journal, place_path(self._journal, place)) from error
 
     def _numbers(
         self, place: Place, read: Callable[[SegmentReader], dict[str, int]], *, sealed: bool

@@ -96,6 +96,11 @@ class State:
         """The offset behind the last one that was pruned."""
         return self._thinned[-1][1] if self._thinned else 0
 
+    @property
+    def rebuilt(self) -> bool:
+        """Whether an older file was lost, so that every sink began at the oldest entry."""
+        return self._rebuilt_at > 0
+
     def was_lost(self, sink: str, oldest: int) -> bool:
         """Return whether a sink may have been lost with an older file, and entries are left."""
         with self._changed:

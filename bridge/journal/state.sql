@@ -2,7 +2,8 @@
 -- set aside.
 
 -- What the journal is: journal_id, format, thinned (JSON: spans [from, to) in which only
--- what some lane waits for is kept), and, after a repair, rebuilt_at (the head at that moment).
+-- what some lane waits for is kept), created (microseconds since the epoch; no entry is older),
+-- and, after a repair, rebuilt_at (the head at that moment).
 CREATE TABLE IF NOT EXISTS meta (
     name  TEXT PRIMARY KEY,
     value TEXT NOT NULL,

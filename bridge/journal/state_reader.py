@@ -85,6 +85,11 @@ class StateReader:
         """Return the journal's id."""
         return self._ask(load_meta)["journal_id"]
 
+    def created(self) -> int | None:
+        """Return a time before all of its entries, microseconds; None where that is not known."""
+        created = self._ask(load_meta).get("created")
+        return None if created is None else int(created)
+
     def thinned(self) -> Spans:
         """Return the spans in which only what some lane waits for is kept."""
         return spans_of(self._ask(load_meta))

@@ -9,13 +9,14 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
 
-from bridge.errors import JournalDiskError
+from bridge.errors import JournalDiskError, JournalError
 from bridge.journal.database import connect_reader, is_damage, require_readable
-from bridge.journal.extent import thinned_of
+from bridge.journal.extent import missing, thinned_of
 from bridge.journal.layout import (
     FORMAT,
     Place,
@@ -81,6 +82,25 @@ def open_state(journal: Path, lock: JournalLock, troubles: Troubles) -> State:
         dead_letters_saved=len(letters),
     )
     return state
+
+
+def note_created(journal: Path, state: State, first: int | None, began: int | None) -> None:
+    """Note, once, a time before all entries: where much is damaged later on, no entry tells it.
+
+    Args:
+        journal: the journal's folder.
+        state: of it.
+        first: the oldest offset stored, None where nothing is.
+        began: a time before all from there on, None where that cannot be told.
+    """
+    if "created" in state.facts or began is None:
+        return
+    oldest = max(noted_head(journal), state.furthest()) if first is None else first
+    # After a repair no sink wants anything that was before the oldest entry.
+    if missing(0, oldest, state.thinned) and not (state.rebuilt and first is not None):
+        return
+    with suppress(JournalError):  # a full disk, say: at the next opening, then
+        state.note({"created": str(began)}, (), began)
 
 
 def _problem(

@@ -58,7 +58,6 @@ class Running:
         tables: the monitors, by name.
         workers: of the sinks.
         watch: looks after the tables; set once they are made.
-        damage: tells what the journal lost.
     """
 
     watch: Watch
@@ -76,7 +75,7 @@ class Running:
         self._intake = intake
         self._readers = readers
         self.workers = workers
-        self.damage = JournalDamage(journal)
+        self._damage = JournalDamage(journal)
         self.plan = plan
         self._files = _digests(plan)  # of certificates, by what shows or trusts them
         self.found = found
@@ -266,6 +265,15 @@ class Running:
                 self.workers.retire(name)
             self._too_wide.update(sinks)
             raise
+
+    def tell_damage(self) -> None:
+        """Declare gaps for what the journal lost.
+
+        Raises:
+            JournalError: it cannot be read; nothing was declared.
+        """
+        hold = self.plan.config.kinetica.probe_interval
+        self._damage.tell(self.tables.values(), self.watch.cluster, hold)
 
     def narrow(self) -> None:
         """Let the journal forget sinks that have ended, and lanes that are not configured."""

@@ -386,7 +386,7 @@ class Supervisor:
         try:
             seconds = min(self._journal.upkeep(), self._upkeep_pause)
             self._narrow(running)
-            running.damage.tell(running.tables.values(), running.watch.cluster)
+            running.tell_damage()
         except (JournalError, OSError) as error:
             log.warning("upkeep_failed", cause=cause_of(error))
             seconds = _UPKEEP_RETRY_SECONDS

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 from services.process import wait_until
-from services.rig import Database, Rig
+from services.rig import FAST, TABLE, Database, Rig
 from services.webhook import WebhookReceiver
 
+from bridge.journal.segment import LARGE_PAGE_SIZE
 from kinetica_emulator import Emulator
 
 
@@ -48,3 +51,41 @@ def test_what_a_damaged_segment_held_is_read_from_the_table(
     database.close()
     # Its marks were in that segment too, so this one gap stands for the restart as well.
     assert reasons == {"journal_damaged"}
+
+
+def test_one_damaged_page_is_one_gap_of_each_table(
+    cluster: Emulator, webhook_receiver: WebhookReceiver, tmp_path: Path
+) -> None:
+    """Also of a table that had no event at all, as nobody knows whose the page was."""
+    database = Database(cluster)
+    database.create()
+    database.create("ki_home.quiet")
+    webhook_receiver.stop()
+    rig = Rig(tmp_path, [cluster.url], FAST)
+    rig.tables.append({"name": "ki_home.quiet"})
+    rig.sinks["hook"] = {"type": "webhook", "url": webhook_receiver.url}
+    rig.upkeep_pause = 0.1
+    began = datetime.now(UTC)
+    with rig:
+        rig.wait_live()
+        for first in range(0, 4000, 200):
+            database.insert([{"id": n, "name": "x" * 30} for n in range(first, first + 200)])
+        rig.wait_ids(range(4000))
+    (segment,) = (tmp_path / "journal" / "segments").glob("*.db")
+    content = bytearray(segment.read_bytes())
+    middle = len(content) // 2 // LARGE_PAGE_SIZE * LARGE_PAGE_SIZE  # where SQLite has its own
+    content[middle : middle + 1000] = b"\xa5" * 1000
+    segment.write_bytes(content)
+
+    with rig:
+        rig.wait_live()
+        rig.wait_gaps_closed()
+        time.sleep(0.5)  # the upkeep has looked again
+        rig.wait_gaps_closed()
+        assert rig.snapshot().journal.damaged == 1
+    database.close()
+    for table in (TABLE, "ki_home.quiet"):
+        gaps = rig.events("gap", table=table)
+        opened, closed = (event for event in gaps if event["reason"] == "journal_damaged")
+        assert (opened["gap"], closed["closed"]) == (closed["gap"], True)
+        assert datetime.fromisoformat(opened["since"]) >= began
