@@ -141,6 +141,15 @@ WRONG: dict[str, tuple[str, list[str]]] = {
         _kinetica("tls: {verify: ''}"),
         ["3: kinetica.tls.verify: wanted true or false, not an empty text"],
     ),
+    "a beginning that is still to come": (
+        _sinks("out:\n  type: stdout\n  from: 2999-01-01T00:00:00Z"),
+        [
+            (
+                "6: sinks.out.from: '2999-01-01T00:00:00Z' is still to come; "
+                "a sink begins now or at a time that has been"
+            )
+        ],
+    ),
     "a choice misspelt": (
         BOTH + "journal: {on_full: stop}\n",
         [
