@@ -248,7 +248,7 @@ def _of_letters(snapshot: Snapshot, lanes: Iterable[tuple[str, str]]) -> Iterato
 def _of_journal(snapshot: Snapshot) -> Iterator[Family | Metric]:
     stats = snapshot.journal
     for name, text, value in (
-        ("journal_bytes", "Size of the journal on disk.", stats.bytes),
+        ("journal_bytes", "What the events in the journal take on disk.", stats.bytes),
         ("journal_max_bytes", "Size at which journal.on_full applies.", stats.max_bytes),
         ("journal_segments", "Files the journal consists of.", stats.segments),
         ("journal_head_offset", "Offset that the next event gets.", stats.head),

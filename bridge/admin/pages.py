@@ -16,7 +16,7 @@ from bridge.admin.health import readiness
 from bridge.admin.letters import LetterPages
 from bridge.admin.recent import Recent
 from bridge.admin.replays import ReplayPages
-from bridge.admin.requests import JSON, Answer, Refused, Request, json_answer, require_token
+from bridge.admin.requests import JSON, Answer, Refused, Request, json_answer
 from bridge.admin.routes import Route, answer
 from bridge.admin.sinks import SinkPages
 from bridge.admin.snapshots import SnapshotPages
@@ -88,7 +88,7 @@ class Pages:
         if not self._reading.acquire(timeout=_PATIENCE_SECONDS):
             return json_answer({"status": "busy"}, HTTPStatus.SERVICE_UNAVAILABLE)
         try:
-            found = answer(self._routes, request)
+            found = answer(self._routes, request, self._supervisor.tokens)
             if found.content_type != JSON:
                 return found  # the metrics and the page for people have no text of others
             return found._replace(body=within_json(found.body.decode(), self._hide).encode())
@@ -124,7 +124,6 @@ class Pages:
         body, content_type = self._exposition.write(request.accept)
         return Answer(HTTPStatus.OK, content_type, body)
 
-    def _ask_reload(self, request: Request) -> Answer:
-        require_token(request, self._supervisor.tokens)
+    def _ask_reload(self, _: Request) -> Answer:
         self._reload()
         return json_answer({"reload": "asked"}, HTTPStatus.ACCEPTED)

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from bridge.admin.requests import (
-    Answer,
-    Refused,
-    Request,
-    json_answer,
-    refusal,
-    require_token,
-)
+from bridge.admin.requests import Answer, Refused, Request, json_answer, refusal
 from bridge.admin.routes import Route
 from bridge.errors import BridgeError
 from bridge.supervisor import Supervisor
@@ -29,7 +22,6 @@ class ReplayPages:
     """
 
     def __init__(self, supervisor: Supervisor) -> None:
-        self._supervisor = supervisor
         self._desk = supervisor.replays
         self.routes = [
             Route("GET", "/api/replays", self.listed),
@@ -46,9 +38,8 @@ class ReplayPages:
         """Begin what the query asks for.
 
         Raises:
-            Refused: the token is missing, or it cannot be begun.
+            Refused: it cannot be begun.
         """
-        require_token(request, self._supervisor.tokens)
         try:
             begun = self._desk.begin(Wish.from_query(request.query))
         except BridgeError as error:
@@ -70,9 +61,8 @@ class ReplayPages:
         """Let a replay end where it is, and return it.
 
         Raises:
-            Refused: the token is missing, or none has the number.
+            Refused: none has the number.
         """
-        require_token(request, self._supervisor.tokens)
         try:
             self._desk.stop(int(number))
         except (KeyError, ValueError):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from http import HTTPStatus
 from typing import NamedTuple
 
-from bridge.admin.requests import Answer, Refused, Request
+from bridge.admin.requests import Answer, Refused, Request, require_token
 from bridge.config.nearest import suggestion
 
 
@@ -18,20 +18,27 @@ class Route(NamedTuple):
         path: such as `/api/gaps/*/close`; what stands for a `*` is given to the page.
         page: called with the request, and what stands for each `*`.
         takes: the parameters that its query may have; pages outside `/api/` take any.
+        shows_rows: whether it does; that wants a token, as does every method but GET.
     """
 
     method: str
     path: str
     page: Callable[..., Answer]
     takes: Collection[str] = ()
+    shows_rows: bool = False
 
 
-def answer(routes: Iterable[Route], request: Request) -> Answer:
+def answer(routes: Iterable[Route], request: Request, tokens: Collection[str] = ()) -> Answer:
     """Return the answer of the page that is asked for.
 
+    Args:
+        routes: all pages.
+        request: what is asked.
+        tokens: those with which rows are shown and actions carried out.
+
     Raises:
-        Refused: there is no such page, or it takes other methods or parameters; or as the
-            page raises.
+        Refused: there is no such page, it takes other methods, wants a token, or takes other
+            parameters; or as the page raises.
     """
     routes, parts = list(routes), request.path.strip("/").split("/")
     found = [(route, fill) for route in routes if (fill := _fill(route, parts)) is not None]
@@ -40,6 +47,8 @@ def answer(routes: Iterable[Route], request: Request) -> Answer:
         raise Refused(HTTPStatus.NOT_FOUND, f"there is no page {request.path}", pages=pages)
     for route, fill in found:
         if route.method == request.method:
+            if route.shows_rows or route.method != "GET":
+                require_token(request, tokens)
             _check(route, request.query)
             return route.page(request, *fill)
     methods = sorted({route.method for route, _ in found})

@@ -6,15 +6,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import TypeVar
 
-from bridge.admin.requests import (
-    Answer,
-    Refused,
-    Request,
-    json_answer,
-    refusal,
-    require_token,
-    rows_answer,
-)
+from bridge.admin.requests import Answer, Refused, Request, json_answer, refusal, rows_answer
 from bridge.admin.routes import Route
 from bridge.errors import BridgeError
 from bridge.supervisor import Supervisor
@@ -34,7 +26,6 @@ class SinkPages:
     """
 
     def __init__(self, supervisor: Supervisor) -> None:
-        self._supervisor = supervisor
         self._desk = supervisor.sinks
         self.routes = [
             Route("GET", "/api/sinks", self.listed),
@@ -63,16 +54,16 @@ class SinkPages:
         """Let a sink, or the table that the query names, rest.
 
         Raises:
-            Refused: the token is missing, the sink or the table unknown, or it cannot be now.
+            Refused: the sink or the table is unknown, or it cannot be now.
         """
         table = request.query.get("table")
-        changed = self._act(request, lambda: self._desk.pause(sink, table))
+        changed = _act(lambda: self._desk.pause(sink, table))
         return json_answer({"sink": sink, "table": table, "changed": changed})
 
     def resume(self, request: Request, sink: str) -> Answer:
         """Let it go on; raises as `pause`."""
         table = request.query.get("table")
-        changed = self._act(request, lambda: self._desk.resume(sink, table))
+        changed = _act(lambda: self._desk.resume(sink, table))
         return json_answer({"sink": sink, "table": table, "changed": changed})
 
     def skip(self, request: Request, sink: str) -> Answer:
@@ -80,18 +71,18 @@ class SinkPages:
         table = request.query.get("table")
         if table is None:
             raise Refused(HTTPStatus.BAD_REQUEST, "say whose first event: table=…")
-        letter = self._act(request, lambda: self._desk.skip(sink, table))
+        letter = _act(lambda: self._desk.skip(sink, table))
         shown = None if letter is None else letter_fields(letter)
         return rows_answer({"sink": sink, "table": table, "skipped": shown})
 
-    def _act(self, request: Request, action: Callable[[], _Result]) -> _Result:
-        require_token(request, self._supervisor.tokens)
-        try:
-            return action()
-        except KeyError as error:
-            raise _unknown(str(error.args[0])) from None
-        except BridgeError as error:
-            raise refusal(error) from None
+
+def _act(action: Callable[[], _Result]) -> _Result:
+    try:
+        return action()
+    except KeyError as error:
+        raise _unknown(str(error.args[0])) from None
+    except BridgeError as error:
+        raise refusal(error) from None
 
 
 def _unknown(name: str) -> Refused:

@@ -121,6 +121,10 @@ def _one(number: int, look: _Look, *, as_json: bool, pause: float = _POLL_SECOND
 
 
 def _tell(shown: Sequence[_Fields], *, as_json: bool) -> int:
+    if not shown and as_json:
+        print_json([dict.fromkeys(("expected", "replayed", "refused", "gone"), 0)])
+    elif not shown:
+        print(f"{counted(0, 'event')} delivered again")
     well = True
     for fields in shown:
         refused, gone = fields["refused"], fields["gone"]
@@ -146,7 +150,8 @@ def _tell_trial(told: _Fields, *, as_json: bool) -> int:
         return OK
     if "letters" in told:
         by_sink = ", ".join(f"{count:,} of {sink}" for sink, count in told["by_sink"].items())
-        print(f"{counted(told['letters'], 'dead letter')} would be delivered again: {by_sink}")
+        of = f": {by_sink}" if by_sink else ""
+        print(f"{counted(told['letters'], 'dead letter')} would be delivered again{of}")
         return OK
     events = counted(told["events"], "event")
     print(f"{events} would be delivered again to {told['sink']}")

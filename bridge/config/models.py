@@ -132,7 +132,8 @@ class Journal(Section):
         description="The folder it is kept in; on a local disk, for one bridge alone.",
     )
     max_size: Annotated[Size, AfterValidator(_no_less_than_a_mebibyte)] = Field(
-        default=10 * 2**30, description="Most disk it may take; 1MiB or more."
+        default=10 * 2**30,
+        description="Most disk that its events may take; 1MiB or more. Some MiB come on top.",
     )
     max_age: PositiveDuration = Field(
         default=7 * 86400.0,

@@ -1,8 +1,8 @@
 """Plain data made ready for its model: secrets are fetched from the files that hold them.
 
 `password_file: /run/secrets/kinetica` becomes `password`, for any secret of any model, before
-the model sees it. On the same walk a section that was left empty becomes one, and `true` is
-refused where a number belongs, which pydantic would read as 1.
+the model sees it. On the same walk a section that was left empty becomes one, and what pydantic
+would read as something else is refused: `true` where a number belongs, `no` where `false` does.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from bridge.config.problems import KeyPath, Problems
 from bridge.config.shape import (
     FILE_SUFFIX,
     holds,
+    is_flag,
     is_secret,
     models,
     reads_itself,
@@ -64,6 +65,8 @@ class Preparation:
         if isinstance(value, bool) and holds(annotation, int, float):
             if not holds(annotation, bool, str) and not reads_itself(annotation):
                 self.problems.add(path, f"wanted a number, not {str(value).lower()}")
+        elif is_flag(annotation) and str(value).lower() not in ("true", "false", "none", ""):
+            self.problems.add(path, "wanted true or false")
         elif is_secret(annotation) and not str(path[-1]).endswith(FILE_SUFFIX):
             self._note_secret(value, path)
         return value

@@ -44,6 +44,16 @@ def is_secret(annotation: Any) -> bool:
     return any(one is SecretStr or one is SecretBytes for one in alternatives(annotation))
 
 
+def is_flag(annotation: Any) -> bool:
+    """Say whether nothing but `true` and `false` stands there, or nothing at all.
+
+    >>> is_flag(bool | None), is_flag(bool | str)
+    (True, False)
+    """
+    kinds = alternatives(annotation)
+    return bool in kinds and all(one in (bool, types.NoneType) for one in kinds)
+
+
 def holds(annotation: Any, *kinds: Any) -> bool:
     """Say whether an annotation allows one of these types, parametrised or not."""
     return any(one in kinds or get_origin(one) in kinds for one in alternatives(annotation))

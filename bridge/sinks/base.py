@@ -14,6 +14,7 @@ one table in two calls at once; the other calls are never made while a `deliver`
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -69,10 +70,14 @@ def _beginning(value: str) -> str:
     if value in ("now", "oldest"):
         return value
     try:
-        parse_moment(value)
+        moment = parse_moment(value)
     except ValueError:
         example = "a time like 2026-11-23T08:42:00Z or an age like 2h"
         raise ValueError(f"{value!r} is not now, oldest, {example}") from None
+    if moment > time.time() * 1e6:
+        raise ValueError(
+            f"{value!r} is still to come; a sink begins now or at a time that has been"
+        )
     return value
 
 

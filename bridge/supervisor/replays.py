@@ -171,6 +171,8 @@ def _numbers(text: str) -> tuple[int, ...]:
 def begin(wish: Wish, config: Config, known: Collection[str], journal: Journal) -> list[Replay]:
     """Begin what somebody asks for: one replay, or of dead letters one for each sink.
 
+    Where filters let no dead letter through there is none to begin.
+
     Args:
         wish: checked.
         config: what runs.
@@ -201,19 +203,17 @@ def begin(wish: Wish, config: Config, known: Collection[str], journal: Journal) 
 def _begin_letters(wish: Wish, config: Config, journal: Journal) -> list[Replay]:
     with journal.reader() as reader:
         counts, last = letters_meant(reader, wish, config)
-    if not counts:
-        has = "is let through by the filters"
-        if wish.numbers:
-            more = f" or {len(wish.numbers) - 3:,} more" if len(wish.numbers) > 3 else ""
-            has = f"has the number {' or '.join(map(str, wish.numbers[:3]))}{more}"
-        raise BridgeError(f"no dead letter {has}")
+    if not counts and wish.numbers:
+        more = f" or {len(wish.numbers) - 3:,} more" if len(wish.numbers) > 3 else ""
+        has = f"{' or '.join(map(str, wish.numbers[:3]))}{more}"
+        raise BridgeError(f"no dead letter has the number {has}")
     gone = sorted(counts.keys() - config.sinks.keys())
     if gone and wish.to is None:
         raise BridgeError(
             f"sink {gone[0]} is not configured any more", hint="name another one with --to"
         )
     rate, which = wish.rate, wish.filter()
-    if wish.to is not None:
+    if counts and wish.to is not None:
         letters = Letters(which, last)
         return [journal.replays.begin_letters(wish.to, letters, counts.total(), rate=rate)]
     return [

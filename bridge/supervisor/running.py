@@ -90,8 +90,8 @@ class Running:
         """Go over to another configuration.
 
         Returns:
-            The sinks whose settings are the same and whose certificates are not; `admin.tls` and
-            `kinetica.tls` likewise.
+            The sinks of whose settings nothing but secrets and certificates changed; `admin.tls`
+            and `kinetica.tls` likewise.
 
         Raises:
             BridgeError: it cannot be applied; nothing was.
@@ -102,8 +102,10 @@ class Running:
         files = _digests(plan)
         renewed = [
             name
-            for name, sink in plan.sinks.items()
-            if self.plan.sinks.get(name) == sink and self._files[name] != files[name]
+            for name, new in config.sinks.items()
+            # What is shown of settings has no secrets in it.
+            if name in old.sinks and repr(new) == repr(old.sinks[name])
+            if new != old.sinks[name] or self._files[name] != files[name]
         ]
         sinks = {
             name: sink.build(name)

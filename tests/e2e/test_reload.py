@@ -157,6 +157,32 @@ def test_certificates_whose_files_changed_are_taken_up(
             assert "certificate" in refused.lower()
 
 
+def test_a_secret_whose_file_changed_is_named_and_taken_over(
+    kinetica: EmulatorProcess, table: Program, tmp_path: Path, webhook_receiver: WebhookReceiver
+) -> None:
+    """The sink of it alone; one whose other settings changed as well was changed, not renewed."""
+    secret = tmp_path / "token"
+    secret.write_text("of yesterday")
+    hook = {"type": "webhook", "url": webhook_receiver.url, "bearer_token_file": str(secret)}
+    config = {
+        "kinetica": {"urls": [kinetica.url]},
+        "tables": [{"name": TABLE}],
+        "sinks": {"hook": hook, "out": {"type": "file", "path": f"{tmp_path}/out.jsonl"}},
+    }
+    with BridgeProcess(tmp_path, config) as bridge:
+        bridge.wait_live()
+        secret.write_text("of today")
+        assert reload(bridge, "reloaded")["renewed"] == ["hook"]
+        table.insert(TABLE, range(3))
+        wait_until(lambda: len(webhook_receiver.accepted) >= 3, "three rows are there")
+        assert webhook_receiver.requests[-1].headers["Authorization"] == "Bearer of today"
+        secret.write_text("of tomorrow")
+        rewrite(
+            bridge, sinks={"hook": {**hook, "events": ["insert"]}, "out": config["sinks"]["out"]}
+        )
+        assert reload(bridge, "reloaded")["renewed"] == []
+
+
 def serving(authority: trustme.CA) -> WebhookReceiver:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)

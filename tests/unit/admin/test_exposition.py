@@ -84,6 +84,16 @@ def test_of_many_lines_those_that_changed_are_written_anew(accept: str) -> None:
             assert exposition.write(accept) == of_library(accept, now)
 
 
+@pytest.mark.parametrize("version", ["abc", "1.x.0", "²"])
+def test_a_version_that_is_none_gets_plain_text(version: str) -> None:
+    """A scraper's odd header costs it a form, and not the scrape."""
+    now = families({("out", "orders"): 1.0})
+
+    written = Exposition(lambda: now).write(f"application/openmetrics-text; version={version}")
+
+    assert written == of_library("text/plain", now)
+
+
 def test_askers_with_many_wishes_take_no_memory() -> None:
     """Lines are kept for few content types, whatever versions are asked for."""
     many = {("out", f"orders_{number}"): 1.0 for number in range(500)}

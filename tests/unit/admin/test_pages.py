@@ -239,6 +239,35 @@ def test_an_empty_token_is_none(tmp_path: Path) -> None:
     made.stop(1.0)
 
 
+@pytest.mark.parametrize(
+    ("method", "address"),
+    [
+        ("POST", "/api/reload?foo=1"),
+        ("POST", "/api/gaps/1/close?foo=1"),
+        ("POST", "/api/gaps/1/accept?foo=1"),
+        ("GET", "/api/tail?from=x&foo=1"),
+        ("GET", "/api/deadletters?limit=x&foo=1"),
+        ("GET", "/api/deadletters/x"),
+        ("POST", "/api/deadletters/drop"),
+        ("POST", "/api/replays?foo=1"),
+        ("DELETE", "/api/replays/x?foo=1"),
+        ("POST", "/api/sinks/out/pause?foo=1"),
+        ("POST", "/api/sinks/out/resume?foo=1"),
+        ("POST", "/api/sinks/out/skip"),
+        ("POST", "/api/snapshots/s.t?foo=1"),
+        ("DELETE", "/api/snapshots/s.t?foo=1"),
+    ],
+)
+def test_who_has_no_token_learns_nothing_else(
+    admin: AdminServer, method: str, address: str
+) -> None:
+    """Every action and every page of rows: neither which parameters it takes, nor what is there."""
+    path, _, query = address.partition("?")
+    for token, status in ((None, 401), ("wrong", 403)):
+        request = Request(method, path, dict(parse_qsl(query)), token=token)
+        assert admin.answer(request).status == status
+
+
 def test_an_action_wants_a_token(admin: AdminServer, supervisor: Supervisor) -> None:
     """None is 401 with what is wanted; another one is 403; then the gap is looked for."""
     path = "/api/gaps/0011223344556677/close"

@@ -331,3 +331,16 @@ def test_values_never_change(read: Read, right: str) -> None:
 
     with pytest.raises(ValueError, match="frozen"):
         config.log = config.log  # type: ignore[misc]
+
+
+def test_a_beginning_that_was_still_to_come_is_none_later(
+    read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file stays as it is while its time passes."""
+    text = "kinetica: {urls: a}\ntables: [{name: s.t}]\nsinks: {out: {type: stdout, from: %s}}\n"
+    text %= "2999-01-01T00:00:00Z"
+    with pytest.raises(ConfigurationError, match="is still to come"):
+        read(text)
+    monkeypatch.setattr("time.time", lambda: 4e10)
+
+    assert read(text).sinks["out"].from_ == "2999-01-01T00:00:00Z"

@@ -121,6 +121,35 @@ WRONG: dict[str, tuple[str, list[str]]] = {
         _kinetica("monitor_port: true"),
         ["3: kinetica.monitor_port: wanted a number, not true"],
     ),
+    "yes, as YAML 1.1 has it": (
+        _kinetica("tls: {verify: yes}"),
+        ["3: kinetica.tls.verify: wanted true or false"],
+    ),
+    "no in quotes": (
+        _kinetica("tls: {verify: 'No'}"),
+        ["3: kinetica.tls.verify: wanted true or false"],
+    ),
+    "a number for a boolean": (
+        _sinks("out: {type: kafka, bootstrap_servers: k, topic: t, headers: 0}"),
+        ["4: sinks.out.headers: wanted true or false"],
+    ),
+    "a word for a boolean": (
+        _kinetica("tls: {verify: maybe}"),
+        ["3: kinetica.tls.verify: wanted true or false"],
+    ),
+    "an empty text for a boolean": (
+        _kinetica("tls: {verify: ''}"),
+        ["3: kinetica.tls.verify: wanted true or false, not an empty text"],
+    ),
+    "a beginning that is still to come": (
+        _sinks("out:\n  type: stdout\n  from: 2999-01-01T00:00:00Z"),
+        [
+            (
+                "6: sinks.out.from: '2999-01-01T00:00:00Z' is still to come; "
+                "a sink begins now or at a time that has been"
+            )
+        ],
+    ),
     "a choice misspelt": (
         BOTH + "journal: {on_full: stop}\n",
         [
