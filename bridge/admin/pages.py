@@ -104,12 +104,11 @@ class Pages:
 
     def _readyz(self, request: Request) -> Answer:
         supervisor = self._supervisor
-        if supervisor.draining:
-            return json_answer({"status": "draining"}, HTTPStatus.SERVICE_UNAVAILABLE)
         snapshot = supervisor.snapshot()
+        if supervisor.draining:  # asked last: it explains what the snapshot lacks
+            return json_answer({"status": "draining"}, HTTPStatus.SERVICE_UNAVAILABLE)
         if snapshot is None:
-            phase = "draining" if supervisor.draining else "starting"
-            body = {"status": phase, "cause": supervisor.trouble}
+            body = {"status": "starting", "cause": supervisor.trouble}
             return json_answer(body, HTTPStatus.SERVICE_UNAVAILABLE)
         body = readiness(snapshot)
         if not snapshot.ready:

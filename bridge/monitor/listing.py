@@ -50,7 +50,7 @@ class Listing:
                 names = cluster.names(schema, self._timeout)
             except (RequestRefused, ReplyNotUnderstood) as error:
                 if schema not in self._refused:
-                    log.warning("schema_not_listed", schema=schema, cause=str(error))
+                    log.warning("schema_refused", schema=schema, cause=str(error))
                 self._refused.add(schema)
             else:
                 self._refused.discard(schema)

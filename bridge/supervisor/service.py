@@ -308,8 +308,7 @@ class Supervisor:
 
     def _is_ready(self, watch: Watch) -> bool:
         # What the watch lists is taken over by another thread, and then tried by the watch.
-        tried = watch.tried and self._discovery.settled and watch.tried
-        return tried and not self._stopping.is_set()
+        return (watch.tried and self._discovery.settled and watch.tried) and not self.draining
 
     def loops(self) -> list[Loop]:
         """Return every loop of the service, for health and metrics."""

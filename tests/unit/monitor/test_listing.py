@@ -46,7 +46,7 @@ def test_a_schema_that_is_not_listed_harms_no_other(error: type[BridgeError]) ->
 
     assert listing.asked
     assert found.count(("good", frozenset({"good.t"}))) == 4
-    assert [line["event"] for line in logs] == ["schema_not_listed"] * 2
+    assert [line["event"] for line in logs] == ["schema_refused"] * 2
 
 
 def test_a_cluster_that_does_not_answer_is_the_watchs_to_deal_with() -> None:
