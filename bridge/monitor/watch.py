@@ -192,7 +192,8 @@ class Watch:
             if monitors is None or made is None:
                 continue
             self._workers.submit(partial(monitors.clear, made.topics))
-            if line.connected_at is not None and line.losses == made.losses:
+            whole = line.connected_at is not None and line.losses == made.losses
+            if whole and not watched.gone:
                 watched.table.prove_good(min(now, line.emptied_at))
         self._good.store([watched.table for watched in self._tables])
         self._workers.stop(max(0.0, deadline - time.monotonic()))
@@ -371,9 +372,10 @@ class Watch:
         self._monitors = None
         self._deaf_since = self._jobs.refused_since = None
         for watched in (*self._tables, *self._leaving):
-            self._care.note_loss(watched)
+            if not watched.gone:
+                self._care.note_loss(watched)
+                watched.table.signal(Signal.CLUSTER_CHANGED, reason)
             if watched.made is not None:
                 topics = {topic.encode() for topic in watched.made.topics}
                 self._subscriber.unsubscribe(topics)
             watched.move()
-            watched.table.signal(Signal.CLUSTER_CHANGED, reason)
