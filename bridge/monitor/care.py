@@ -47,11 +47,13 @@ class Care:
         self, tables: Sequence[Watched], monitors: ClusterMonitors, seen: Observation
     ) -> None:
         """Do for each table what it needs."""
+        for watched in tables:
+            watched.forget_former()
         good_at = _good_at(tables, seen.asked_at)
         waiting = [
             (watched, None)
             for watched in tables
-            if watched.is_free()
+            if watched.is_free
             and self._guarded(watched, monitors, seen, good_at) is Action.ESTABLISH
         ]
         self._jobs.make(waiting, monitors, seen)
@@ -72,8 +74,8 @@ class Care:
     ) -> Action | None:
         """Decide and act; returns what is left to be done."""
         table, made = watched.table, watched.made
-        if made is not None and made.at > seen.asked_at:
-            return None  # what was seen is older than these monitors
+        if watched.ended_at > seen.asked_at:
+            return None  # what was seen is older than its monitors, or than that they are cleared
         line = self.note_loss(watched)
         action, reason = decide(watched.view(monitors.key, line), seen)
         if watched.suspicion.confirmed and action in (Action.GOOD, Action.QUIET):

@@ -315,38 +315,47 @@ class ClusterMonitors:
     def _forget(self, topics: Iterable[str]) -> None:
         self.subscriber.unsubscribe({topic.encode() for topic in topics})
 
-    def retire(self, topics: Collection[str]) -> None:
-        """Unsubscribe monitors and clear them on the server."""
+    def retire(self, topics: Collection[str]) -> bool:
+        """Unsubscribe monitors and clear them on the server; as `clear`."""
         self._forget(topics)
-        self.clear(topics)
+        return self.clear(topics)
 
-    def clear(self, topics: Iterable[str]) -> None:
+    def clear(self, topics: Iterable[str]) -> bool:
         """Clear monitors on the server; one that is gone already is no error.
 
-        A cluster that does not answer is not asked for each: whoever comes to it next clears them.
+        Returns:
+            Whether all were asked for: a cluster that does not answer is not asked for each.
         """
         for topic in topics:
             try:
                 self.cluster.clear_monitor(topic)
             except ClusterUnavailable:
-                return
+                return False
             except WireError:
                 continue
+        return True
 
-    def reap(self, monitors: Iterable[str]) -> None:
-        """Clear monitors of ours that are of no use any more."""
+    def reap(self, monitors: Iterable[str]) -> bool:
+        """Clear monitors of ours that are of no use any more; returns as `clear`."""
         for monitor in monitors:
-            with contextlib.suppress(WireError):
+            try:
                 self.cluster.clear_monitor(monitor)
-                log.info("monitor_reaped", cluster=self.cluster.url, monitor=monitor)
+            except ClusterUnavailable:
+                return False
+            except WireError:
+                continue
+            log.info("monitor_reaped", cluster=self.cluster.url, monitor=monitor)
+        return True
 
-    def reap_strangers(self, found: Monitors, tables: Collection[str]) -> None:
-        """Clear monitors of ours for tables that are no longer looked after."""
+    def reap_strangers(self, found: Monitors, tables: Collection[str]) -> bool:
+        """Clear monitors of ours for tables that are not looked after; returns as `clear`."""
         kept = tuple(prefix(self.instance, table) for table in tables)
         ours = prefix(self.instance)
-        for name, monitor in found.ids.items():
-            if name.startswith(ours) and not name.startswith(kept):
-                self.reap([monitor])
+        return self.reap(
+            monitor
+            for name, monitor in found.ids.items()
+            if name.startswith(ours) and not name.startswith(kept)
+        )
 
 
 def key_of(cluster: Cluster, said: str) -> str:

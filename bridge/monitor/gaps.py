@@ -167,12 +167,11 @@ class Gaps:
     def _continue(self, span: GoingOn, reason: GapReason, since: Moment, *, stalled: bool) -> None:
         span.until = None
         span.latest = max(span.latest, since)
-        if span.stalled and not stalled:
-            # Until now nothing was missed: what arrived waits in memory.
-            span.since, span.stalled = since, False
-        elif since < span.since:
-            span.since = since
+        if since < span.since:
             span.start, span.before = self._captured(since)
+        if since < span.since or (span.stalled and not stalled):
+            span.since = since  # until it is no mere stall nothing is missed: it waits in memory
+        span.stalled &= stalled
         if span.reason != reason and (reason == "failover" or (span.reason, reason) in _RENAMED):
             span.reason = reason
             self._events.say("warning", "gap_renamed", cause=reason, gap=span.gap)

@@ -77,7 +77,7 @@ class Intake:
         self.pace(linger)
         self._max_bytes = max_bytes
         self._queue = Queue(_MAX_BATCH_BYTES, _HURRY_BYTES)
-        self._blocked: GapReason = "overrun"
+        self._full = False  # the journal was, and did not take yet what waited then
         self._overrun: set[TableMonitor] = set()
         self._emitted_at = 0.0
         # Of the emission that runs: what was taken, how much of that became entries, what it costs.
@@ -136,7 +136,8 @@ class Intake:
         for loss in losses:
             table = loss.route.table
             self.dropped_notifications += loss.messages
-            table.overrun(loss.route.event, loss.records, loss.time, self._blocked)
+            reason: GapReason = "journal_full" if self._full else "overrun"
+            table.overrun(loss.route.event, loss.records, loss.time, reason)
             self._overrun.add(table)
 
     def post(self, entry: Entry | Mark) -> None:
@@ -188,7 +189,7 @@ class Intake:
         for item in items:
             if isinstance(item, Barrier):
                 item.set()
-        if self._blocked == "journal_full" and self._queue.taken >= self._behind:
+        if self._full and self._queue.taken >= self._behind and not self._lost_cause:
             self._resume()
         self._queue.free(self._size)
         self._emitted_at = time.monotonic()
@@ -294,9 +295,12 @@ class Intake:
                     self._emit_surely(parts[0], {})
                     entries = parts[1]
                     continue
+                if not (full and self._full):
+                    log.error("journal_refuses", cause=str(error))
+                self.refused = str(error)
                 if full:
                     self._stall()
-                if not self._wait_for_journal("journal_full" if full else "overrun", error):
+                if not self._wait_for_journal():
                     self._lost_cause = str(error) or type(error).__name__
             except Exception:
                 faults += 1
@@ -335,18 +339,19 @@ class Intake:
 
     def _stall(self) -> None:
         """Let the tables of what a full journal refuses, and of what waits behind it, show it."""
+        self._full = True
         waits, self._behind = self._queue.behind(self._behind)
-        first = {i.route.table: i.time for i in waits if isinstance(i, (Arrival, Damaged))}
-        refused = ((self._tables.get(entry.table), entry.time) for entry in self._entries)
-        first |= {table: at for table, at in refused if table is not None}
-        for table in first.keys() - self._stalled:
-            self._stalled.add(table)
-            since = Moment(time.monotonic(), first[table] / 1e6)
-            table.gaps.stall(since, self.refused or "the journal is full")
+        stand = [(self._tables.get(entry.table), entry.time) for entry in self._entries]
+        stand += [(i.route.table, i.time) for i in waits if isinstance(i, (Arrival, Damaged))]
+        for table, at in stand:
+            if table is not None and table not in self._stalled:
+                self._stalled.add(table)
+                since = Moment(time.monotonic(), at / 1e6)
+                table.gaps.stall(since, self.refused or "the journal is full")
 
     def _resume(self) -> None:
         """Note that the journal took all that waited when it last refused something."""
-        self._blocked = "overrun"
+        self._full = False
         while self._stalled:
             self._stalled.pop().gaps.resume()
 
@@ -356,11 +361,8 @@ class Intake:
             if table is not None and isinstance(entry, (Block, Count, Undecodable)):
                 _declare_lost(table, entry.time)
 
-    def _wait_for_journal(self, reason: GapReason, error: Exception) -> bool:
+    def _wait_for_journal(self) -> bool:
         """Wait before the next try; False where there is none any more."""
-        if self._blocked != reason or reason == "overrun":
-            log.error("journal_refuses", cause=str(error))
-        self._blocked, self.refused = reason, str(error)
         if self._queue.stopping:
             return False
         self._loop.wait(_RETRY_SECONDS)

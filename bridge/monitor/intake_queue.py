@@ -91,7 +91,7 @@ class Queue:
     def behind(self, first: int) -> tuple[list[Item], int]:
         """Return what waits of the items but the first so many in all, and how many there were."""
         with self._changed:
-            return list(islice(reversed(self._items), self._put - first)), self._put
+            return list(islice(reversed(self._items), self._put - first))[::-1], self._put
 
     def put_patiently(self, items: Iterable[Item], most: int) -> None:
         """Queue items once no more than `most` bytes wait.

@@ -8,7 +8,7 @@ believed only when the table was asked for by itself.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import replace
 from functools import partial
@@ -24,7 +24,7 @@ from bridge.monitor.cluster_monitors import (
     TableMissing,
 )
 from bridge.monitor.moment import Moment
-from bridge.monitor.probe import Observation
+from bridge.monitor.probe import Monitors, Observation
 from bridge.monitor.route import Route
 from bridge.monitor.states import Signal
 from bridge.monitor.subscriber import Subscriber
@@ -64,6 +64,7 @@ class Jobs:
 
     Attributes:
         refused_since: since when the cluster fails to make any monitors; None where it makes them.
+        left_some: whether monitors may stand that were to be cleared.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Jobs:
         self._current = current
         self._wake = wake
         self.refused_since: Moment | None = None
+        self.left_some = False
 
     def make(
         self,
@@ -111,6 +113,13 @@ class Jobs:
         for i in range(0, len(tables), _TOGETHER):
             self._workers.submit(partial(self._retire, tables[i : i + _TOGETHER], monitors))
 
+    def reap_strangers(
+        self, monitors: ClusterMonitors, listed: Monitors, tables: Collection[str]
+    ) -> None:
+        """Clear what could not be cleared before: monitors of tables that are none of these."""
+        self.left_some = False
+        self._workers.submit(partial(self._reap_strangers, monitors, listed, tables))
+
     def clear(self, made: Established, monitors: ClusterMonitors) -> None:
         """Clear monitors that are heard no more, unless their ids may be in use."""
         self._workers.submit(partial(self._clear, made, monitors))
@@ -120,11 +129,18 @@ class Jobs:
     def _retire(self, tables: Sequence[Watched], monitors: ClusterMonitors) -> None:
         try:
             made = [watched.made for watched in tables if watched.made is not None]
-            monitors.retire([topic for each in made for topic in each.topics])
+            if not monitors.retire([topic for each in made for topic in each.topics]):
+                self.left_some = True
         finally:
             for watched in tables:
-                watched.made, watched.busy = None, False
+                watched.made = None
+                watched.end_job()
             self._wake()
+
+    def _reap_strangers(
+        self, monitors: ClusterMonitors, listed: Monitors, tables: Collection[str]
+    ) -> None:
+        self.left_some |= not monitors.reap_strangers(listed, tables)
 
     def _establish(
         self,
@@ -170,7 +186,7 @@ class Jobs:
             watched.tries.back_off()
         finally:
             watched.tried = True
-            watched.busy = False
+            watched.end_job()
             self._wake()
 
     def _take_trouble(self, watched: Watched, error: Exception) -> None:
@@ -243,8 +259,11 @@ class Jobs:
         except WireError as error:
             watched.tries.back_off()
             table.signal(Signal.LOST, str(error))
+        except Exception:
+            log.exception("establishing_failed", table=name)  # a fault of ours
+            watched.tries.back_off()
         watched.tried = True
-        watched.busy = False
+        watched.end_job()
         self._wake()
 
     def _identity(self, name: str, monitors: ClusterMonitors, facts: Facts | None) -> str:
@@ -312,7 +331,7 @@ class Jobs:
         except WireError as error:
             log.info("rows_not_counted", table=table.name, cause=str(error))
         finally:
-            watched.busy = False
+            watched.end_job()
 
     def _hand_on(self, made: Established) -> None:
         with contextlib.suppress(FutureTimeoutError):

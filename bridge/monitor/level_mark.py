@@ -54,7 +54,7 @@ def level_to_json(mark: LevelMark) -> str:
             "known": mark.known,
             "began": mark.began,
             "origin": origin and start_to_list(origin, len(origin.ties)),
-            "start": [start.value, start.since, start.ties],
+            "start": start_to_list(start, len(start.ties)),
             "high": mark.high,
             "disproved": mark.disproved,
             "least": mark.least,
@@ -79,8 +79,10 @@ def level_from_json(text: str, name: str, column: Column | None) -> LevelMark | 
     # A mark without a name is of the configuration before an upgrade, mostly the same one: to
     # doubt it would have every table read whole.
     name = saved.get("column", name)
-    kind, (value, since, ties) = saved["kind"], saved["start"]
+    kind, start = saved["kind"], saved["start"]
     of = None if kind is None else (name, *kind)
+    if len(start) == 3:  # likewise
+        start = [*start, False, of]
     origin = saved["origin"]
     if origin is not None and len(origin) == 2:  # likewise, of the one column that there was
         origin = [origin[0], 0.0, origin[1], False, of]
@@ -91,7 +93,7 @@ def level_from_json(text: str, name: str, column: Column | None) -> LevelMark | 
         saved["known"],
         saved["began"],
         None if origin is None else start_from_list(origin),
-        Start(value, since, tuple(ties), column=of),
+        start_from_list(start),
         (high, tuple(highest)),
         saved["disproved"],
         saved["least"],

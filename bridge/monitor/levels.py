@@ -203,7 +203,8 @@ class Levels:
         former = self._former
         if former is not None and since.order < self._own_from:
             # How far this column had come nobody knew by then.
-            return former.start(since) if former.disproved is None else BEGINNING
+            start = former.start(since) if former.disproved is None else BEGINNING
+            return start if start.counts_in(self._schema) else BEGINNING
         with self._lock:
             return self._start(since)
 
@@ -216,7 +217,7 @@ class Levels:
         origin, least, kind = self._origin or BEGINNING, self._least, self._kind
         origin = replace(origin, since=self._earliest(-math.inf, self._began))
         if kind is None or origin.column != column_id(kind):
-            return origin
+            return origin if origin.counts_in(self._schema) else Start(None, origin.since)
         low = Value(comparable(kind, origin.value), origin.value)
         value = low if least is None else min(low, least, key=rank)
         return replace(origin, value=value.wire, nulls=self._may_have_nulls())
@@ -386,7 +387,8 @@ class Levels:
             return
         # As the earlier run left it: until a minute has passed it may come to be lower again.
         top = Value(comparable(kind, high), high)
-        value = top if start.value is None else Value(comparable(kind, start.value), start.value)
-        if start.value is not None:
+        own = start.value is not None and start.column == column_id(kind)
+        value = Value(comparable(kind, start.value), start.value) if own else top
+        if own:
             self._base = Base(value, Ties(start.ties), -math.inf, -math.inf)
         self._buckets = [Bucket(now.order, now.order, start.since, value, top, Ties(ties))]

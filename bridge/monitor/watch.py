@@ -223,6 +223,9 @@ class Watch:
             return self._cluster_failed(error)
         self._attempts = 0
         monitors = self._monitors
+        if self._jobs.left_some:
+            names = [w.table.name for w in (*self._tables, *self._leaving) if not w.is_done]
+            self._jobs.reap_strangers(monitors, seen.monitors, names)
         self._care.see_to(self._tables, monitors, seen)
         self._good.store([watched.table for watched in self._tables])
         self._standbys.ask([watched.table for watched in self._tables])
@@ -266,7 +269,7 @@ class Watch:
         left = [w for w in self._leaving if w.made is not None and not w.busy]
         if self._monitors is not None:
             self._jobs.retire(left, self._monitors)
-        self._leaving = [w for w in self._leaving if w.made is not None or w.busy]
+        self._leaving = [watched for watched in self._leaving if not watched.is_done]
 
     def _arrive(self, cluster: Cluster) -> ClusterMonitors:
         """Learn a cluster's monitor port and ring, and clear what we left behind there."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from bridge.loop import backoff
 from bridge.monitor.channel import Line
 from bridge.monitor.cluster_monitors import Established
-from bridge.monitor.moment import Moment
+from bridge.monitor.moment import NEVER, Moment
 from bridge.monitor.probe import Observation, View
 from bridge.monitor.table import TableMonitor
 from bridge.monitor.writes import Writes
@@ -85,6 +85,7 @@ class Watched:
 
     Attributes:
         expected: what the cluster says of it where its monitors stand, found to be right.
+        ended_at: when the last job for it ended, or for what had its name before.
         after: what was watched under its name before, with other settings.
         absent_at: when it was seen not to be there, None if it is.
         tries: of making its monitors.
@@ -95,6 +96,7 @@ class Watched:
     made: Established | None = None
     expected: Facts | None = None
     busy: bool = False
+    ended_at: Moment = NEVER
     gone: bool = False
     tried: bool = False
     after: Watched | None = None
@@ -150,11 +152,28 @@ class Watched:
         seen_on = self.table.seen_on
         return cluster == seen_on if seen_on else alone
 
+    @property
     def is_free(self) -> bool:
         """Whether no job is under way for it, nor for what had its name before."""
-        if self.after is not None and self.after.made is None and self.after.is_free():
-            self.after = None
         return not self.busy and self.after is None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it is not wanted any more, and nothing of it is left to be seen to."""
+        return self.gone and self.made is None and not self.busy
+
+    def forget_former(self) -> None:
+        """Let go of what had its name before, once that is done with."""
+        former = self.after
+        if former is None:
+            return
+        former.forget_former()
+        if former.is_done and former.after is None:
+            self.after, self.ended_at = None, max(self.ended_at, former.ended_at)
+
+    def end_job(self) -> None:
+        """Note that its job is done; what a probe saw before says nothing of it any more."""
+        self.busy, self.ended_at = False, Moment.now()
 
     def move(self) -> None:
         """Note that its monitors are to be made elsewhere."""

@@ -20,12 +20,12 @@ class Workers:
     """
 
     def __init__(self, name: str, count: int) -> None:
-        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._jobs: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
         self.loops = [Loop(f"{name}-{i}", self._step) for i in range(count)]
         for loop in self.loops:
             loop.start()
 
-    def submit(self, job: Callable[[], None]) -> None:
+    def submit(self, job: Callable[[], object]) -> None:
         """Queue a job; what it raises is logged and counted, since it is a fault of ours."""
         self._jobs.put(job)
 

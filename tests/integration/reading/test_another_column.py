@@ -148,6 +148,29 @@ def test_where_the_column_of_before_is_gone_all_is_read(
         assert set(rig.ids()) == set(range(30))
 
 
+def test_a_column_that_is_dropped_after_it_was_exchanged_keeps_no_gap_open(
+    cluster: Emulator, database: Database, tmp_path: Path
+) -> None:
+    """A gap that begins within a minute would be read by it, were it there."""
+    make(database, seq=["long"], more=["long"])
+    database.insert({"id": n, "seq": FAR + n, "more": n} for n in range(10))
+    with rig_of(tmp_path, cluster, "seq") as rig:
+        rig.wait_live()
+        database.insert({"id": n, "seq": FAR + n, "more": n} for n in range(10, 20))
+        rig.wait_ids(range(10, 20))
+        rig.tables = [{"name": TABLE, "catch_up": {"column": "id"}}]
+        rig.reload()
+        rig.wait_live()
+        rig.wait_gaps_closed()
+        database.alter("delete_column", "seq")
+        wait_until(lambda: rig.events("alter"), "it is dropped")
+        rig.wait_live()
+        cluster.forget_monitors()
+        database.insert({"id": n, "more": n} for n in range(20, 30))
+        wait_until(lambda: set(rig.ids()) >= set(range(20, 30)), "all rows")
+        rig.wait_gaps_closed()
+
+
 def test_rows_of_updates_are_found_by_another_column_from_then_on(
     cluster: Emulator, database: Database, tmp_path: Path
 ) -> None:

@@ -74,3 +74,50 @@ def test_a_table_that_changes_while_its_monitors_are_made_keeps_those_made_last(
     assert [
         line for line in logs if line["event"] == "gap_opened" and line["cause"] != "start"
     ] == []
+
+
+def test_what_a_reload_has_just_cleared_is_not_adopted(
+    cluster: Emulator, database: Database, tmp_path: Path
+) -> None:
+    """A probe that runs meanwhile still sees it: so what it saw says nothing of the table."""
+    database.create(TABLE, {"id": ["long"], "name": ["string", "char32"]})
+    rig = Rig(tmp_path, [cluster.url])
+    rig.tables = [entry(TABLE)]
+    with capture_logs() as logs, rig:
+        rig.wait_live()
+        for number in range(15):
+            rig.tables = [entry(TABLE, 21 + number)]
+            rig.reload()
+            rig.wait_live()
+            database.insert_ids([number])
+            rig.wait_ids(range(number + 1))
+    events = [line["event"] for line in logs]
+    assert "monitor_adopted" not in events
+    assert "gap_renamed" not in events
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_monitors_that_could_not_be_cleared_are_cleared_later(
+    cluster: Emulator, database: Database, tmp_path: Path, long: bool
+) -> None:
+    """Of tables that a reload took away; the cluster need not be left for that."""
+    gone = [f"ki_home.t{number}" for number in range(5)]
+    for name in (STAYS, *gone):
+        database.create(name)
+    rig = Rig(tmp_path, [cluster.url])
+    rig.tables = [entry(name) for name in (STAYS, *gone)]
+    with rig:
+        for name in (STAYS, *gone):
+            rig.wait_live(name)
+        cluster.drop_requests(["/clear/tablemonitor"])
+        rig.tables = [entry(STAYS)]
+        rig.reload()
+        if long:
+            for _ in range(3):
+                probed = rig.table(STAYS).counts.last_probe
+                wait_until(
+                    lambda probed=probed: rig.table(STAYS).counts.last_probe > probed, "a probe"
+                )
+        cluster.heal()
+        wait_until(lambda: len(database.monitors()) == 3, "those of the table that stays are left")
+        assert rig.state(STAYS) == "live"

@@ -475,6 +475,23 @@ def test_what_only_waited_is_no_gap(gaps: Gaps, stored: Stored, counts: Counts) 
     assert (stored.events, stored.marks, counts.gaps_open) == ([], {}, 0)
 
 
+def test_trouble_of_before_the_journal_was_full_is_read_from_where_it_began(
+    stored: Stored, counts: Counts
+) -> None:
+    """Not from where the waiting began."""
+    levels = Levels("n")
+    levels.adopt(SCHEMA)
+    levels.first(CODEC, b"\x00", 1, at(0))
+    for number in range(1, 64):
+        levels.note(CODEC, bytes([number * 2]), 1, at(1300 + 10 * number))
+    made = [Gaps(TABLE, stored.post, counts, levels, Writes(), hold=HOLD) for _ in range(2)]
+    made[0].stall(at(2000), "full")
+    for gaps in made:
+        gaps.begin("unaccounted", at(1400), "an audit")
+    stalled, alone = (gaps.open[0] for gaps in made)
+    assert (stalled.start, stalled.since) == (alone.start, alone.since)
+
+
 def test_other_trouble_while_the_journal_is_full_is_a_gap_from_where_it_began(
     gaps: Gaps, stored: Stored
 ) -> None:

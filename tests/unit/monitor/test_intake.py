@@ -407,6 +407,49 @@ def test_a_full_journal_that_takes_a_little_at_a_time_is_still_full(
     assert events.count("journal_refuses") == 1
 
 
+def test_a_full_journal_whose_disk_fails_then_is_one_gap_until_it_is_well(
+    intake: Intake, journal: Journal, table: TableMonitor
+) -> None:
+    """Whatever is refused in between; else it would stay open, and hide the gaps that follow."""
+    journal.refuse = lambda _: JournalFull("full")
+    intake.put([rows(table, 1)])
+    until(lambda: table.gaps.going_on)
+    journal.refuse = lambda _: JournalError("EIO")
+    until(lambda: intake.refused == "EIO")
+    journal.refuse = lambda _: None
+    assert intake.barrier(10)
+    until(lambda: not table.gaps.going_on)
+
+
+def test_a_full_journal_is_a_gap_since_the_first_of_what_it_refused(
+    intake: Intake, journal: Journal, table: TableMonitor
+) -> None:
+    """Though more was taken together with it."""
+    journal.gate.clear()
+    journal.refuse = lambda _: JournalFull("full")
+    intake.put([Arrival(route(table), b"\x02", 1, at) for at in (1_000_000, 900_000_000)])
+    journal.gate.set()
+    until(lambda: table.gaps.open)
+    assert table.gaps.open[0].since == 1_000_000
+
+
+def test_what_a_full_journal_did_not_take_at_the_end_is_not_called_taken(
+    journal: Journal,
+) -> None:
+    """It was lost, which one line says."""
+    intake = Intake(journal.emit, lambda: None)
+    table = TableMonitor(TableOptions(TABLE), intake.post)
+    intake.start()
+    journal.refuse = lambda _: JournalFull("full")
+    with capture_logs() as logs:
+        intake.put([rows(table, 1)])
+        until(lambda: table.gaps.going_on)
+        assert intake.stop(10)
+    events = [line["event"] for line in logs]
+    assert "received_and_not_stored" in events
+    assert "gap_withdrawn" not in events
+
+
 def test_what_a_full_journal_takes_no_more_at_the_end_is_said_once_and_no_mark_passes_it(
     journal: Journal,
 ) -> None:

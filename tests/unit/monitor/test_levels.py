@@ -477,3 +477,36 @@ def test_a_read_meets_every_row_that_was_missed_and_leaves_out_every_one_receive
         read = start.value is None or (made.value is not None and made.value >= start.value)
         known = made.wall >= remembered or digests(row(made.value, made.serial))[0] in start.ties
         assert known or not read or world.levels.disproved
+
+
+def test_a_column_disproved_just_after_it_was_exchanged_is_read_from_the_first_row() -> None:
+    """Its mark is stored at once, and where to begin is still a value of the former column."""
+    by_s = Levels("s")
+    by_s.adopt(SCHEMA)
+    by_s.first(CODEC, row(1, 500), 1, at(0))
+    by_n = Levels("n")
+    by_n.from_json(by_s.to_json(at(100)), SCHEMA, at(200), heard=True)
+    by_n.first(CODEC, row(9, 600), 1, at(200))
+    by_n.note(CODEC, row(None, 601), 1, at(210))
+    assert by_n.disproved is not None
+
+    again = Levels("n")
+    again.from_json(by_n.to_json(at(205)), SCHEMA, at(300), heard=True)
+    assert again.disproved is not None
+    assert again.start(at(300)).value is None
+
+
+def test_a_former_column_that_is_dropped_tells_nothing_any_more() -> None:
+    """Also of gaps that begin only then: they are read from the first row."""
+    by_s = Levels("s")
+    by_s.adopt(SCHEMA)
+    by_s.first(CODEC, row(1, 500), 1, at(0))
+    by_n = Levels("n")
+    by_n.from_json(by_s.to_json(at(100)), SCHEMA, at(200), heard=True)
+    by_n.first(CODEC, row(9, 600), 1, at(200))
+    assert by_n.start(at(210)).name == "s"
+    by_n.adopt(Schema("8", SCHEMA.columns[:1]))
+
+    assert by_n.start(at(210)).value is None
+    assert by_n.from_origin().value is None
+    assert by_n.taken_up(None).value is None
