@@ -6,7 +6,8 @@ trickle it waits a little for more.
 
 The polling thread asks for `room`. What it has to discard becomes a gap, which the
 first probe ends that finds half of the queue free again. While the journal is full nothing is
-taken from the queue, so the same holds then, under that reason: one gap, however long it lasts.
+taken from the queue, so the same holds then, under that reason: one gap from the first refusal
+until all that waited was taken, and none where nothing had to be discarded.
 """
 
 from __future__ import annotations

@@ -173,7 +173,7 @@ class Watched:
 
     def end_job(self) -> None:
         """Note that its job is done; what a probe saw before says nothing of it any more."""
-        self.busy, self.ended_at = False, Moment.now()
+        self.ended_at, self.busy = Moment.now(), False  # in this order: others look meanwhile
 
     def move(self) -> None:
         """Note that its monitors are to be made elsewhere."""
