@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
@@ -320,23 +320,18 @@ class ClusterMonitors:
         self._forget(topics)
         return self.clear(topics)
 
-    def clear(self, topics: Iterable[str]) -> bool:
+    def clear(
+        self, monitors: Iterable[str], cleared: Callable[[str], object] = lambda _: None
+    ) -> bool:
         """Clear monitors on the server; one that is gone already is no error.
+
+        Args:
+            monitors: their topics, or ids.
+            cleared: told of each that was.
 
         Returns:
             Whether all were asked for: a cluster that does not answer is not asked for each.
         """
-        for topic in topics:
-            try:
-                self.cluster.clear_monitor(topic)
-            except ClusterUnavailable:
-                return False
-            except WireError:
-                continue
-        return True
-
-    def reap(self, monitors: Iterable[str]) -> bool:
-        """Clear monitors of ours that are of no use any more; returns as `clear`."""
         for monitor in monitors:
             try:
                 self.cluster.clear_monitor(monitor)
@@ -344,8 +339,16 @@ class ClusterMonitors:
                 return False
             except WireError:
                 continue
-            log.info("monitor_reaped", cluster=self.cluster.url, monitor=monitor)
+            cleared(monitor)
         return True
+
+    def reap(self, monitors: Iterable[str]) -> bool:
+        """Clear monitors of ours that are of no use any more; returns as `clear`."""
+
+        def tell(monitor: str) -> None:
+            log.info("monitor_reaped", cluster=self.cluster.url, monitor=monitor)
+
+        return self.clear(monitors, tell)
 
     def reap_strangers(self, found: Monitors, tables: Collection[str]) -> bool:
         """Clear monitors of ours for tables that are not looked after; returns as `clear`."""

@@ -149,19 +149,24 @@ def test_a_table_made_again_is_known_though_the_catalogue_is_refused_for_a_while
     assert len(rig.events("drop")) == 1
 
 
+def clocked(cluster: Emulator, folder: Path) -> tuple[WallClock, dict[str, Any]]:
+    """A clock that can be set back, and what a service under it is configured with."""
+    try:
+        clock = WallClock(folder)
+    except CompilerMissing as error:
+        pytest.skip(str(error))
+    return clock, {
+        "kinetica": {"urls": [cluster.url], **FAST},
+        "tables": [{"name": TABLE, "catch_up": {"column": "id"}}],
+        "sinks": {"out": {"type": "file", "path": str(folder / "{table}.jsonl")}},
+    }
+
+
 def test_a_service_whose_clock_is_set_back_goes_on(
     cluster: Emulator, database: Database, tmp_path: Path
 ) -> None:
     """The alteration is told, and what was inserted around it comes, once."""
-    try:
-        clock = WallClock(tmp_path)
-    except CompilerMissing as error:
-        pytest.skip(str(error))
-    config = {
-        "kinetica": {"urls": [cluster.url], **FAST},
-        "tables": [{"name": TABLE, "catch_up": {"column": "id"}}],
-        "sinks": {"out": {"type": "file", "path": str(tmp_path / "{table}.jsonl")}},
-    }
+    clock, config = clocked(cluster, tmp_path)
     database.create()
     with BridgeProcess(tmp_path, config, clock.env) as bridge:
         bridge.wait_live()
@@ -183,15 +188,7 @@ def test_rows_of_a_table_that_was_absent_before_the_clock_was_set_back_come_once
     cluster: Emulator, database: Database, tmp_path: Path
 ) -> None:
     """When its monitors are lost: what was received of it is not older than the table."""
-    try:
-        clock = WallClock(tmp_path)
-    except CompilerMissing as error:
-        pytest.skip(str(error))
-    config = {
-        "kinetica": {"urls": [cluster.url], **FAST},
-        "tables": [{"name": TABLE, "catch_up": {"column": "id"}}],
-        "sinks": {"out": {"type": "file", "path": str(tmp_path / "{table}.jsonl")}},
-    }
+    clock, config = clocked(cluster, tmp_path)
 
     def came() -> list[dict[str, Any]]:
         path = tmp_path / f"{TABLE}.jsonl"
